@@ -1,0 +1,95 @@
+# Every target sets up what it needs: a fresh clone needs only Python (3.11 to 3.13), pip and make.
+# Once .venv is complete, nothing here installs anything or uses the network, but for `make lock`.
+
+PYTHON ?= python3
+
+STAMP := .venv/.installed
+RENDERED := build/notebooks
+
+# What the calling shell exports for other work must not get into the environment that is judged.
+unexport PYTHONHOME PYTHONPATH
+
+# A PYTHON that was asked for replaces an environment of another version; the default does not,
+# so that `make PYTHON=python3.12 env` holds for every later `make`.
+WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
+
+# The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
+UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
+
+.PHONY: help env validate test test-fast lint format lock lab clean clean-runs clean-env FORCE
+
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
+	    /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@echo 'Another Python is chosen with `make PYTHON=python3.12 TARGET`.'
+
+env: $(STAMP) ## install what is locked in requirements.lock into .venv
+
+validate: $(STAMP) ## judge the pipeline at full size (RUN=DIRECTORY, ARGS="--filter F1500W")
+# make itself ends with 2 whenever a recipe fails. For the exact code (0 passed, 1 failed, 2 could not
+# judge, 3 passed but drifted) call .venv/bin/miri-background validate, or read runs/latest/metrics.json.
+	@.venv/bin/miri-background validate $(if $(RUN),--run "$(RUN)") $(ARGS)
+
+test: $(STAMP) ## run every test, and the notebook cell by cell at test size
+	@rm -rf $(RENDERED)
+	@.venv/bin/miri-background render --output $(RENDERED)
+	@.venv/bin/python -m pytest --slow --nbval-lax --nbval-current-env $(ARGS) tests $(RENDERED)
+
+test-fast: $(STAMP) ## run the tests that take seconds
+	@.venv/bin/python -m pytest -m "not slow" $(ARGS) tests
+
+lint: $(STAMP) ## check style, formatting and docstrings of code and notebooks
+	@status=0; \
+	.venv/bin/ruff check . || status=1; \
+	.venv/bin/ruff format --check . || status=1; \
+	find src tools -name '*.py' -exec .venv/bin/python -m numpydoc lint {} + || status=1; \
+	exit $$status
+
+format: $(STAMP) ## format code and notebooks, and make the safe corrections
+	@.venv/bin/ruff check --fix-only .
+	@.venv/bin/ruff format .
+
+lock: $(STAMP) ## bring the lock files in line with pyproject.toml (ARGS=--upgrade for newer releases)
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	    --generate-hashes --all-extras --no-emit-index-url --custom-compile-command 'make lock' \
+	    $(ARGS) pyproject.toml --output-file requirements.lock
+	@.venv/bin/python tools/environment_yml.py requirements.lock environment.yml
+
+lab: $(STAMP) ## open the notebook in JupyterLab
+	@.venv/bin/jupyter lab notebooks/image2_background.ipynb
+
+clean: ## remove build products and caches, not runs/ and .venv
+	rm -rf build dist .pytest_cache .ruff_cache src/*.egg-info
+	@find . \( -path ./.venv -o -path ./.git -o -path ./runs \) -prune -o \
+	    -type d -name __pycache__ -prune -exec rm -rf {} +
+
+clean-runs: ## remove all results in runs/
+	rm -rf runs
+
+clean-env: ## remove .venv
+	rm -rf .venv
+
+# An interrupted installation leaves no stamp. The next one goes on where it stopped: pip writes a
+# distribution's RECORD last, so what has none is incomplete though pip would count it as installed.
+$(STAMP): requirements.lock pyproject.toml $(if $(UNUSABLE),FORCE)
+	@"$(PYTHON)" tools/check_python.py "$(PYTHON)"
+	@problem=$$(sh tools/venv_problem.sh "$(WANTED)"); \
+	if [ -n "$$problem" ]; then \
+	    if [ -e .venv ]; then echo "Making .venv anew: $$problem."; fi; \
+	    rm -rf .venv; \
+	    "$(PYTHON)" -m venv .venv; \
+	fi
+	@rm -f $@
+	@for packages in .venv/lib/python*/site-packages; do \
+	    rm -rf "$$packages"/~*; \
+	    for distribution in "$$packages"/*.dist-info; do \
+	        [ ! -d "$$distribution" ] || [ -e "$$distribution/RECORD" ] || rm -rf "$$distribution"; \
+	    done; \
+	done
+	@echo "Installing the locked packages into .venv: about two minutes when it is new."
+	@.venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
+	@.venv/bin/python -m pip --disable-pip-version-check install --quiet \
+	    --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+FORCE:
