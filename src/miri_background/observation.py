@@ -1,0 +1,185 @@
+"""Everything that defines one run: a frozen, validated description of the observation."""
+
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from miri_background.files import content_key
+from miri_background.outcomes import CannotJudge
+
+__all__ = ["DITHER_PATTERN", "FIELDS", "InvalidObservation", "Observation"]
+
+# Offsets (x, y) in the Ideal frame, arcsec, of a four-point pattern.  No two of
+# them are closer than 3.3 arcsec = 12 FWHM of F770W, so that a star is not
+# overlapped by itself, and their fractions of a 0.11 arcsec pixel differ, so that
+# a star samples the pixel at four phases.
+_FOUR_POINTS = ((-1.65, 2.915), (1.705, -2.86), (2.475, 1.54), (-2.53, -1.595))
+# Further sets of four are the first one moved, as in the 4-POINT-SETS patterns.
+_SET_OFFSETS = ((0.0, 0.0), (0.605, 0.715), (-0.715, 0.605))
+
+DITHER_PATTERN = tuple(
+    (round(x + dx, 4), round(y + dy, 4)) for dx, dy in _SET_OFFSETS for x, y in _FOUR_POINTS
+)
+
+FIELDS = ("science", "background")
+
+
+class InvalidObservation(CannotJudge, ValueError):
+    """A parameter is outside its legal range, or is not a parameter."""
+
+
+def parameter(default, unit, description, **limits):
+    """Return the field of a parameter with its unit, meaning and legal range."""
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
+
+
+class Observation(BaseModel):
+    """One observation: four dithers on a science field, four on a background field.
+
+    Raises
+    ------
+    InvalidObservation
+        From `Observation.create`, naming parameter, value and legal range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    filter: Literal["F770W"] = parameter("F770W", "", "imaging filter")
+    subarray: Literal["FULL"] = parameter("FULL", "", "subarray")
+    readout_pattern: Literal["FASTR1"] = parameter("FASTR1", "", "readout pattern")
+    groups: int = parameter(20, "groups", "groups in an integration", ge=6, le=100)
+    integrations: int = parameter(1, "integrations", "integrations in an exposure", ge=1, le=4)
+    science_exposures: int = parameter(
+        4, "exposures", "dithered exposures of the science field", ge=1, le=len(DITHER_PATTERN)
+    )
+    background_exposures: int = parameter(
+        4, "exposures", "dithered exposures of the background field", ge=2, le=len(DITHER_PATTERN)
+    )
+    science_ra: float = parameter(
+        80.49, "deg", "right ascension of the science field", ge=0, lt=360
+    )
+    science_dec: float = parameter(
+        -69.498, "deg", "declination of the science field", ge=-89, le=89
+    )
+    background_ra: float = parameter(
+        80.91, "deg", "right ascension of the background field", ge=0, lt=360
+    )
+    background_dec: float = parameter(
+        -69.381, "deg", "declination of the background field", ge=-89, le=89
+    )
+    roll: float = parameter(115.0, "deg", "position angle of the V3 axis", ge=0, lt=360)
+    science_stars: int = parameter(340, "stars", "stars in the science field", ge=0, le=3000)
+    science_faintest: float = parameter(
+        3.0, "uJy", "flux of the faintest science star", gt=0, le=100_000
+    )
+    science_brightest: float = parameter(
+        1500.0, "uJy", "flux of the brightest science star", gt=0, le=100_000
+    )
+    galaxy_flux: float = parameter(
+        400.0, "uJy", "flux of the galaxy in the science field; 0 for none", ge=0, le=100_000
+    )
+    background_stars: int = parameter(40, "stars", "stars in the background field", ge=0, le=1000)
+    background_faintest: float = parameter(
+        3.0, "uJy", "flux of the faintest background star", gt=0, le=100_000
+    )
+    background_brightest: float = parameter(
+        60.0, "uJy", "flux of the brightest background star", gt=0, le=100_000
+    )
+    sky_level: float = parameter(5.5, "MJy/sr", "sky at the centre of the array", ge=0, le=100)
+    sky_gradient: float = parameter(
+        1.0, "%/arcmin", "gradient of the sky over the array", ge=0, le=20
+    )
+    sky_gradient_angle: float = parameter(
+        30.0, "deg", "direction of the brighter sky, from +x towards +y", ge=0, lt=360
+    )
+    cosmic_ray_rate: float = parameter(28.0, "hits/s", "cosmic rays on the array", ge=0, le=500)
+    seed: int = parameter(770, "", "random seed", ge=0, le=999_999_999)
+    sigma: float = parameter(2.0, "standard deviations", "bkg_subtract clipping", gt=0, le=10)
+    maxiters: int = parameter(3, "iterations", "bkg_subtract clipping iterations", ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _faintest_below_brightest(self):
+        for field in FIELDS:
+            faintest, brightest = (
+                getattr(self, f"{field}_{end}") for end in ("faintest", "brightest")
+            )
+            if faintest > brightest:
+                msg = (
+                    f"{field}_faintest = {faintest} uJy is above "
+                    f"{field}_brightest = {brightest} uJy; the legal range ends there"
+                )
+                raise ValueError(msg)
+        return self
+
+    @classmethod
+    def create(cls, **parameters):
+        """Return the observation of parameters given by name.
+
+        Parameters
+        ----------
+        **parameters
+            Any of the fields; strings are converted, as from a command line.
+
+        Returns
+        -------
+        Observation
+            The validated observation.
+
+        Raises
+        ------
+        InvalidObservation
+            Naming each wrong parameter, its value and its legal range.
+        """
+        try:
+            return cls(**parameters)
+        except ValidationError as error:
+            raise InvalidObservation("; ".join(map(cls._sentence, error.errors()))) from None
+
+    @classmethod
+    def _sentence(cls, error):
+        """Return one sentence on one validation error of pydantic."""
+        if not error["loc"]:
+            return str(error["ctx"]["error"])
+        name = str(error["loc"][0])
+        if name not in cls.model_fields:
+            return f"{name} is not a parameter; the parameters are {', '.join(cls.model_fields)}"
+        return f"{name} = {error['input']!r} is not {cls.legal_range(name)}"
+
+    @classmethod
+    def legal_range(cls, name):
+        """Return the legal range of a parameter in words, with its unit.
+
+        Parameters
+        ----------
+        name : str
+            Name of the parameter.
+
+        Returns
+        -------
+        str
+            Such as ``a whole number from 6 to 100 groups (groups in an integration)``.
+        """
+        field = cls.model_fields[name]
+        choices = get_args(field.annotation)
+        if choices:
+            return f"{' or '.join(choices)} ({field.description})"
+        kind = "a whole number" if field.annotation is int else "a number"
+        limits = {type(limit).__name__: limit for limit in field.metadata}
+        low = f"from {limits['Ge'].ge}" if "Ge" in limits else f"above {limits['Gt'].gt}"
+        high = f"to {limits['Le'].le}" if "Le" in limits else f"below {limits['Lt'].lt}"
+        unit = f" {cls.unit(name)}" if cls.unit(name) else ""
+        return f"{kind} {low} {high}{unit} ({field.description})"
+
+    @classmethod
+    def unit(cls, name):
+        """Return the unit of a parameter, an empty string where it has none."""
+        return cls.model_fields[name].json_schema_extra["unit"]
+
+    @property
+    def key(self):
+        """Key of the observation: equal for equal parameters."""
+        return content_key(self.model_dump())
+
+    def exposures(self, field):
+        """Return the number of dithered exposures of a field, "science" or "background"."""
+        return getattr(self, f"{field}_exposures")
