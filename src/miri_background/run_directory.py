@@ -1,0 +1,188 @@
+"""The directory of one run: where each product is, and that it belongs to this run."""
+
+import fcntl
+import json
+import shutil
+import tempfile
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from miri_background.files import ProductRecords, write_text_whole
+from miri_background.outcomes import CannotJudge
+from miri_background.simulation.exposures import exposures
+
+__all__ = ["IMAGE2_SUFFIXES", "RunDirectory", "writable"]
+
+# The step's output, the background that it subtracted, and calwebb_image2's final product.
+IMAGE2_SUFFIXES = ("bsub", "combinedbackground", "cal")
+
+# Measured, bytes: products of one full-array exposure, whatever the groups ...
+_BYTES_PER_EXPOSURE = 32e6  # truth 8.7 MB, rate 21.2 MB
+_BYTES_PER_GROUP = 2.7e6  # 16-bit pixels and reference output
+# ... and what calwebb_image2 adds for each science exposure (bsub, combined background, cal).
+_BYTES_PER_PRODUCT = 66e6
+_MARGIN = 1.2  # files written aside, logs, figures, notebook
+
+
+@contextmanager
+def writable(directory):
+    """Turn failures to write below a directory into a sentence and a could-not-judge.
+
+    Parameters
+    ----------
+    directory : path-like
+        What is written to, for the sentence.
+
+    Raises
+    ------
+    CannotJudge
+        In place of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        msg = (
+            f"{directory} cannot be written ({error.strerror or error}): "
+            "free space or permissions there, or name another directory."
+        )
+        raise CannotJudge(msg) from error
+
+
+class RunDirectory:
+    """One run's products on disk.
+
+    Parameters
+    ----------
+    location : str or path-like
+        "temporary" for a directory that is removed when the process ends, "kept"
+        for a new one below ``runs/`` of the current directory, or a path.
+    observation : Observation
+        What is observed; a directory serves one observation only.
+
+    Raises
+    ------
+    CannotJudge
+        If the directory cannot be written, has too little space, holds another
+        observation, or is being used by another run.
+    """
+
+    def __init__(self, location, observation):
+        self.observation = observation
+        self._temporary = None
+        with writable(location):
+            if str(location) == "temporary":
+                self._temporary = tempfile.TemporaryDirectory(prefix="miri-background-")
+                location = self._temporary.name
+            elif str(location) == "kept":
+                now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+                location = Path("runs") / f"{now}-{observation.key[:6]}"
+            self.root = Path(location).expanduser().resolve()
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.records = ProductRecords(self.root)
+            self._hold()
+            self._claim()
+            for name in ("uncal", "truth", "rate", "image2", "figures", "logs"):
+                (self.root / name).mkdir(exist_ok=True)
+        self._require_space()
+
+    def _hold(self):
+        """Take the directory for this process; the system lets go when the process ends."""
+        (self.root / ".records").mkdir(exist_ok=True)
+        self._lock = (self.root / ".records" / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = (
+                f"{self.root} is in use by another run: wait for it to end, "
+                "or use another working directory."
+            )
+            raise CannotJudge(msg) from None
+        # Only a killed run leaves directories in which it was writing.
+        for leftover in self.root.glob("**/.writing-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _claim(self):
+        """Write what is observed, or make sure that the directory is of this observation."""
+        path = self.root / "observation.json"
+        mine = json.loads(self.observation.model_dump_json())
+        if path.exists():
+            try:
+                found = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                found = None
+            if found != mine:
+                msg = (
+                    f"{path} describes another observation: use another working directory, "
+                    "or the parameters of that one."
+                )
+                raise CannotJudge(msg)
+            return
+        foreign = sorted(
+            entry.name for entry in self.root.iterdir() if not entry.name.startswith(".")
+        )
+        if foreign:
+            msg = (
+                f"{self.root} is not empty and not a run of this suite "
+                f"(it holds {foreign[0]}): name an empty or a new directory."
+            )
+            raise CannotJudge(msg)
+        write_text_whole(path, json.dumps(mine, indent=1) + "\n")
+
+    def _require_space(self):
+        """Refuse to start what cannot be finished for lack of space."""
+        observation = self.observation
+        exposures = observation.science_exposures + observation.background_exposures
+        per_exposure = (
+            _BYTES_PER_EXPOSURE + _BYTES_PER_GROUP * observation.groups * observation.integrations
+        )
+        whole = exposures * per_exposure + observation.science_exposures * _BYTES_PER_PRODUCT
+        there = sum(
+            entry.stat().st_size for entry in self.root.glob("**/*.fits") if entry.is_file()
+        )
+        needed = _MARGIN * whole - there
+        free = shutil.disk_usage(self.root).free
+        if free < needed:
+            msg = (
+                f"{self.root} has {free / 1e9:.2f} GB free and this run needs "
+                f"{needed / 1e9:.2f} GB: free space there, or name another working directory."
+            )
+            raise CannotJudge(msg)
+
+    def uncal(self, exposure):
+        """Return the path of an exposure's level-1b file."""
+        return self.root / "uncal" / f"{exposure.name}_uncal.fits"
+
+    def truth(self, exposure):
+        """Return the path of an exposure's truth file."""
+        return self.root / "truth" / f"{exposure.name}_truth.fits"
+
+    def rate(self, exposure):
+        """Return the path of an exposure's rate file."""
+        return self.root / "rate" / f"{exposure.name}_rate.fits"
+
+    def image2(self, exposure, suffix):
+        """Return the path of a product of calwebb_image2."""
+        return self.root / "image2" / f"{exposure.name}_{suffix}.fits"
+
+    def products(self):
+        """Return the paths of all products of calwebb_image2 that a whole run has."""
+        return [
+            self.image2(exposure, suffix)
+            for exposure in exposures(self.observation, "science")
+            for suffix in IMAGE2_SUFFIXES
+        ]
+
+    @property
+    def association(self):
+        """Path of the image2 association."""
+        return self.root / "image2" / "image2_background_asn.json"
+
+    @property
+    def metrics(self):
+        """Path of the metrics file."""
+        return self.root / "metrics.json"
+
+    def log(self, name):
+        """Return the path of a log file."""
+        return self.root / "logs" / f"{name}.log"

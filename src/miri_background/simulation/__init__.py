@@ -1,0 +1,1 @@
+"""The embedded simulator: sky, optics, detector, level-1b exposures and their truth."""
