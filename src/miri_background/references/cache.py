@@ -1,0 +1,313 @@
+"""The CRDS cache: written whole or not at all, found again, checked and pointed to.
+
+A cache is complete when its manifest says so: the manifest is written last,
+before the directory is renamed into place.
+"""
+
+import ast
+import json
+import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+from miri_background.files import checksum, content_key
+from miri_background.instrument import detector, throughput
+from miri_background.instrument.aperture import imager_aperture
+from miri_background.instrument.footprint import illuminated
+from miri_background.instrument.response import sky_response
+from miri_background.outcomes import CannotJudge
+from miri_background.references.arrays import write_references
+from miri_background.references.mappings import CONTEXT, write_mappings
+
+__all__ = ["check_cache", "crds_environment", "synthetic_cache"]
+
+# The dark is written in steps of this many groups, so that ramps of similar length
+# share a cache.
+_DARK_GROUP_STEP = 20
+
+# A host name with "serverless" keeps CRDS from trying the network at all.
+_SERVERLESS_URL = "https://jwst-serverless.stsci.edu"
+
+_MANIFEST = "manifest.json"
+_ASIDE_PREFIX = ".writing-"
+# Writing takes seconds: what is older than this belongs to a process that was killed.
+_ABANDONED_AFTER = 3600.0  # s
+
+_CONTEXTS_NAMED = 5  # an operational cache holds more than a thousand
+
+
+def _dark_groups(groups):
+    """Return the number of groups of the dark for ramps of `groups` groups."""
+    return -(-groups // _DARK_GROUP_STEP) * _DARK_GROUP_STEP
+
+
+def _fingerprint(array):
+    """Return the SHA-256 of an array's values, hexadecimal."""
+    return sha256(array.tobytes()).hexdigest()
+
+
+def _cache_key(dark_groups):
+    """Return the key of everything that decides what a cache holds."""
+    values = {
+        "dark_groups": dark_groups,
+        "frame_time": detector.FRAME_TIME,
+        "gain": detector.GAIN,
+        "read_noise": detector.READ_NOISE,
+        "saturation_level": detector.saturation_level(),
+        "linearity": detector.linearity_coefficients().tolist(),
+        "photmjsr": {name: throughput.photmjsr(name) for name in throughput.FILTERS},
+        "pixel_solid_angle": throughput.PIXEL_SOLID_ANGLE,
+        "aperture": asdict(imager_aperture()),
+    }
+    maps = [
+        _fingerprint(array)
+        for array in (
+            detector.bad_pixels(),
+            detector.dark_current(),
+            detector.reference_pixels(),
+            illuminated(),
+            sky_response(),
+        )
+    ]
+    sources = [checksum(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    versions = {name: version(name) for name in ("asdf", "astro-sedpy", "crds", "stdatamodels")}
+    return content_key(values, maps, sources, versions)
+
+
+def _write_cache(directory, dark_groups):
+    """Write a cache into an empty directory, its manifest last."""
+    configuration = directory / "config" / "jwst"
+    mappings = directory / "mappings" / "jwst"
+    references = directory / "references" / "jwst" / "miri"
+    for folder in (configuration, mappings, references):
+        folder.mkdir(parents=True)
+
+    write_mappings(mappings, write_references(references, dark_groups))
+    # What CRDS would have got from its server, as a Python literal.
+    server_config = {
+        "observatory": "jwst",
+        "operational_context": CONTEXT,
+        "latest_context": CONTEXT,
+        "bad_files_list": [],
+        "force_remote_mode": False,
+        "last_synced": "never",
+    }
+    (configuration / "server_config").write_text(f"{server_config!r}\n", encoding="utf-8")
+    # References lie in one directory per instrument.
+    (configuration / "ref_cache_subdir_mode").write_text("instrument", encoding="utf-8")
+
+    files = {
+        path.relative_to(directory).as_posix(): {
+            "size": path.stat().st_size,
+            "sha256": checksum(path),
+        }
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+    text = json.dumps({"context": CONTEXT, "files": files}, indent=1)
+    (directory / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _is_complete(directory):
+    """Tell whether a directory holds a whole cache: every file there, of its size."""
+    try:
+        manifest = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+        return all(
+            (directory / name).stat().st_size == properties["size"]
+            for name, properties in manifest["files"].items()
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # a file is missing, or the manifest is not what was written
+
+
+def _rename_into_place(written, target, aside):
+    """Rename a new cache into place, unless a whole one is already there.
+
+    Parameters
+    ----------
+    written : pathlib.Path
+        The new cache.
+    target : pathlib.Path
+        Its final path.
+    aside : pathlib.Path
+        Directory on the same file system that takes a damaged cache.
+    """
+    while not _is_complete(target):
+        with suppress(FileNotFoundError):  # the usual case: nothing is there
+            target.rename(aside / "damaged")
+        try:
+            written.rename(target)
+        except OSError:
+            # Another process put its cache there in between; a real obstacle, such
+            # as a file system that is full or read-only, leaves nothing there.
+            if not target.exists():
+                raise
+
+
+def _remove_abandoned(root):
+    """Remove what killed processes have left half written."""
+    for path in root.glob(f"{_ASIDE_PREFIX}*"):
+        try:
+            abandoned = time.time() - path.stat().st_mtime > _ABANDONED_AFTER
+        except FileNotFoundError:
+            continue  # another process has just finished with it
+        if abandoned:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def synthetic_cache(root, groups, integrations=1):
+    """Return a complete synthetic CRDS cache, written first if it is not there yet.
+
+    Parameters
+    ----------
+    root : path-like
+        Directory of caches; made if it does not exist.
+    groups : int
+        Number of groups in the longest integration to calibrate.
+    integrations : int, optional
+        Number of integrations to calibrate.  It does not change the cache: the
+        pipeline uses the last integration of a reference for all later ones.
+
+    Returns
+    -------
+    pathlib.Path
+        The cache, to be used as CRDS_PATH; see `crds_environment`.  Its name is
+        the key of its content.
+
+    Raises
+    ------
+    OSError
+        If `root` cannot be written.
+    ValueError
+        If `groups` or `integrations` is less than 1.
+    """
+    if min(groups, integrations) < 1:
+        msg = f"an exposure has at least 1 group and integration, not {groups} and {integrations}"
+        raise ValueError(msg)
+    dark_groups = _dark_groups(groups)
+    root = Path(root).absolute()
+    target = root / _cache_key(dark_groups)
+    if _is_complete(target):
+        return target
+
+    root.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(root)
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE_PREFIX, dir=root))
+    try:
+        # In a directory of its own, which unlike the temporary one has the
+        # permissions that the user's umask gives.
+        written = aside / target.name
+        written.mkdir()
+        _write_cache(written, dark_groups)
+        _rename_into_place(written, target, aside)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def crds_environment(path, context=CONTEXT, server_url=None):
+    """Return the environment variables that make the pipeline use a CRDS cache.
+
+    Parameters
+    ----------
+    path : path-like
+        The cache.
+    context : str or None, optional
+        Name of the context; None leaves the choice to CRDS.
+    server_url : str or None, optional
+        CRDS server that completes the cache; None to stay offline, with a cache
+        that is only read.
+
+    Returns
+    -------
+    dict of str to str
+        Variables to set before CRDS is imported: it reads them then.
+    """
+    environment = {"CRDS_PATH": os.fspath(Path(path).absolute())}
+    if context is not None:
+        environment["CRDS_CONTEXT"] = context
+    if server_url is not None:
+        environment["CRDS_SERVER_URL"] = server_url
+    else:
+        environment["CRDS_SERVER_URL"] = _SERVERLESS_URL
+        environment["CRDS_MODE"] = "local"  # best references are worked out here
+        environment["CRDS_READONLY_CACHE"] = "1"
+    return environment
+
+
+def _enumerate(names):
+    """Return the last few of some names, for a sentence."""
+    shown = ", ".join(names[-_CONTEXTS_NAMED:])
+    hidden = len(names) - _CONTEXTS_NAMED
+    return f"{shown} and {hidden} earlier ones" if hidden > 0 else shown
+
+
+def check_cache(path, context, server_url=None):
+    """Check that CRDS will find its rules in a cache, whoever has filled it.
+
+    Parameters
+    ----------
+    path : path-like
+        The cache.
+    context : str or None
+        Name of the context; None for the one that the cache's configuration names.
+    server_url : str or None, optional
+        CRDS server that supplies what the cache lacks; None to stay offline.
+
+    Raises
+    ------
+    CannotJudge
+        If the directory is missing or, without a server, if it lacks its
+        configuration, any context at all, or the one that was asked for.
+    """
+    path = Path(path).absolute()
+    if not path.is_dir():
+        msg = (
+            f"The CRDS cache {path} is not there: "
+            "name the directory of an existing cache, or use the synthetic references."
+        )
+        raise CannotJudge(msg)
+    if server_url is not None:
+        return
+
+    mappings = path / "mappings" / "jwst"
+    found = sorted(pmap.name for pmap in mappings.glob("*.pmap"))
+    if not found:
+        msg = (
+            f"{path} is a CRDS directory without context, there is no *.pmap in {mappings}: "
+            "name the directory of a filled cache, or give the URL of a CRDS server to fill it."
+        )
+        raise CannotJudge(msg)
+
+    configuration = path / "config" / "jwst" / "server_config"
+    try:
+        settings = dict(ast.literal_eval(configuration.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError, SyntaxError):
+        msg = (
+            f"The CRDS cache {path} has no readable {configuration.relative_to(path)}, "
+            "which CRDS needs when it works offline: "
+            "copy it from a complete cache, or give the URL of a CRDS server."
+        )
+        raise CannotJudge(msg) from None
+
+    if context is None:
+        # In the order in which CRDS looks for it.
+        context = settings.get("latest_context") or settings.get("operational_context")
+        if context is None:
+            msg = (
+                f"No context was named, and {configuration} names none either: "
+                f"name one of those in the cache ({_enumerate(found)})."
+            )
+            raise CannotJudge(msg)
+    if context not in found:
+        msg = (
+            f"The context {context} is not in {mappings}, which has {_enumerate(found)}: "
+            "name one of these, or give the URL of a CRDS server that has it."
+        )
+        raise CannotJudge(msg)
