@@ -1,0 +1,253 @@
+"""How calwebb_detector1, the association and calwebb_image2 are called: as anybody would.
+
+The pipeline is never modified, and finds its reference files through CRDS.
+"""
+
+import gc
+import logging
+import os
+import tempfile
+import warnings
+from contextlib import chdir, contextmanager
+from functools import partial
+from pathlib import Path
+
+from miri_background.files import checksum, content_key, write_text_whole
+from miri_background.outcomes import CannotJudge
+from miri_background.parallel import completed
+from miri_background.provenance import pipeline_fingerprint
+from miri_background.run_directory import writable
+from miri_background.simulation.exposures import PROGRAM, exposures
+
+__all__ = [
+    "CONTROLS",
+    "check_control",
+    "detector1_rates",
+    "image2_output",
+    "pipeline_log",
+    "write_association",
+]
+
+# What can be broken on purpose, to see the validation fail.
+CONTROLS = ("none", "step skipped", "background missing")
+
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@contextmanager
+def pipeline_log(path):
+    """Send the pipeline's log, and its warnings, to a file and nowhere else.
+
+    Parameters
+    ----------
+    path : path-like
+        Log file; written anew.
+    """
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    # CRDS and stpipe bring handlers of their own, which write to the notebook.
+    loggers = [
+        logging.getLogger(name) for name in ("CRDS", "stpipe", "jwst", "stcal", "py.warnings")
+    ]
+    loggers.append(logging.getLogger())
+    before = [(each, each.handlers, each.level, each.propagate) for each in loggers]
+    try:
+        for each in loggers[:-1]:
+            each.handlers, each.propagate = [], True
+        loggers[-1].handlers = [handler]
+        loggers[-1].setLevel(logging.INFO)
+        # The filters stay as they are: where warnings are errors, they remain errors.
+        with warnings.catch_warnings():
+            logging.captureWarnings(capture=True)
+            yield
+    finally:
+        logging.captureWarnings(capture=False)
+        for each, handlers, level, propagate in before:
+            each.handlers, each.propagate = handlers, propagate
+            each.setLevel(level)
+        handler.close()
+
+
+def _import_pipeline():
+    """Import the pipeline and take what it made out of the garbage collector's sight.
+
+    stpipe collects garbage at the start of each of Detector1's steps.  Going
+    through the hundred thousands of objects that imports leave behind takes half
+    of the pipeline's time for short ramps; frozen, they are passed over.
+    """
+    from jwst.pipeline import Detector1Pipeline
+
+    gc.collect()
+    gc.freeze()
+    return Detector1Pipeline
+
+
+def detector1_rates(run, executor, steps=None):
+    """Run calwebb_detector1 on all level-1b files of a run.
+
+    Each file goes through ``Detector1Pipeline.call(uncal, steps=steps)``.  Rates
+    that an interrupted run of the same pipeline has left there whole are not
+    made again.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        Holds the level-1b files and receives the rate files.
+    executor : concurrent.futures.Executor
+        Where to compute.
+    steps : dict, optional
+        Parameters of steps, as `jwst.pipeline.Detector1Pipeline` takes them.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Rate files, science first, in the order of the dithers.
+
+    Raises
+    ------
+    CannotJudge
+        If the pipeline ends with an error, or the directory cannot be written.
+    """
+    steps = steps or {}
+    references = [os.environ.get(name, "") for name in ("CRDS_PATH", "CRDS_CONTEXT")]
+    every, missing = [], []
+    for exposure in exposures(run.observation):
+        uncal, rate = run.uncal(exposure), run.rate(exposure)
+        key = content_key(checksum(uncal), pipeline_fingerprint(), references, steps)
+        every.append(rate)
+        if not run.records.is_current(rate, key):
+            log = run.log(f"{exposure.name}_detector1")
+            missing.append((key, uncal, rate, log))
+    if missing:
+        calibrate = partial(_detector1_rate, run.records, steps)
+        with writable(run.root):
+            completed(executor, calibrate, missing, "Running calwebb_detector1")
+    return every
+
+
+def _detector1_rate(records, steps, item):
+    """Run calwebb_detector1 on one level-1b file and write its rate file."""
+    key, uncal, rate, log = item
+    with pipeline_log(log):
+        detector1 = _import_pipeline()
+        try:
+            result = detector1.call(str(uncal), steps=steps, configure_log=False)
+        except OSError:
+            raise
+        except Exception as error:
+            # Whatever the pipeline raises, the reader has to learn which file it was.
+            msg = (
+                f"calwebb_detector1 ended on {uncal} with {type(error).__name__}: {error}; "
+                f"its log is {log}."
+            )
+            raise CannotJudge(msg) from error
+        with records.writing(key, rate) as (aside,):
+            result.save(aside)
+        result.close()
+
+
+def check_control(control):
+    """Refuse an unknown control.
+
+    Parameters
+    ----------
+    control : str
+        "none", or what is broken on purpose to see the validation fail: "step
+        skipped" or "background missing".
+
+    Raises
+    ------
+    CannotJudge
+        If it is none of these.
+    """
+    if control not in CONTROLS:
+        msg = f"control = {control!r} is not one of {', '.join(map(repr, CONTROLS))}."
+        raise CannotJudge(msg)
+
+
+def write_association(run, control="none"):
+    """Write the association that tells calwebb_image2 what to subtract from what.
+
+    calwebb_image2 uses only the first science member of a product, so each
+    science exposure has a product of its own, with all backgrounds as members.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        Its rate files are associated.
+    control : str, optional
+        With "background missing", the last background is left out on purpose.
+
+    Returns
+    -------
+    pathlib.Path
+        The association file.
+    """
+    from jwst.associations.asn_from_list import asn_from_list
+    from jwst.associations.lib.rules_level2_base import DMSLevel2bBase
+
+    science = exposures(run.observation, "science")
+    backgrounds = exposures(run.observation, "background")
+    members = backgrounds[:-1] if control == "background missing" else backgrounds
+    association = asn_from_list(
+        [(run.rate(each).name, "science") for each in science],
+        rule=DMSLevel2bBase,
+        with_exptype=True,
+    )
+    association.data |= {"asn_type": "image2", "program": PROGRAM, "target": "science field"}
+    for product, exposure in zip(association["products"], science, strict=True):
+        product["name"] = exposure.name
+        product["members"] += [
+            {"expname": run.rate(each).name, "exptype": "background"} for each in members
+        ]
+    with writable(run.root):
+        write_text_whole(run.association, association.dump(format="json")[1] + "\n")
+        # Members without a path are portable; they are looked for beside the association.
+        for exposure in (*science, *backgrounds):
+            link = run.association.parent / run.rate(exposure).name
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(run.rate(exposure), link.parent))
+    return run.association
+
+
+@contextmanager
+def image2_output(run):
+    """Give calwebb_image2 a directory to write to, and keep its products if it succeeds.
+
+    Inside the block the association's directory is the current one, because
+    calwebb_image2 looks there for members (jwst 3.0: not beside the association,
+    and not in its parameter ``input_dir``), and the pipeline's log goes to a file.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        Receives the products.
+
+    Yields
+    ------
+    str
+        Directory for the pipeline's ``output_dir``.
+
+    Raises
+    ------
+    CannotJudge
+        If the directory cannot be written, or the place of a product is taken by
+        a file that this suite did not write.
+    """
+    directory = run.association.parent
+    key = content_key(pipeline_fingerprint())
+    for product in run.products():
+        # Products of an earlier call in this directory are the suite's own, and stale.
+        run.records.is_current(product, key)
+        product.unlink(missing_ok=True)
+    with (
+        writable(run.root),
+        tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
+    ):
+        with pipeline_log(run.log("calwebb_image2")), chdir(directory):
+            yield aside
+        written = {path.name: path for path in Path(aside).iterdir()}
+        for product in run.products():
+            if product.name in written:
+                with run.records.writing(key, product) as (target,):
+                    written[product.name].rename(target)
