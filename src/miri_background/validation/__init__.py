@@ -1,0 +1,1 @@
+"""Measurements on the products, limits, and the verdict."""

@@ -1,0 +1,359 @@
+"""What is measured on the products: numbers with units and predicted standard errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from photutils.aperture import CircularAperture, aperture_photometry
+
+from miri_background.instrument.detector import (
+    FRAME_TIME,
+    GAIN,
+    bad_pixels,
+    reference_pixels,
+)
+from miri_background.instrument.footprint import illuminated, regions
+from miri_background.validation.clipping import combine_backgrounds, kept_values
+from miri_background.validation.leak import predicted_leak
+from miri_background.validation.products import DO_NOT_USE
+
+__all__ = ["Analysis", "Measurement", "measure"]
+
+WHOLE_ARRAY = "whole array"
+
+_SOURCE_MASK = 0.5  # of the sky's noise: brighter source light is masked
+_PIXEL_CLIP = 3.0  # standard deviations, for means over pixels
+_STAR_RADIUS = 3.0  # pixels: holds 65 % of the light of a star in F770W
+_GALAXY_RADIUS = 15.0  # pixels, 1.7 arcsec
+_BORDER = 6  # pixels that an aperture keeps from the border of its region
+# Sources fainter than this many standard errors of their aperture add noise, not knowledge.
+_LEAST_SIGNAL_TO_NOISE = 10.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number.
+
+    Parameters
+    ----------
+    criterion : str
+        Name of the criterion that judges it.
+    region : str
+        Region of the detector, or "whole array".
+    exposure : int or None
+        Number of the science exposure, from 1; None where all are taken together.
+    value : float
+        The number.
+    error : float or None
+        Predicted standard error, where the number is a statistic.
+    """
+
+    criterion: str
+    region: str
+    exposure: int | None
+    value: float
+    error: float | None = None
+
+
+class Analysis:
+    """What measurements and figures share: expectation, masks and noise.
+
+    Parameters
+    ----------
+    products : Products
+        Products of a run.
+
+    Attributes
+    ----------
+    combined : CombinedBackground
+        Independent average of the backgrounds.
+    sky_noise : float
+        Standard deviation of one rate on empty sky, DN/s, from differences of backgrounds.
+    photon_time : float
+        Rate over its photon variance, (DN/s) / (DN/s)^2.
+    leak, combined_variance : ndarray
+        Predicted source light in the combined background and its variance.
+    common_variance : float
+        Variance that all pixels of one rate share, (DN/s)^2.
+    sky : ndarray of bool
+        Pixels without sources, bad pixels or shadow.
+    """
+
+    def __init__(self, products):
+        self.products = products
+        backgrounds = products.backgrounds
+        self.combined = combine_backgrounds(
+            *(
+                np.stack([getattr(image, name) for image in backgrounds])
+                for name in ("data", "err", "dq")
+            ),
+            products.sigma,
+            products.maxiters,
+        )
+        background_sources = np.stack([truth.sources for truth in products.background_truth])
+        brightest = np.max(
+            [background_sources.max(axis=0), *(truth.sources for truth in products.science_truth)],
+            axis=0,
+        )
+        good = illuminated() & (bad_pixels() == 0)
+        self.sky_noise = self._sky_noise(good, background_sources.max(axis=0))
+        self.sky = good & (brightest < _SOURCE_MASK * self.sky_noise)
+        # A ramp's slope hangs mostly on its first and last read: photons count for
+        # the time between them.  The first and last groups are not used (rscd, lastframe).
+        self.photon_time = GAIN * FRAME_TIME * (self._groups() - 3)
+        self.leak, self.combined_variance = predicted_leak(
+            background_sources, self.sky_noise, self.photon_time, products.sigma, products.maxiters
+        )
+        # Reference pixels are averaged and subtracted in every group: their noise
+        # gets into all pixels of the array alike.
+        read_noise = np.median(backgrounds[0].read_noise_variance[self.sky])
+        self.common_variance = float(read_noise) / np.count_nonzero(reference_pixels())
+
+    def _groups(self):
+        """Return the number of groups of the ramps."""
+        return int(self.products.backgrounds[0].header["NGROUPS"])
+
+    def _sky_noise(self, good, brightest):
+        """Return the noise of one rate on empty sky from differences of two backgrounds."""
+        first, second = (image.data.astype(float) for image in self.products.backgrounds[:2])
+        empty = (
+            good & self.products.usable[0] & (brightest < np.percentile(brightest[good], 25) + 1e-3)
+        )
+        difference = (first - second)[empty]
+        keep, _ = kept_values(difference[:, np.newaxis], _PIXEL_CLIP)
+        return float(difference[keep[:, 0]].std() / np.sqrt(2))
+
+    def residual(self, number):
+        """Return what should be zero: subtracted image less the known light of sources.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+
+        Returns
+        -------
+        ndarray
+            DN/s; far from sources, where it is judged, the known light is their faint wings.
+        """
+        image = self.products.subtracted[number].data.astype(float)
+        return image - self.products.science_truth[number].sources + self.leak
+
+    def judged(self, number):
+        """Return the pixels in which a residual is judged."""
+        return self.sky & self.products.usable[number] & np.isfinite(self.residual(number))
+
+
+def _clipped_mean(values):
+    """Return sigma-clipped mean, standard deviation and number of kept values."""
+    keep, _ = kept_values(values[:, np.newaxis], _PIXEL_CLIP)
+    kept = values[keep[:, 0]]
+    return kept.mean(), kept.std(), kept.size
+
+
+def residuals(analysis):
+    """Yield the mean residual of each region in each subtracted image."""
+    count = len(analysis.products.backgrounds)
+    for number in range(len(analysis.products.subtracted)):
+        image, judged = analysis.residual(number), analysis.judged(number)
+        for region in regions().values():
+            mean, deviation, kept = _clipped_mean(image[judged & region.mask()])
+            # The science rate's common noise, and that of the mean of n backgrounds.
+            common = analysis.common_variance * (1 + 1 / count)
+            error = np.sqrt(deviation**2 / kept + common)
+            yield Measurement("residual", region.name, number + 1, mean, error)
+
+
+def sky_rates(analysis):
+    """Yield by how much rates on empty sky differ from the truth, in percent of it."""
+    products = analysis.products
+    pairs = [
+        *zip(products.science, products.science_truth, strict=True),
+        *zip(products.backgrounds, products.background_truth, strict=True),
+    ]
+    for region in regions().values():
+        differences, levels, variances = [], [], []
+        for image, truth in pairs:
+            clean = analysis.sky & region.mask() & (image.dq == 0) & np.isfinite(image.data)
+            known = truth.background + truth.sources
+            mean, deviation, kept = _clipped_mean((image.data - known)[clean])
+            differences.append(mean)
+            levels.append(truth.background[clean].mean())
+            variances.append(deviation**2 / kept + analysis.common_variance)
+        level = np.mean(levels)
+        value = 100 * np.mean(differences) / level
+        error = 100 * np.sqrt(np.sum(variances)) / len(pairs) / level
+        yield Measurement("sky rate", region.name, None, value, error)
+
+
+def _rounding(backgrounds):
+    """Return the largest rounding error of a mean in float32, per pixel.
+
+    Each of the n - 1 sums and the division rounds to half a unit in the last place
+    of a number no larger than the sum of the magnitudes.
+    """
+    magnitudes = np.abs(np.nan_to_num(np.stack(backgrounds))).sum(axis=0)
+    return len(backgrounds) * np.finfo(np.float32).eps / 2 * magnitudes
+
+
+def combined_backgrounds(analysis):
+    """Yield how many pixels of the combined backgrounds are not the independent average."""
+    products, expected = analysis.products, analysis.combined
+    finite = [image.data for image in products.backgrounds]
+    tolerance = _rounding(finite)
+    error_tolerance = _rounding([image.err for image in products.backgrounds])
+    # A decision closer than the rounding of median and deviation may go either way.
+    certain = expected.margin > 2 * products.sigma * tolerance
+    for number, image in enumerate(products.combined, start=1):
+        for name, values, reference, allowed in (
+            ("combined value", image.data, expected.data, tolerance),
+            ("combined error", image.err, expected.error, error_tolerance),
+        ):
+            same = np.abs(values - reference) <= allowed
+            same |= np.isnan(values) & np.isnan(reference)
+            yield Measurement(name, WHOLE_ARRAY, number, float(np.sum(~same & certain)))
+        yield Measurement(
+            "combined DQ", WHOLE_ARRAY, number, float(np.sum(image.dq != expected.dq))
+        )
+
+
+def subtraction(analysis):
+    """Yield how many pixels of the subtracted images are not rate minus combined background."""
+    products = analysis.products
+    for number, (rate, combined, image) in enumerate(
+        zip(products.science, products.combined, products.subtracted, strict=False), start=1
+    ):
+        difference = rate.data - combined.data
+        same = (image.data == difference) | (np.isnan(image.data) & np.isnan(difference))
+        yield Measurement("subtraction", WHOLE_ARRAY, number, float(np.sum(~same)))
+        flags = image.dq != (rate.dq | combined.dq)
+        yield Measurement("subtraction DQ", WHOLE_ARRAY, number, float(np.sum(flags)))
+
+
+def steps(analysis):
+    """Yield the number of products in which the background step was not completed."""
+    incomplete = [
+        header.get("S_BKDSUB") != "COMPLETE" for header in analysis.products.calibrated_headers
+    ]
+    yield Measurement("step", WHOLE_ARRAY, None, float(sum(incomplete)))
+
+
+def _inside_regions(x, y, radius):
+    """Tell which positions are further than a radius and a border from any edge."""
+    reach = radius + _BORDER
+    return np.any(
+        [
+            (x > r.x.start - 0.5 + reach)
+            & (x < r.x.stop - 0.5 - reach)
+            & (y > r.y.start - 0.5 + reach)
+            & (y < r.y.stop - 0.5 - reach)
+            for r in regions().values()
+        ],
+        axis=0,
+    )
+
+
+def _aperture_sums(catalogue, radius, *images, good):
+    """Return sums of images over the good pixels of circular apertures around sources."""
+    inside = catalogue[_inside_regions(catalogue["x"], catalogue["y"], radius)]
+    if len(inside) == 0:
+        return [np.zeros(0) for _ in images]
+    apertures = CircularAperture(np.column_stack([inside["x"], inside["y"]]), radius)
+    return [
+        np.asarray(aperture_photometry(np.where(good, image, 0.0), apertures)["aperture_sum"])
+        for image in images
+    ]
+
+
+def star_leak(analysis):
+    """Yield the light of background stars in the combined background beyond the prediction.
+
+    In percent of the stars' light, over all stars and dithers together.
+    """
+    products = analysis.products
+    image = products.combined[0] if products.combined else products.subtracted[0]
+    excess = image.data - products.background_truth[0].background - analysis.leak
+    dq = np.bitwise_or.reduce([background.dq for background in products.backgrounds])
+    good = ((dq & DO_NOT_USE) == 0) & np.isfinite(excess)
+    totals = np.sum(
+        [
+            np.sum(
+                _aperture_sums(
+                    truth.catalogue,
+                    _STAR_RADIUS,
+                    excess,
+                    truth.sources,
+                    analysis.combined_variance,
+                    np.ones_like(excess),
+                    good=good,
+                ),
+                axis=1,
+            )
+            for truth in products.background_truth
+        ],
+        axis=0,
+    )
+    total, light, variance, pixels = totals
+    if light == 0:
+        return
+    variance += pixels**2 * analysis.common_variance / len(products.backgrounds)
+    yield Measurement(
+        "star leak", WHOLE_ARRAY, None, 100 * total / light, 100 * np.sqrt(variance) / light
+    )
+
+
+def _source_flux(analysis, kind, radius):
+    """Return measured light, true light and variance over all science exposures."""
+    products = analysis.products
+    totals = np.zeros(3)
+    for number, truth in enumerate(products.science_truth):
+        image = products.subtracted[number].data + analysis.leak
+        photons = truth.sources / analysis.photon_time
+        noise = analysis.sky_noise**2 + photons + analysis.combined_variance
+        sums = np.array(
+            _aperture_sums(
+                truth.catalogue[truth.catalogue["kind"] == kind],
+                radius,
+                image,
+                truth.sources,
+                noise,
+                good=products.usable[number] & np.isfinite(image),
+            )
+        )
+        bright = sums[1] > _LEAST_SIGNAL_TO_NOISE * np.sqrt(sums[2])
+        totals += sums[:, bright].sum(axis=1)
+    return totals
+
+
+def source_fluxes(analysis):
+    """Yield by how much the light of science stars and galaxy differs from the truth."""
+    for name, kind, radius in (
+        ("star flux", "star", _STAR_RADIUS),
+        ("galaxy flux", "galaxy", _GALAXY_RADIUS),
+    ):
+        total, light, variance = _source_flux(analysis, kind, radius)
+        if light > 0:
+            yield Measurement(
+                name, WHOLE_ARRAY, None, 100 * (total / light - 1), 100 * np.sqrt(variance) / light
+            )
+
+
+def measure(analysis, truth=True):
+    """Return all measurements of a run.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with their expectation.
+    truth : bool, optional
+        Whether the products can be compared with the simulator's truth; not so
+        where other references than the simulator's own calibrated them.
+
+    Returns
+    -------
+    list of Measurement
+        In the order in which they are shown.
+    """
+    families = [steps, combined_backgrounds, subtraction, residuals]
+    if truth:
+        families += [star_leak, source_fluxes, sky_rates]
+    return [measurement for family in families for measurement in family(analysis)]
