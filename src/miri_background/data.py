@@ -1,0 +1,72 @@
+"""The data that data_manifest.yaml names, verified."""
+
+import hashlib
+
+import yaml
+from astropy.io import fits
+
+from miri_background.observation import Observation
+from miri_background.outcomes import CannotJudge
+from miri_background.repository import repository_file
+from miri_background.simulation.exposures import exposures
+
+__all__ = ["check_level1b", "level1b_checksum", "manifest_of"]
+
+_HEADER = """\
+# The data of the main job: the observation that `make validate` simulates by default, and
+# the SHA-256 of the SCI array (big-endian 16-bit numbers) of each level-1b file that it gives.
+# Written by `miri-background manifest`.
+"""
+
+
+def level1b_checksum(path):
+    """Return the SHA-256 of a level-1b file's SCI array, hexadecimal."""
+    with fits.open(path) as hdus:
+        return hashlib.sha256(hdus["SCI"].data.astype(">u2").tobytes()).hexdigest()
+
+
+def manifest_of(run):
+    """Return the text of the manifest for a run's observation and level-1b files."""
+    content = {
+        "main_job": {
+            "observation": run.observation.model_dump(),
+            "level1b_sci_sha256": {
+                run.uncal(exposure).name: level1b_checksum(run.uncal(exposure))
+                for exposure in exposures(run.observation)
+            },
+        }
+    }
+    return _HEADER + yaml.safe_dump(content, sort_keys=False)
+
+
+def check_level1b(run):
+    """Compare a run's level-1b files with the manifest.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        A run with its level-1b files.
+
+    Returns
+    -------
+    str
+        One sentence.
+
+    Raises
+    ------
+    CannotJudge
+        If the manifest is for this observation and a file is not the one it names.
+    """
+    path = repository_file("data_manifest.yaml")
+    job = yaml.safe_load(path.read_text(encoding="utf-8"))["main_job"]
+    if Observation.create(**job["observation"]) != run.observation:
+        return f"{path.name} is for the default observation; this one is another."
+    for exposure in exposures(run.observation):
+        uncal = run.uncal(exposure)
+        if level1b_checksum(uncal) != job["level1b_sci_sha256"].get(uncal.name):
+            msg = (
+                f"{uncal} is not the file that {path} names: the simulator was changed; "
+                "if that was meant, write the manifest anew with `miri-background manifest`."
+            )
+            raise CannotJudge(msg)
+    return f"All {len(job['level1b_sci_sha256'])} level-1b files are those of {path.name}."

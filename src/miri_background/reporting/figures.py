@@ -1,0 +1,297 @@
+"""The figures of the validation notebook.
+
+Every image has a perceptually uniform map, a stated stretch and unit, and every
+title the number that the figure is about.
+"""
+
+from io import BytesIO
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import Image, display
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image as Picture
+
+from miri_background.files import replace_whole
+from miri_background.instrument.detector import bad_pixels
+from miri_background.instrument.footprint import illuminated, regions
+
+__all__ = [
+    "combined_background_figure",
+    "rates_figure",
+    "residuals_figure",
+    "show",
+    "star_figure",
+    "subtracted_figure",
+]
+
+_MAP = "viridis"
+_BIN = 4  # detector pixels per displayed pixel
+_CUTOUT = 15  # pixels around a star
+_DPI = 90
+_COLOURS = 256  # of the picture files: a third of the size of true colour
+_OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_MARKERS = "osD^vP"
+
+
+def show(figure, path, alt):
+    """Write a figure as PNG and show it with its alternative text.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure; closed afterwards.
+    path : pathlib.Path
+        PNG file to write.
+    alt : str
+        What a reader who does not see the figure should know.
+    """
+    stream = BytesIO()
+    figure.savefig(stream, dpi=_DPI, format="png")
+    plt.close(figure)
+    picture = Picture.open(stream).convert("RGB")
+    # The map's own colours and greys: an adapted palette would merge rare colours of a scale.
+    palette = Picture.new("P", (1, 1))
+    palette.putpalette(_palette())
+    picture = picture.quantize(palette=palette, dither=Picture.Dither.NONE)
+    compact = BytesIO()
+    picture.save(compact, "PNG", optimize=True)
+    with replace_whole(path) as (aside,):
+        aside.write_bytes(compact.getvalue())
+    display(Image(data=compact.getvalue(), format="png"), metadata={"image/png": {"alt": alt}})
+
+
+def _palette():
+    """Return red, green, blue of the colours that the figures use, 0 to 255."""
+    greys = np.linspace(0, 1, 40)[:, np.newaxis] * np.ones(3)
+    map_colours = plt.get_cmap(_MAP)(np.linspace(0, 1, 132))[:, :3]
+    # Marker colours and their blends with white, as edges of lines have.
+    blends = [
+        1 - part * (1 - np.array(to_rgb(colour)))
+        for colour in _OKABE_ITO
+        for part in np.linspace(0.15, 1, 14)
+    ]
+    colours = np.vstack([greys, map_colours, blends])
+    return np.rint(255 * colours[:_COLOURS]).astype(int).ravel().tolist()
+
+
+def _binned(image):
+    """Return the mean of blocks of pixels where the sky is seen, NaN elsewhere."""
+    rows, columns = (size // _BIN for size in image.shape)
+    # Bad pixels have no rate; the combined background holds 0 there.
+    seen = illuminated() & (bad_pixels() == 0) & np.isfinite(image)
+    blocks = [
+        values[: rows * _BIN, : columns * _BIN].reshape(rows, _BIN, columns, _BIN).sum(axis=(1, 3))
+        for values in (np.where(seen, image, 0.0), seen)
+    ]
+    with np.errstate(invalid="ignore"):
+        return np.where(blocks[1] > 0, blocks[0] / blocks[1], np.nan)
+
+
+def _draw(axes, image, low, high):
+    """Draw a detector-shaped image with axes in detector pixels."""
+    height, width = image.shape
+    colours = plt.get_cmap(_MAP).copy()
+    colours.set_bad("0.85")
+    drawn = axes.imshow(
+        _binned(image),
+        origin="lower",
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        extent=(-0.5, width - 0.5, -0.5, height - 0.5),
+        interpolation="nearest",
+    )
+    axes.set_xticks([0, 500, 1000])
+    axes.set_yticks([0, 500, 1000])
+    return drawn
+
+
+def _sky_level(analysis):
+    """Return the mean of the combined background on empty sky, DN/s."""
+    return float(analysis.combined.data[analysis.sky].mean())
+
+
+def _gallery(columns, images, titles, low, high, label):
+    """Return a figure of detector images with one stretch."""
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(11, 2.75 * rows + 0.5),
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+        squeeze=False,
+    )
+    for panel, image, title in zip(axes.flat, images, titles, strict=False):
+        drawn = _draw(panel, image, low, high)
+        panel.set_title(title, fontsize=9)
+    for panel in axes.flat[len(images) :]:
+        panel.set_axis_off()
+    figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
+    figure.supxlabel("x (detector pixel)", fontsize=9)
+    figure.supylabel("y (detector pixel)", fontsize=9)
+    return figure
+
+
+def rates_figure(science, backgrounds) -> Figure:
+    """Return the science and background rates."""
+    images = [image.data for image in (*science, *backgrounds)]
+    titles = [
+        f"{field} {number}"
+        for field, rates in (("science", science), ("background", backgrounds))
+        for number in range(1, len(rates) + 1)
+    ]
+    level = float(np.nanmedian(backgrounds[0].data[illuminated()]))
+    label = "rate (DN/s, linear stretch)"
+    figure = _gallery(4, images, titles, 0.8 * level, 1.5 * level, label)
+    figure.suptitle(f"Rates of calwebb_detector1: sky of {level:.2f} DN/s under the sources")
+    return figure
+
+
+def combined_background_figure(analysis) -> Figure:
+    """Return one background, the average that was subtracted, and its noise against truth."""
+    products = analysis.products
+    level = _sky_level(analysis)
+    combined = products.combined[0].data if products.combined else np.zeros_like(analysis.leak)
+    truth = products.background_truth[0].background
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+    images = (products.backgrounds[0].data, combined, combined - truth)
+    titles = ("background 1", "combined background", "combined background − true sky")
+    for panel, image, title, span in zip(
+        axes, images, titles, ((0.95, 1.10), (0.95, 1.10), (-0.03, 0.03)), strict=True
+    ):
+        drawn = _draw(panel, image, span[0] * level, span[1] * level)
+        panel.set_title(title, fontsize=10)
+        panel.set_xlabel("x (detector pixel)")
+        figure.colorbar(drawn, ax=panel, label="DN/s, linear stretch", shrink=0.75)
+    axes[0].set_ylabel("y (detector pixel)")
+    mean = float((combined - truth)[analysis.sky].mean())
+    figure.suptitle(f"Stars are gone from the average; on empty sky it is off by {mean:+.4f} DN/s")
+    return figure
+
+
+def _star_to_follow(analysis):
+    """Return x and y of the brightest background star whose surroundings are free of others."""
+    truth = analysis.products.background_truth[0]
+    stars = truth.catalogue[np.argsort(truth.catalogue["flux"])[::-1]]
+    inside = np.any(
+        [
+            (stars["x"] > r.x.start + _CUTOUT)
+            & (stars["x"] < r.x.stop - _CUTOUT)
+            & (stars["y"] > r.y.start + _CUTOUT)
+            & (stars["y"] < r.y.stop - _CUTOUT)
+            for r in regions().values()
+        ],
+        axis=0,
+    )
+    star = stars[inside][0]
+    return float(star["x"]), float(star["y"]), float(star["flux"].value)
+
+
+def star_figure(analysis) -> Figure:
+    """Return one background star in every exposure, their plain mean and their clipped mean."""
+    products = analysis.products
+    x, y, flux = _star_to_follow(analysis)
+    column, row = round(x), round(y)
+    box = (slice(row - _CUTOUT, row + _CUTOUT + 1), slice(column - _CUTOUT, column + _CUTOUT + 1))
+    exposures = [image.data[box] for image in products.backgrounds]
+    with np.errstate(invalid="ignore"):
+        plain = np.mean(exposures, axis=0)
+    combined = products.combined[0].data[box] if products.combined else np.zeros_like(plain)
+    level = float(products.background_truth[0].background[row, column])
+    peak = float(np.nanmax(exposures[0]) - level)
+    figure, axes = plt.subplots(
+        1, len(exposures) + 2, figsize=(11, 2.9), layout="constrained", sharey=True
+    )
+    titles = [
+        *(f"background {n}" for n in range(1, len(exposures) + 1)),
+        "plain mean",
+        "combined\nbackground",
+    ]
+    for panel, image, title in zip(axes, [*exposures, plain, combined], titles, strict=True):
+        drawn = panel.imshow(
+            image,
+            origin="lower",
+            cmap=_MAP,
+            vmin=level - 1,
+            vmax=level + peak / 4,
+            extent=(
+                column - _CUTOUT - 0.5,
+                column + _CUTOUT + 0.5,
+                row - _CUTOUT - 0.5,
+                row + _CUTOUT + 0.5,
+            ),
+        )
+        panel.set_title(title, fontsize=9)
+        panel.set_xticks([column - 10, column, column + 10])
+    figure.colorbar(drawn, ax=axes, label="DN/s, linear", shrink=0.8)
+    left = float(np.nanmax(plain) - level)
+    stays = float(combined[_CUTOUT, _CUTOUT] - level)
+    figure.suptitle(
+        f"A star of {flux:.0f} µJy at x, y = {column}, {row}: peak {peak:.1f} DN/s above the sky, "
+        f"{left:.1f} in the plain mean, {stays:.2f} in the combined background",
+        fontsize=10,
+    )
+    return figure
+
+
+def subtracted_figure(analysis) -> Figure:
+    """Return the background-subtracted science exposures."""
+    images = [image.data for image in analysis.products.subtracted]
+    titles = [f"science {number} subtracted" for number in range(1, len(images) + 1)]
+    means = [
+        analysis.residual(number)[analysis.judged(number)].mean() for number in range(len(images))
+    ]
+    high = 5 * analysis.sky_noise
+    figure = _gallery(min(len(images), 4), images, titles, -high, high, "DN/s, linear stretch")
+    figure.suptitle(
+        f"After subtraction: of {_sky_level(analysis):.2f} DN/s of sky, "
+        f"{np.mean(means):+.4f} are left where no source is"
+    )
+    return figure
+
+
+def residuals_figure(analysis, metrics) -> Figure:
+    """Return the mean residual of each region and exposure with error and limit, and one map."""
+    rows = [metric for metric in metrics if metric.name == "residual"]
+    figure, (points, image) = plt.subplots(
+        1, 2, figsize=(11, 3.9), width_ratios=(1.7, 1), layout="constrained"
+    )
+    names = list(regions())
+    numbers = sorted({metric.exposure for metric in rows})
+    for index, number in enumerate(numbers):
+        shift = (index - (len(numbers) - 1) / 2) * 0.16
+        mine = [metric for metric in rows if metric.exposure == number]
+        points.errorbar(
+            [names.index(metric.region) + shift for metric in mine],
+            [metric.value for metric in mine],
+            [metric.standard_error for metric in mine],
+            fmt=_MARKERS[index % len(_MARKERS)],
+            color=_OKABE_ITO[index % len(_OKABE_ITO)],
+            label=f"exposure {number}",
+            capsize=2,
+        )
+    for position, name in enumerate(names):
+        limit = max(metric.limit for metric in rows if metric.region == name)
+        points.fill_between(
+            [position - 0.45, position + 0.45], -limit, limit, color="0.9", zorder=0
+        )
+    points.axhline(0, color="0.4", linewidth=0.8)
+    points.set_xticks(range(len(names)), names)
+    points.set_ylabel("mean residual (DN/s)")
+    points.legend(fontsize=8, ncols=2)
+    worst = max(rows, key=lambda metric: abs(metric.value) / metric.limit)
+    points.set_title(
+        f"worst: {worst.region}, exposure {worst.exposure}: {worst.value:+.4f} DN/s, "
+        f"limit ±{worst.limit:.4f}",
+        fontsize=10,
+    )
+    residual = np.where(analysis.judged(0), analysis.residual(0), np.nan)
+    drawn = _draw(image, residual, -0.5, 0.5)
+    image.set_title("residual of exposure 1, judged pixels", fontsize=10)
+    image.set_xlabel("x (detector pixel)")
+    figure.colorbar(drawn, ax=image, label="DN/s, linear stretch", shrink=0.8)
+    return figure

@@ -1,0 +1,42 @@
+"""The HTML page of an executed notebook: one file that needs nothing from elsewhere."""
+
+import nbformat
+from nbconvert import HTMLExporter
+
+from miri_background.files import write_text_whole
+
+__all__ = ["without_progress_bars", "write_page"]
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+# Scripts that nbconvert's template would load from other hosts; the page has no
+# formulas, widgets or diagrams that would need them.
+_NO_SCRIPTS = {"mathjax_url": "", "require_js_url": "", "jquery_url": "", "mermaid_js_url": ""}
+
+
+def without_progress_bars(notebook):
+    """Return an executed notebook without the widgets that moved while it ran."""
+    notebook = nbformat.from_dict(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [
+                output for output in cell.outputs if _WIDGET not in output.get("data", {})
+            ]
+    notebook.metadata.pop("widgets", None)
+    return notebook
+
+
+def write_page(notebook, path):
+    """Write an executed notebook as an HTML page.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Executed notebook.
+    path : pathlib.Path
+        HTML file to write.
+    """
+    exporter = HTMLExporter(template_name="lab", **_NO_SCRIPTS)
+    body, _ = exporter.from_notebook_node(
+        notebook, resources={"metadata": {"name": path.stem.replace("_", " ")}}
+    )
+    write_text_whole(path, body)

@@ -1,0 +1,165 @@
+"""Executing the validation notebook, and telling how it ended."""
+
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from miri_background.files import replace_whole, write_text_whole
+from miri_background.observation import InvalidObservation
+from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
+from miri_background.reporting.page import without_progress_bars, write_page
+from miri_background.repository import repository_file
+from miri_background.run_directory import writable
+from miri_background.validation.verdict import Verdict, load_metrics
+
+__all__ = ["NotebookRun", "execute_notebook", "new_run_directory", "render_notebook"]
+
+NAME = "image2_background"
+_CANNOT_JUDGE = tuple(each.__name__ for each in (CannotJudge, InvalidObservation))
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """How a run of the notebook ended.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Passed, failed or could not judge.
+    reason : str
+        One sentence on what failed or why there is no verdict; empty if passed.
+    verdict : Verdict or None
+        Metrics, if the run came so far.
+    notebook, page : pathlib.Path
+        Executed notebook and its HTML page.
+    """
+
+    outcome: Outcome
+    reason: str
+    verdict: Verdict | None
+    notebook: Path
+    page: Path
+
+
+def new_run_directory():
+    """Return the path of a new run below ``runs/``, named after the time (UTC)."""
+    name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+        path = Path("runs") / (name + suffix)
+        with writable(path.parent):
+            path.parent.mkdir(exist_ok=True)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+        return path
+    msg = "Hundred runs were started in one second: wait a little and run again."
+    raise CannotJudge(msg)
+
+
+def point_latest_to(run):
+    """Let ``runs/latest`` point to a run below ``runs/``."""
+    with writable(run.parent), replace_whole(run.parent / "latest") as (aside,):
+        aside.symlink_to(run.name)
+
+
+def render_notebook(parameters, output):
+    """Write the notebook with other parameters, its stored outputs kept, without running it.
+
+    Parameters
+    ----------
+    parameters : dict
+        Parameters by name.
+    output : pathlib.Path
+        Notebook file to write.
+    """
+    notebook = load_notebook_node(str(repository_file("notebooks", f"{NAME}.ipynb")))
+    rendered = parameterize_notebook(notebook, parameters)
+    with writable(output.parent):
+        write_text_whole(output, nbformat.writes(rendered) + "\n")
+
+
+def execute_notebook(parameters, directory):
+    """Execute the notebook into a run directory.
+
+    Parameters
+    ----------
+    parameters : dict
+        Parameters by name; the working directory is set from `directory`.
+    directory : path-like
+        The run directory; also holds the executed notebook and its page.
+
+    Returns
+    -------
+    NotebookRun
+        The outcome; problems of the run are told there, not raised.
+
+    Raises
+    ------
+    CannotJudge
+        If not even the notebook could be started or written.
+    """
+    source = repository_file("notebooks", f"{NAME}.ipynb")
+    directory = Path(directory).expanduser().resolve()
+    started = datetime.now(UTC)
+    # Kernels of this environment come before kernels of the same name that the user has.
+    os.environ["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
+    executed, page = (directory / f"{NAME}.{suffix}" for suffix in ("ipynb", "html"))
+    with writable(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        aside = directory / f".executing-{NAME}.ipynb"
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(aside),
+                parameters | {"working_directory": str(directory)},
+                kernel_name="python3",
+                cwd=str(source.parent),
+                progress_bar=sys.stderr.isatty(),
+                # The kernel's remarks on its transport are not the reader's concern.
+                extra_arguments=["--Application.log_level=ERROR"],
+            )
+            outcome, reason = Outcome.PASSED, ""
+        except PapermillExecutionError as error:
+            outcome, reason = _ending(error)
+        except DeadKernelError:
+            outcome = Outcome.CANNOT_JUDGE
+            reason = (
+                "The notebook's kernel died, most likely for lack of memory: "
+                "close other programs, or use fewer groups or --workers 1."
+            )
+        notebook = without_progress_bars(nbformat.read(aside, as_version=4))
+        write_text_whole(executed, nbformat.writes(notebook) + "\n")
+        write_page(notebook, page)
+        aside.unlink()
+    verdict = None
+    if (directory / "metrics.json").exists():
+        verdict = load_metrics(directory / "metrics.json")
+        if verdict.provenance["started"] < started.isoformat():
+            verdict = None  # of an earlier run in the same directory
+    if outcome is Outcome.PASSED and (verdict is None or verdict.outcome is not Outcome.PASSED):
+        outcome = Outcome.CANNOT_JUDGE
+        reason = "The notebook ended before its verdict: see the executed notebook."
+    return NotebookRun(outcome, reason, verdict, executed, page)
+
+
+def _ending(error):
+    """Return outcome and reason of an error that a cell raised."""
+    if error.ename == CriterionFailed.__name__:
+        return Outcome.FAILED, error.evalue
+    if error.ename in _CANNOT_JUDGE:
+        return Outcome.CANNOT_JUDGE, error.evalue
+    reason = (
+        f"Cell {error.exec_count} of the notebook ended with {error.ename}: {error.evalue}. "
+        "The executed notebook shows where."
+    )
+    return Outcome.CANNOT_JUDGE, reason
