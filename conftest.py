@@ -1,11 +1,69 @@
 """What all tests share, those of the notebooks included."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+# The shortest ramps and fewest exposures that leave every criterion something to judge.
+SMALL = {"groups": 6, "science_exposures": 1, "background_exposures": 3}
 
 
 @pytest.fixture(scope="session")
 def repository():
     """Return the path of the checkout."""
     return Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="session")
+def suite_environment(tmp_path_factory):
+    """Return environment variables with a cache of this session's own, and no CRDS settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CRDS_")}
+    return kept | {"MIRI_BACKGROUND_CACHE": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.fixture(scope="session")
+def command_line(suite_environment, tmp_path_factory):
+    """Return a function that runs ``miri-background`` in a fresh process and directory."""
+    program = Path(sys.executable).with_name("miri-background")
+
+    def run(*arguments, before=(), **changed):
+        return subprocess.run(
+            [*before, program, *map(str, arguments)],
+            env=suite_environment | changed,
+            cwd=tmp_path_factory.mktemp("current"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def small_options():
+    """Return the options of a small observation."""
+    return [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+
+
+@pytest.fixture(scope="session")
+def finished(command_line, small_options, tmp_path_factory):
+    """Return a run directory with everything of a small passed run, and what was printed."""
+    directory = tmp_path_factory.mktemp("runs") / "finished"
+    ended = command_line("validate", "--run", directory, *small_options)
+    if ended.returncode != 0:
+        pytest.fail(ended.stdout + ended.stderr)
+    return directory, ended.stdout
+
+
+@pytest.fixture
+def finished_copy(finished, tmp_path):
+    """Return a copy of the finished run that a test may change; files are linked."""
+    directory, _ = finished
+    target = tmp_path / "copy"
+    # Products are only ever replaced, never written in place, so links are safe.
+    shutil.copytree(directory, target, copy_function=os.link, symlinks=True)
+    return target

@@ -11,6 +11,7 @@ __all__ = ["main"]
 
 # Parameters of the notebook beside those of the observation; the notebook says what they mean.
 NOTEBOOK_PARAMETERS = {
+    "working_directory": (str, "run directory; by default a new one below runs/"),
     "crds_cache": (str, "synthetic, home, central, 'working directory', or a path"),
     "crds_server_url": (str, "CRDS server, where a real cache is to be completed"),
     "crds_context": (str, "CRDS context of a real cache"),
@@ -30,14 +31,6 @@ def _parser():
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     validate = verbs.add_parser("validate", help="run the validation notebook and give the verdict")
-    validate.add_argument(
-        "--run",
-        "--working-directory",
-        "--working_directory",
-        type=Path,
-        metavar="DIRECTORY",
-        help="run directory; by default a new one below runs/",
-    )
     _add_parameters(validate)
     render = verbs.add_parser("render", help="write the notebook at test size, without running it")
     render.add_argument("--output", type=Path, default=Path("build/notebooks"), metavar="DIRECTORY")
@@ -45,6 +38,7 @@ def _parser():
     verbs.add_parser(
         "manifest", help="simulate the default observation and write data_manifest.yaml"
     )
+    verbs.add_parser("refresh", help="execute the notebook and store its outputs in the checkout")
     return parser
 
 
@@ -53,6 +47,8 @@ def _add_parameters(parser):
     described = {name: (str, Observation.legal_range(name)) for name in Observation.model_fields}
     for name, (kind, text) in (described | NOTEBOOK_PARAMETERS).items():
         flags = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
+        if name == "working_directory":
+            flags["--run"] = None
         parser.add_argument(
             *flags, dest=name, type=kind, metavar=name.upper(), help=text.replace("%", "%%")
         )
@@ -80,10 +76,11 @@ def _validate(arguments):
         point_latest_to,
     )
 
-    directory = arguments.run or new_run_directory()
+    named = parameters.pop("working_directory", None)
+    directory = Path(named) if named else new_run_directory()
     print(f"Running the validation in {directory}")
     run = execute_notebook(parameters, directory)
-    if arguments.run is None:
+    if not named:
         point_latest_to(directory)
     if run.verdict is not None:
         print(f"\n{run.verdict.text_table()}")
@@ -121,6 +118,14 @@ def _manifest(_):
     return Outcome.PASSED
 
 
+def _refresh(_):
+    """Execute the committed notebook in place, and return the outcome."""
+    from miri_background.runs.notebook import refresh_notebook
+
+    print(refresh_notebook())
+    return Outcome.PASSED
+
+
 def main(arguments=None):
     """Run one verb.
 
@@ -135,7 +140,12 @@ def main(arguments=None):
         Exit code: 0 passed, 1 failed, 2 could not judge.
     """
     arguments = _parser().parse_args(arguments)
-    verb = {"validate": _validate, "render": _render, "manifest": _manifest}[arguments.verb]
+    verb = {
+        "validate": _validate,
+        "render": _render,
+        "manifest": _manifest,
+        "refresh": _refresh,
+    }[arguments.verb]
     try:
         return verb(arguments).exit_code
     except CannotJudge as error:

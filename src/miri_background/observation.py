@@ -175,6 +175,18 @@ class Observation(BaseModel):
         """Return the unit of a parameter, an empty string where it has none."""
         return cls.model_fields[name].json_schema_extra["unit"]
 
+    def _repr_html_(self):
+        """Return the parameters as a table for notebook and page."""
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{getattr(self, name)}</td><td>{self.unit(name)}</td>"
+            f"<td>{field.description}</td></tr>"
+            for name, field in type(self).model_fields.items()
+        )
+        return (
+            "<table><thead><tr><th>parameter</th><th>value</th><th>unit</th><th>meaning</th></tr>"
+            f"</thead><tbody>{rows}</tbody></table>"
+        )
+
     @property
     def key(self):
         """Key of the observation: equal for equal parameters."""

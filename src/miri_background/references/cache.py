@@ -39,6 +39,9 @@ _ASIDE_PREFIX = ".writing-"
 # Writing takes seconds: what is older than this belongs to a process that was killed.
 _ABANDONED_AFTER = 3600.0  # s
 
+# stpipe looks for these letters in the whole path of a reference file, not in its name.
+_NO_REFERENCE = "n/a"
+
 _CONTEXTS_NAMED = 5  # an operational cache holds more than a thousand
 
 
@@ -192,7 +195,7 @@ def synthetic_cache(root, groups, integrations=1):
         raise ValueError(msg)
     dark_groups = _dark_groups(groups)
     root = Path(root).absolute()
-    target = root / _cache_key(dark_groups)
+    target = root / f"crds-{_cache_key(dark_groups)}"
     if _is_complete(target):
         return target
 
@@ -263,10 +266,18 @@ def check_cache(path, context, server_url=None):
     Raises
     ------
     CannotJudge
-        If the directory is missing or, without a server, if it lacks its
+        If the pipeline would overlook the cache for its path, if the directory is
+        missing or, without a server, if it lacks its
         configuration, any context at all, or the one that was asked for.
     """
     path = Path(path).absolute()
+    if _NO_REFERENCE in str(path).lower():
+        msg = (
+            f"The path of the CRDS cache {path} contains {_NO_REFERENCE!r}, and the pipeline takes "
+            "every reference file with such a path for 'not applicable': move the cache, or name "
+            "another directory (MIRI_BACKGROUND_CACHE for the synthetic one)."
+        )
+        raise CannotJudge(msg)
     if not path.is_dir():
         msg = (
             f"The CRDS cache {path} is not there: "

@@ -5,7 +5,7 @@ from nbconvert import HTMLExporter
 
 from miri_background.files import write_text_whole
 
-__all__ = ["without_progress_bars", "write_page"]
+__all__ = ["tidied", "write_page"]
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Scripts that nbconvert's template would load from other hosts; the page has no
@@ -13,19 +13,26 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 _NO_SCRIPTS = {"mathjax_url": "", "require_js_url": "", "jquery_url": "", "mermaid_js_url": ""}
 
 
-def without_progress_bars(notebook):
-    """Return an executed notebook without the widgets that moved while it ran."""
+def tidied(notebook):
+    """Return an executed notebook without what only mattered while it ran.
+
+    Progress bars, which were widgets, and times of cells, which would make every
+    version of a notebook differ.
+    """
     notebook = nbformat.from_dict(notebook)
     for cell in notebook.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
         if cell.cell_type == "code":
             cell.outputs = [
                 output for output in cell.outputs if _WIDGET not in output.get("data", {})
             ]
-    notebook.metadata.pop("widgets", None)
+    for name in ("papermill", "widgets"):
+        notebook.metadata.pop(name, None)
     return notebook
 
 
-def write_page(notebook, path):
+def write_page(notebook, path, banner):
     """Write an executed notebook as an HTML page.
 
     Parameters
@@ -34,7 +41,11 @@ def write_page(notebook, path):
         Executed notebook.
     path : pathlib.Path
         HTML file to write.
+    banner : str
+        Markdown that stands above everything else: how the run ended.
     """
+    notebook = nbformat.from_dict(notebook)
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(banner))
     exporter = HTMLExporter(template_name="lab", **_NO_SCRIPTS)
     body, _ = exporter.from_notebook_node(
         notebook, resources={"metadata": {"name": path.stem.replace("_", " ")}}

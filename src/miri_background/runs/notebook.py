@@ -16,12 +16,18 @@ from papermill.parameterize import parameterize_notebook
 from miri_background.files import replace_whole, write_text_whole
 from miri_background.observation import InvalidObservation
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
-from miri_background.reporting.page import without_progress_bars, write_page
+from miri_background.reporting.page import tidied, write_page
 from miri_background.repository import repository_file
 from miri_background.run_directory import writable
 from miri_background.validation.verdict import Verdict, load_metrics
 
-__all__ = ["NotebookRun", "execute_notebook", "new_run_directory", "render_notebook"]
+__all__ = [
+    "NotebookRun",
+    "execute_notebook",
+    "new_run_directory",
+    "refresh_notebook",
+    "render_notebook",
+]
 
 NAME = "image2_background"
 _CANNOT_JUDGE = tuple(each.__name__ for each in (CannotJudge, InvalidObservation))
@@ -88,6 +94,43 @@ def render_notebook(parameters, output):
         write_text_whole(output, nbformat.writes(rendered) + "\n")
 
 
+def _execute(source, target, parameters):
+    """Execute a notebook with papermill, in this environment's kernel."""
+    # Kernels of this environment come before kernels of the same name that the user has.
+    os.environ["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
+    papermill.execute_notebook(
+        str(source),
+        str(target),
+        parameters,
+        kernel_name="python3",
+        cwd=str(source.parent),
+        progress_bar=sys.stderr.isatty(),
+        # The kernel's remarks on its transport are not the reader's concern.
+        extra_arguments=["--Application.log_level=ERROR"],
+    )
+
+
+def refresh_notebook():
+    """Execute the notebook as it is, and store its outputs in it.
+
+    Returns
+    -------
+    pathlib.Path
+        The notebook.
+
+    Raises
+    ------
+    papermill.exceptions.PapermillExecutionError
+        If a cell fails; the notebook is then left as it was.
+    """
+    source = repository_file("notebooks", f"{NAME}.ipynb")
+    with replace_whole(source) as (aside,):
+        _execute(source, aside, {})
+        notebook = tidied(nbformat.read(aside, as_version=4))
+        aside.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    return source
+
+
 def execute_notebook(parameters, directory):
     """Execute the notebook into a run directory.
 
@@ -111,23 +154,12 @@ def execute_notebook(parameters, directory):
     source = repository_file("notebooks", f"{NAME}.ipynb")
     directory = Path(directory).expanduser().resolve()
     started = datetime.now(UTC)
-    # Kernels of this environment come before kernels of the same name that the user has.
-    os.environ["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
     executed, page = (directory / f"{NAME}.{suffix}" for suffix in ("ipynb", "html"))
     with writable(directory):
         directory.mkdir(parents=True, exist_ok=True)
         aside = directory / f".executing-{NAME}.ipynb"
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(aside),
-                parameters | {"working_directory": str(directory)},
-                kernel_name="python3",
-                cwd=str(source.parent),
-                progress_bar=sys.stderr.isatty(),
-                # The kernel's remarks on its transport are not the reader's concern.
-                extra_arguments=["--Application.log_level=ERROR"],
-            )
+            _execute(source, aside, parameters | {"working_directory": str(directory)})
             outcome, reason = Outcome.PASSED, ""
         except PapermillExecutionError as error:
             outcome, reason = _ending(error)
@@ -137,19 +169,26 @@ def execute_notebook(parameters, directory):
                 "The notebook's kernel died, most likely for lack of memory: "
                 "close other programs, or use fewer groups or --workers 1."
             )
-        notebook = without_progress_bars(nbformat.read(aside, as_version=4))
-        write_text_whole(executed, nbformat.writes(notebook) + "\n")
-        write_page(notebook, page)
+        notebook = tidied(nbformat.read(aside, as_version=4))
         aside.unlink()
-    verdict = None
-    if (directory / "metrics.json").exists():
-        verdict = load_metrics(directory / "metrics.json")
-        if verdict.provenance["started"] < started.isoformat():
-            verdict = None  # of an earlier run in the same directory
-    if outcome is Outcome.PASSED and (verdict is None or verdict.outcome is not Outcome.PASSED):
-        outcome = Outcome.CANNOT_JUDGE
-        reason = "The notebook ended before its verdict: see the executed notebook."
+        verdict = _verdict_since(directory / "metrics.json", started)
+        if outcome is Outcome.PASSED and (verdict is None or verdict.failures()):
+            # As after a cell that leaves the kernel quietly.
+            outcome = Outcome.CANNOT_JUDGE
+            reason = "The notebook ended before its verdict: see the executed notebook."
+        if parameters.get("control", "none") != "none":
+            reason = f"broken on purpose (control: {parameters['control']}). {reason}"
+        write_text_whole(executed, nbformat.writes(notebook) + "\n")
+        write_page(notebook, page, f"**{outcome.word.upper()}**{reason and f': {reason}'}")
     return NotebookRun(outcome, reason, verdict, executed, page)
+
+
+def _verdict_since(path, started):
+    """Return the verdict of a metrics file that was written by a run begun since, or None."""
+    if not path.exists():
+        return None
+    verdict = load_metrics(path)
+    return verdict if verdict.provenance["started"] >= started.isoformat() else None
 
 
 def _ending(error):

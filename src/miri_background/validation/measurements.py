@@ -270,7 +270,9 @@ def star_leak(analysis):
     In percent of the stars' light, over all stars and dithers together.
     """
     products = analysis.products
-    image = products.combined[0] if products.combined else products.subtracted[0]
+    if not products.combined:
+        return
+    image = products.combined[0]
     excess = image.data - products.background_truth[0].background - analysis.leak
     dq = np.bitwise_or.reduce([background.dq for background in products.backgrounds])
     good = ((dq & DO_NOT_USE) == 0) & np.isfinite(excess)

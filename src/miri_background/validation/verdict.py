@@ -68,13 +68,26 @@ class Metric:
         """Whether the limit is kept."""
         return self.status == Outcome.PASSED.word
 
+    def value_text(self):
+        """Return the value with its standard error, without the unit."""
+        if self.limit == 0:
+            return f"{self.value:.0f}"
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        return f"{self.value:.3g}{error}"
+
+    def limit_text(self):
+        """Return the limit, without the unit."""
+        return "0" if self.limit == 0 else f"±{self.limit:.2g}"
+
+    def place(self):
+        """Return region and exposure in words."""
+        return self.region if self.exposure is None else f"{self.region}, exposure {self.exposure}"
+
     def sentence(self):
         """Return the metric in words, with number, unit and limit."""
-        where = self.region if self.exposure is None else f"{self.region}, exposure {self.exposure}"
-        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
         return (
-            f"{self.name} ({where}): {self.value:.4g}{error} {self.unit}, "
-            f"limit {'0' if self.limit == 0 else f'±{self.limit:.2g}'} {self.unit}"
+            f"{self.name} ({self.place()}): {self.value_text()} {self.unit}, "
+            f"limit {self.limit_text()} {self.unit}"
         )
 
 
@@ -211,11 +224,11 @@ class Verdict:
         return [metric for metric in self.metrics if not metric.passed]
 
     def sentence(self):
-        """Return the verdict in one sentence, without numbers that depend on noise."""
-        kept = sum(metric.passed for metric in self.metrics)
+        """Return the verdict in one sentence, the same for every run that passed."""
+        if self.outcome is Outcome.PASSED:
+            return "PASSED: every metric is within its limit."
         return (
-            f"{self.outcome.word.upper()}: {kept} of {len(self.metrics)} metrics "
-            "are within their limits."
+            f"FAILED: {len(self.failures())} of {len(self.metrics)} metrics are over their limit."
         )
 
     def raise_if_failed(self):
@@ -224,11 +237,15 @@ class Verdict:
         Raises
         ------
         CriterionFailed
-            Naming the metrics with number, unit and limit.
+            Naming the worst metric of each broken criterion with number, unit and limit.
         """
-        failures = self.failures()
-        if failures:
-            raise CriterionFailed("; ".join(metric.sentence() for metric in failures))
+        broken = [
+            f"{worst.sentence()} ({number - kept} of {number} over it)"
+            for worst, kept, number in self.summary()
+            if kept < number
+        ]
+        if broken:
+            raise CriterionFailed("; ".join(broken))
 
     def summary(self):
         """Return, for each criterion, the metric that is closest to or furthest over its limit.
@@ -249,9 +266,8 @@ class Verdict:
         """Return the summary as lines of text for a terminal."""
         lines = [f"{'criterion':<16}{'within':>8}  {'worst value':<24}{'limit':<16}status"]
         for metric, kept, number in self.summary():
-            error = "" if metric.standard_error is None else f" ± {metric.standard_error:.2g}"
-            value = f"{metric.value:.3g}{error} {metric.unit}"
-            limit = "0" if metric.limit == 0 else f"±{metric.limit:.2g} {metric.unit}"
+            value = f"{metric.value_text()} {metric.unit}"
+            limit = f"{metric.limit_text()} {metric.unit}"
             status = Outcome.PASSED if kept == number else Outcome.FAILED
             lines.append(
                 f"{metric.name:<16}{f'{kept}/{number}':>8}  {value:<24}{limit:<16}"
@@ -263,16 +279,13 @@ class Verdict:
         """Return the summary as a table for notebook and page."""
         rows = []
         for metric, kept, number in self.summary():
-            error = "" if metric.standard_error is None else f" ± {metric.standard_error:.2g}"
-            limit = "0" if metric.limit == 0 else f"± {metric.limit:.2g}"
             status = (Outcome.PASSED if kept == number else Outcome.FAILED).word
-            where = metric.region + ("" if metric.exposure is None else f", {metric.exposure}")
             cells = (
                 metric.name,
                 metric.description,
                 f"{kept} of {number}",
-                f"{metric.value:.3g}{error} ({where})",
-                limit,
+                f"{metric.value_text()} ({metric.place()})",
+                metric.limit_text(),
                 metric.unit,
                 f"{_SYMBOLS[status]} {status}",
             )

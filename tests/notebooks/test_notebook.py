@@ -1,0 +1,131 @@
+"""The committed notebook: complete, executed, small, and of one mind with the package."""
+
+import re
+
+import nbformat
+import pytest
+
+from miri_background.cli import NOTEBOOK_PARAMETERS
+from miri_background.observation import Observation
+
+SECTIONS = [
+    "Introduction",
+    "Terms",
+    "Test description",
+    "Data description",
+    "Parameters",
+    "Working directory",
+    "CRDS references",
+    "Pipeline",
+    "Simulate the exposures",
+    "calwebb_detector1",
+    "Science and background rates",
+    "Association",
+    "Background step",
+    "Averaged background",
+    "One background star",
+    "Subtracted images",
+    "Residuals",
+    "Passing criteria",
+    "About this run",
+    "Verdict",
+]
+LONGEST_CELL = 20  # lines; only the cells of parameters and imports are longer than 12
+
+
+@pytest.fixture(scope="module")
+def path(repository):
+    """Return the path of the notebook."""
+    return repository / "notebooks" / "image2_background.ipynb"
+
+
+@pytest.fixture(scope="module")
+def notebook(path):
+    """Return the notebook."""
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def code(notebook):
+    """Return the code cells."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="module")
+def parameters(code):
+    """Return what the cell of parameters sets."""
+    cell = next(cell for cell in code if "parameters" in cell.metadata.get("tags", []))
+    names = {}
+    exec(cell.source, names)  # noqa: S102 - our own cell, to see what it sets
+    del names["__builtins__"]
+    return names
+
+
+def test_sections_are_complete_and_in_order(notebook):
+    """Readers of the predecessor find every section where they look for it."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == SECTIONS
+
+
+def test_defaults_are_those_of_the_observation(parameters):
+    """The notebook opened by hand observes what the package observes by default."""
+    observed = {name: parameters[name] for name in Observation.model_fields}
+    assert observed == Observation().model_dump()
+
+
+def test_no_parameter_is_missing_or_unknown(parameters):
+    """Every option of the command line is a parameter of the notebook, and no more."""
+    assert set(parameters) == {*Observation.model_fields, *NOTEBOOK_PARAMETERS}
+
+
+def test_every_cell_was_executed(code):
+    """The committed notebook is one whole run from top to bottom."""
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+
+def test_no_error_is_stored(code):
+    """The committed run ended well."""
+    assert [o for cell in code for o in cell.outputs if o.output_type == "error"] == []
+
+
+def test_verdict_cell_holds_the_verdict(code):
+    """What nbval compares is the verdict itself."""
+    checked = [c for c in code if "nbval-check-output" in c.metadata.get("tags", [])]
+    printed = ["".join(output.text for output in cell.outputs) for cell in checked]
+    assert printed == ["PASSED: every metric is within its limit.\n"]
+
+
+def test_every_figure_has_alternative_text(code):
+    """Each picture says in words what it shows."""
+    pictures = [o for cell in code for o in cell.outputs if "image/png" in o.get("data", {})]
+    texts = [o.metadata.get("image/png", {}).get("alt", "") for o in pictures]
+    assert len(texts) >= 5
+    assert min(map(len, texts)) > 40
+
+
+def test_notebook_is_small(path):
+    """It renders on GitHub and loads fast."""
+    assert path.stat().st_size <= 1.5e6
+
+
+def test_cells_are_short(code):
+    """One idea a cell: no logic that belongs in the package."""
+    longest = {"parameters", "code-09"}
+    lines = {cell.id: len(cell.source.splitlines()) for cell in code if cell.id not in longest}
+    assert {name: count for name, count in lines.items() if count > LONGEST_CELL} == {}
+
+
+def test_outputs_name_no_place_of_a_machine(code):
+    """What was run on one machine says nothing about its directories."""
+    text = "\n".join(
+        o.get("text", "") + str(o.get("data", {}).get("text/plain", ""))
+        for cell in code
+        for o in cell.outputs
+    )
+    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|usr|work|Users)/\S*", text) == []
+
+
+def test_nothing_moves_the_current_directory(code):
+    """Cells work from wherever the notebook is opened."""
+    source = "\n".join(cell.source for cell in code)
+    assert re.findall(r"chdir|global |glob\(|except\s*:", source) == []

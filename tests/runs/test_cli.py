@@ -1,0 +1,65 @@
+"""What the command line accepts, refuses and writes without running anything."""
+
+import nbformat
+import pytest
+
+from miri_background.cli import NOTEBOOK_PARAMETERS, main
+from miri_background.observation import Observation
+
+
+def wrong(capsys, *arguments):
+    """Return what is said about wrong arguments of validate, and the exit code."""
+    code = main(["validate", *arguments])
+    return capsys.readouterr().err, code
+
+
+def test_unknown_filter_is_refused(capsys):
+    """A filter that does not exist is named with what there is."""
+    said, code = wrong(capsys, "--filter", "F999W")
+    assert (code, "filter = 'F999W' is not F770W" in said) == (2, True)
+
+
+def test_negative_groups_are_refused(capsys):
+    """A number outside its range is named with the range."""
+    said, code = wrong(capsys, "--groups", "-3")
+    assert (code, "groups = '-3' is not a whole number from 6 to 100" in said) == (2, True)
+
+
+def test_unknown_option_ends_with_code_2():
+    """An option that does not exist is not a failure of the pipeline."""
+    with pytest.raises(SystemExit) as ended:
+        main(["validate", "--no-such-option"])
+    assert ended.value.code == 2
+
+
+def parameter_cell(notebook):
+    """Return the names that a notebook's injected parameters set."""
+    cell = next(c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", []))
+    names = {}
+    exec(cell.source, names)  # noqa: S102 - our own cell, to see what it sets
+    return names
+
+
+@pytest.mark.parametrize("spelling", ["--sky-level", "--sky_level"])
+def test_parameters_reach_the_notebook(spelling, tmp_path):
+    """An option is found in the notebook under its name, converted."""
+    main(["render", "--output", str(tmp_path), spelling, "7.5"])
+    rendered = nbformat.read(tmp_path / "image2_background.ipynb", as_version=4)
+    assert parameter_cell(rendered)["sky_level"] == 7.5
+
+
+def test_rendered_notebook_keeps_stored_outputs(tmp_path):
+    """Cells that nbval compares must not lose what they are compared with."""
+    main(["render", "--output", str(tmp_path)])
+    rendered = nbformat.read(tmp_path / "image2_background.ipynb", as_version=4)
+    checked = [c for c in rendered.cells if "nbval-check-output" in c.metadata.get("tags", [])]
+    assert [bool(c.outputs and c.execution_count) for c in checked] == [True]
+
+
+def test_every_parameter_has_an_option(capsys):
+    """The help names each parameter of observation and notebook."""
+    with pytest.raises(SystemExit):
+        main(["validate", "--help"])
+    said = capsys.readouterr().out
+    names = [*Observation.model_fields, *NOTEBOOK_PARAMETERS]
+    assert [name for name in names if f"--{name.replace('_', '-')}" not in said] == []

@@ -1,0 +1,222 @@
+"""The command that users run, from the first byte to the exit code."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from astropy.io import fits
+
+from miri_background.validation.verdict import load_metrics
+
+pytestmark = pytest.mark.slow
+
+
+def values(directory):
+    """Return the values of all metrics of a run."""
+    return [metric.value for metric in load_metrics(directory / "metrics.json").metrics]
+
+
+def start(directory, options, environment):
+    """Start a validation in a process group of its own."""
+    program = Path(sys.executable).with_name("miri-background")
+    return subprocess.Popen(
+        [program, "validate", "--run", directory, *options],
+        env=environment,
+        cwd=directory.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(condition, process, seconds=120):
+    """Wait until a condition holds while a process runs."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def family_of(process):
+    """Return a run's process and all below it: papermill, kernel, workers."""
+    parent = psutil.Process(process.pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def kill_all(process):
+    """Kill a run with its kernel and workers, as the end of a session does."""
+    for member in family_of(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.communicate()
+
+
+def test_a_correct_pipeline_passes(finished):
+    """The last word of a run on the unmodified pipeline is passed."""
+    assert "\nPASSED\n" in finished[1]
+
+
+def test_all_products_are_there(finished):
+    """A run directory holds what the documentation names."""
+    directory, _ = finished
+    names = {path.relative_to(directory).parts[0] for path in directory.rglob("*")}
+    assert names >= {
+        "observation.json",
+        "uncal",
+        "truth",
+        "rate",
+        "image2",
+        "figures",
+        "logs",
+        "metrics.json",
+        "image2_background.ipynb",
+        "image2_background.html",
+    }
+
+
+def test_inputs_are_recorded(finished):
+    """metrics.json names every level-1b file with its checksum."""
+    content = json.loads((finished[0] / "metrics.json").read_text())
+    uncal = {path.name for path in (finished[0] / "uncal").iterdir()}
+    assert set(content["provenance"]["inputs"]) == uncal
+
+
+def test_peak_memory_is_below_two_gigabytes(finished):
+    """No process of the kernel's needs more memory than a laptop has to spare."""
+    content = json.loads((finished[0] / "metrics.json").read_text())
+    assert content["provenance"]["peak_memory_bytes"] < 2e9
+
+
+def test_calibration_really_ran(finished):
+    """The final product went through WCS, flat field and flux calibration."""
+    cal = next((finished[0] / "image2").glob("*_cal.fits"))
+    header = fits.getheader(cal)
+    assert {header[name] for name in ("S_BKDSUB", "S_WCS", "S_FLAT", "S_PHOTOM")} == {"COMPLETE"}
+
+
+def test_same_seed_gives_identical_numbers(finished, command_line, small_options, tmp_path):
+    """A second run, on one process instead of all cores, gives the same metrics."""
+    again = tmp_path / "again"
+    ended = command_line("validate", "--run", again, "--workers", 1, *small_options)
+    assert ended.returncode == 0, ended.stdout
+    assert values(again) == values(finished[0])
+
+
+@pytest.mark.parametrize("control", ["step skipped", "background missing"])
+def test_controls_fail(control, command_line, small_options, finished_copy):
+    """Without the step, or with a background missing, the exit code is 1."""
+    ended = command_line("validate", "--run", finished_copy, "--control", control, *small_options)
+    assert ended.returncode == 1, ended.stdout
+    assert f"FAILED: broken on purpose (control: {control})" in ended.stdout
+
+
+@pytest.mark.parametrize("stage", ["uncal", "rate"])
+def test_killed_run_completes_when_repeated(
+    stage, finished, suite_environment, small_options, tmp_path
+):
+    """Killed while it writes level-1b or rate files, a run completes and is right."""
+    directory = tmp_path / "killed"
+    process = start(directory, small_options, suite_environment)
+    wait_for(lambda: any((directory / stage).glob("*/*.fits")), process)
+    kill_all(process)
+    repeated = start(directory, small_options, suite_environment)
+    printed, _ = repeated.communicate()
+    assert repeated.returncode == 0, printed
+    assert values(directory) == values(finished[0])
+
+
+def test_dead_kernel_is_noticed(suite_environment, small_options, tmp_path):
+    """A kernel that is killed, as for lack of memory, ends the run at once with code 2."""
+    directory = tmp_path / "dead"
+    process = start(directory, small_options, suite_environment)
+    wait_for((directory / "observation.json").exists, process)
+    for member in family_of(process):
+        if "ipykernel_launcher" in " ".join(member.cmdline()):
+            member.kill()
+    printed, _ = process.communicate(timeout=60)
+    assert (process.returncode, "kernel died" in printed) == (2, True), printed
+
+
+def cut_short(path):
+    """Replace a file by its first half, as a copy of its own."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("kind", ["uncal", "truth", "rate"])
+def test_truncated_file_is_named_and_kept(kind, command_line, small_options, finished_copy):
+    """A cut file in the place of a product is not used, not replaced, and named."""
+    damaged = sorted((finished_copy / kind).glob("*.fits"))[0]
+    cut_short(damaged)
+    left = damaged.read_bytes()
+    ended = command_line("validate", "--run", finished_copy, *small_options)
+    assert (ended.returncode, damaged.name in ended.stdout) == (2, True), ended.stdout
+    assert damaged.read_bytes() == left
+
+
+def test_references_without_context_are_refused(command_line, small_options, tmp_path):
+    """A CRDS directory without context ends with one sentence and code 2."""
+    cache = tmp_path / "empty"
+    cache.mkdir()
+    run = tmp_path / "run"
+    ended = command_line("validate", "--run", run, "--crds-cache", cache, *small_options)
+    assert ended.returncode == 2
+    assert f"{cache} is a CRDS directory without context" in ended.stdout
+
+
+def test_custom_cache_is_used(command_line, small_options, finished_copy, suite_environment):
+    """A cache named by its path serves as well as the suite's own."""
+    cache = next(Path(suite_environment["MIRI_BACKGROUND_CACHE"]).glob("crds-*"))
+    arguments = ["--crds-cache", cache, "--crds-context", "jwst_9001.pmap"]
+    ended = command_line("validate", "--run", finished_copy, *arguments, *small_options)
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_unwritable_directory_is_refused(command_line, small_options):
+    """A run directory that cannot be written ends with one sentence and code 2."""
+    ended = command_line("validate", "--run", "/proc/nowhere", *small_options)
+    assert ended.returncode == 2
+    assert "/proc/nowhere cannot be written" in ended.stderr
+
+
+def own_namespaces():
+    """Tell whether this machine lets a user make network and mount namespaces."""
+    if shutil.which("unshare") is None:
+        return False
+    tried = subprocess.run(["unshare", "-rnm", "true"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+needs_namespaces = pytest.mark.skipif(
+    not own_namespaces(), reason="this machine does not allow namespaces of one's own"
+)
+
+
+@needs_namespaces
+def test_small_disk_is_refused_before_work(command_line, small_options, tmp_path):
+    """A working directory with too little space ends with one sentence and code 2."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = 'mount -t tmpfs -o size=100m none "$0" && exec "$@"'
+    before = ["unshare", "-rm", "sh", "-c", mount, disk]
+    ended = command_line("validate", "--run", disk / "run", *small_options, before=before)
+    assert ended.returncode == 2, ended.stdout
+    assert "GB free and this run needs" in ended.stdout
+
+
+@needs_namespaces
+def test_run_needs_no_network(command_line, small_options, finished_copy):
+    """Without any network interface, calibration and verdict are the same."""
+    shutil.rmtree(finished_copy / "rate")
+    ended = command_line(
+        "validate", "--run", finished_copy, *small_options, before=["unshare", "-rn"]
+    )
+    assert ended.returncode == 0, ended.stdout
