@@ -8,6 +8,8 @@ RENDERED := build/notebooks
 
 # What the calling shell exports for other work must not get into the environment that is judged.
 unexport PYTHONHOME PYTHONPATH
+# A kernel of the same name in the user's own directories must not come first.
+export JUPYTER_PATH := $(CURDIR)/.venv/share/jupyter
 
 # A PYTHON that was asked for replaces an environment of another version; the default does not,
 # so that `make PYTHON=python3.12 env` holds for every later `make`.
@@ -56,7 +58,9 @@ lock: $(STAMP) ## bring the lock files in line with pyproject.toml (ARGS=--upgra
 	@.venv/bin/python tools/environment_yml.py requirements.lock environment.yml
 
 lab: $(STAMP) ## open the notebook in JupyterLab
-	@.venv/bin/jupyter lab notebooks/image2_background.ipynb
+# without a question about news and a look for updates: nothing is loaded that was not asked for
+	@.venv/bin/jupyter lab --LabApp.news_url=None \
+	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/image2_background.ipynb
 
 clean: ## remove build products and caches, not runs/ and .venv
 	rm -rf build dist .pytest_cache .ruff_cache src/*.egg-info

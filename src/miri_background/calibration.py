@@ -20,16 +20,11 @@ from miri_background.run_directory import writable
 from miri_background.simulation.exposures import PROGRAM, exposures
 
 __all__ = [
-    "CONTROLS",
-    "check_control",
     "detector1_rates",
     "image2_output",
     "pipeline_log",
     "write_association",
 ]
-
-# What can be broken on purpose, to see the validation fail.
-CONTROLS = ("none", "step skipped", "background missing")
 
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -144,25 +139,6 @@ def _detector1_rate(records, steps, item):
         with records.writing(key, rate) as (aside,):
             result.save(aside)
         result.close()
-
-
-def check_control(control):
-    """Refuse an unknown control.
-
-    Parameters
-    ----------
-    control : str
-        "none", or what is broken on purpose to see the validation fail: "step
-        skipped" or "background missing".
-
-    Raises
-    ------
-    CannotJudge
-        If it is none of these.
-    """
-    if control not in CONTROLS:
-        msg = f"control = {control!r} is not one of {', '.join(map(repr, CONTROLS))}."
-        raise CannotJudge(msg)
 
 
 def write_association(run, control="none"):

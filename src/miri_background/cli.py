@@ -6,6 +6,7 @@ from pathlib import Path
 
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.settings import check_settings
 
 __all__ = ["main"]
 
@@ -55,21 +56,24 @@ def _add_parameters(parser):
 
 
 def _given(arguments):
-    """Return the parameters that were given, the observation's checked and converted."""
+    """Return the observation, and the parameters that were given, checked and converted."""
     given = {
         name: getattr(arguments, name)
         for name in (*Observation.model_fields, *NOTEBOOK_PARAMETERS)
         if getattr(arguments, name) is not None
     }
-    of_observation = {name: given[name] for name in given if name in Observation.model_fields}
-    checked = Observation.create(**of_observation)
-    return given | {name: getattr(checked, name) for name in of_observation}
+    observation = Observation.create(
+        **{name: given[name] for name in given if name in Observation.model_fields}
+    )
+    check_settings(**{name: given[name] for name in ("control", "workers") if name in given})
+    return observation, {name: getattr(observation, name, given[name]) for name in given}
 
 
 def _validate(arguments):
     """Run the notebook, print the verdict, and return the outcome."""
-    parameters = _given(arguments)
+    observation, parameters = _given(arguments)
     # Imported here, so that --help and wrong parameters are answered at once.
+    from miri_background.run_directory import RunDirectory
     from miri_background.runs.notebook import (
         execute_notebook,
         new_run_directory,
@@ -78,6 +82,8 @@ def _validate(arguments):
 
     named = parameters.pop("working_directory", None)
     directory = Path(named) if named else new_run_directory()
+    # Refused here, a directory stays as it was; the notebook takes it over.
+    RunDirectory(directory, observation).release()
     print(f"Running the validation in {directory}")
     run = execute_notebook(parameters, directory)
     if not named:
@@ -91,7 +97,7 @@ def _validate(arguments):
 
 def _render(arguments):
     """Write the parameterised notebook, and return the outcome."""
-    parameters = TEST_SIZE | _given(arguments)
+    parameters = TEST_SIZE | _given(arguments)[1]
     from miri_background.runs.notebook import NAME, render_notebook
 
     path = arguments.output / f"{NAME}.ipynb"

@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from tqdm.auto import tqdm
 
 from miri_background.outcomes import CannotJudge
+from miri_background.settings import check_settings
 
 __all__ = ["completed", "process_pool"]
 
@@ -33,9 +34,7 @@ def process_pool(workers=0):
     CannotJudge
         If the number is negative.
     """
-    if workers < 0:
-        msg = f"workers = {workers} is not a whole number from 0 (number of processes)."
-        raise CannotJudge(msg)
+    check_settings(workers=workers)
     if workers == 0:
         available = getattr(os, "sched_getaffinity", None)
         cores = len(available(0)) if available else os.cpu_count() or 1

@@ -102,6 +102,10 @@ class RunDirectory:
         for leftover in self.root.glob("**/.writing-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
+    def release(self):
+        """Let another process use the directory."""
+        self._lock.close()
+
     def _claim(self):
         """Write what is observed, or make sure that the directory is of this observation."""
         path = self.root / "observation.json"

@@ -25,6 +25,18 @@ def test_negative_groups_are_refused(capsys):
     assert (code, "groups = '-3' is not a whole number from 6 to 100" in said) == (2, True)
 
 
+def test_unknown_control_is_refused(capsys):
+    """A control that does not exist is named with those that do."""
+    said, code = wrong(capsys, "--control", "explode")
+    assert (code, "control = 'explode' is not one of 'none'" in said) == (2, True)
+
+
+def test_negative_workers_are_refused(capsys):
+    """So is a number of processes that cannot be."""
+    said, code = wrong(capsys, "--workers", "-1")
+    assert (code, "workers = -1 is not a whole number from 0" in said) == (2, True)
+
+
 def test_unknown_option_ends_with_code_2():
     """An option that does not exist is not a failure of the pipeline."""
     with pytest.raises(SystemExit) as ended:

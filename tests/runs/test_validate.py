@@ -180,11 +180,20 @@ def test_custom_cache_is_used(command_line, small_options, finished_copy, suite_
     assert ended.returncode == 0, ended.stdout
 
 
+def test_foreign_directory_is_left_as_it_was(command_line, small_options, tmp_path):
+    """A directory that holds something else is refused, and nothing is added to it."""
+    (tmp_path / "mine.txt").write_text("mine")
+    ended = command_line("validate", "--run", tmp_path, *small_options)
+    assert (ended.returncode, "is not empty and not a run" in ended.stdout) == (2, True)
+    visible = [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    assert visible == ["mine.txt"]
+
+
 def test_unwritable_directory_is_refused(command_line, small_options):
     """A run directory that cannot be written ends with one sentence and code 2."""
     ended = command_line("validate", "--run", "/proc/nowhere", *small_options)
     assert ended.returncode == 2
-    assert "/proc/nowhere cannot be written" in ended.stderr
+    assert "/proc/nowhere cannot be written" in ended.stdout
 
 
 def own_namespaces():
