@@ -4,12 +4,20 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import nbval.kernel
 import pytest
+from jupyter_client.manager import KernelManager
 
 # The shortest ramps and fewest exposures that leave every criterion something to judge.
 SMALL = {"groups": 6, "science_exposures": 1, "background_exposures": 3}
+
+
+def pytest_configure():
+    """Let nbval talk to its kernel where there is no network interface, not even loopback."""
+    nbval.kernel.KernelManager = partial(KernelManager, transport="ipc")
 
 
 @pytest.fixture(scope="session")

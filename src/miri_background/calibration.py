@@ -115,8 +115,7 @@ def detector1_rates(run, executor, steps=None):
             missing.append((key, uncal, rate, log))
     if missing:
         calibrate = partial(_detector1_rate, run.records, steps)
-        with writable(run.root):
-            completed(executor, calibrate, missing, "Running calwebb_detector1")
+        completed(executor, calibrate, missing, "Running calwebb_detector1")
     return every
 
 
@@ -125,20 +124,24 @@ def _detector1_rate(records, steps, item):
     key, uncal, rate, log = item
     with pipeline_log(log):
         detector1 = _import_pipeline()
-        try:
+        with _explained(f"calwebb_detector1 on {uncal}", log):
             result = detector1.call(str(uncal), steps=steps, configure_log=False)
-        except OSError:
-            raise
-        except Exception as error:
-            # Whatever the pipeline raises, the reader has to learn which file it was.
-            msg = (
-                f"calwebb_detector1 ended on {uncal} with {type(error).__name__}: {error}; "
-                f"its log is {log}."
-            )
-            raise CannotJudge(msg) from error
-        with records.writing(key, rate) as (aside,):
+        with writable(rate.parent), records.writing(key, rate) as (aside,):
             result.save(aside)
         result.close()
+
+
+@contextmanager
+def _explained(what, log):
+    """Turn whatever the pipeline raises into a sentence that names its log.
+
+    CRDS leaves the process (`SystemExit`) where it finds no configuration.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        msg = f"{what} ended with {type(error).__name__}: {error}; its log is {log}."
+        raise CannotJudge(msg) from error
 
 
 def write_association(run, control="none"):
@@ -207,8 +210,8 @@ def image2_output(run):
     Raises
     ------
     CannotJudge
-        If the directory cannot be written, or the place of a product is taken by
-        a file that this suite did not write.
+        If the pipeline ends with an error, the directory cannot be written, or the
+        place of a product is taken by a file that this suite did not write.
     """
     directory = run.association.parent
     key = content_key(pipeline_fingerprint())
@@ -220,7 +223,8 @@ def image2_output(run):
         writable(run.root),
         tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
     ):
-        with pipeline_log(run.log("calwebb_image2")), chdir(directory):
+        log = run.log("calwebb_image2")
+        with pipeline_log(log), chdir(directory), _explained("calwebb_image2", log):
             yield aside
         written = {path.name: path for path in Path(aside).iterdir()}
         for product in run.products():

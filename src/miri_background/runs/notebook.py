@@ -2,16 +2,19 @@
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
+from traitlets.config import Config
 
 from miri_background.files import replace_whole, write_text_whole
 from miri_background.observation import InvalidObservation
@@ -98,16 +101,21 @@ def _execute(source, target, parameters):
     """Execute a notebook with papermill, in this environment's kernel."""
     # Kernels of this environment come before kernels of the same name that the user has.
     os.environ["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
-    papermill.execute_notebook(
-        str(source),
-        str(target),
-        parameters,
-        kernel_name="python3",
-        cwd=str(source.parent),
-        progress_bar=sys.stderr.isatty(),
-        # The kernel's remarks on its transport are not the reader's concern.
-        extra_arguments=["--Application.log_level=ERROR"],
-    )
+    # A machine without any network interface has no TCP to talk to the kernel, so that is
+    # done over sockets in the file system; their paths may have only about 100 characters.
+    transport = Config(KernelManager=Config(transport="ipc"))
+    short = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - of its own below it
+    with tempfile.TemporaryDirectory(prefix="miri-", dir=short) as sockets:
+        os.environ["JUPYTER_RUNTIME_DIR"] = sockets
+        papermill.execute_notebook(
+            str(source),
+            str(target),
+            parameters,
+            kernel_name="python3",
+            cwd=str(source.parent),
+            progress_bar=sys.stderr.isatty(),
+            config=transport,
+        )
 
 
 def refresh_notebook():
@@ -169,6 +177,12 @@ def execute_notebook(parameters, directory):
                 "The notebook's kernel died, most likely for lack of memory: "
                 "close other programs, or use fewer groups or --workers 1."
             )
+        except (RuntimeError, NoSuchKernel) as error:
+            msg = (
+                f"The notebook's kernel did not start ({error}): "
+                "see that `make env` ended well, and run again."
+            )
+            raise CannotJudge(msg) from error
         notebook = tidied(nbformat.read(aside, as_version=4))
         aside.unlink()
         verdict = _verdict_since(directory / "metrics.json", started)

@@ -52,8 +52,7 @@ def take_exposures(run, executor):
         # Computed once and handed out: every worker uses the very same numbers.
         psf = point_spread_function(observation.filter)
         take = partial(_take_exposure, observation, run.records, key, psf)
-        with writable(run.root):
-            completed(executor, take, missing, "Simulating exposures")
+        completed(executor, take, missing, "Simulating exposures")
     return [uncal for _, uncal in products]
 
 
@@ -61,7 +60,7 @@ def _take_exposure(observation, records, key, psf, item):
     """Simulate one exposure and write its truth and level-1b file."""
     exposure, truth, uncal = item
     simulated = simulate(observation, exposure, psf)
-    with records.writing(key, truth) as (aside,):
+    with writable(truth.parent), records.writing(key, truth) as (aside,):
         simulated.write_truth(aside)
-    with records.writing(key, uncal) as (aside,):
+    with writable(uncal.parent), records.writing(key, uncal) as (aside,):
         simulated.level1b.save(aside)
