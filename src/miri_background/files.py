@@ -77,6 +77,14 @@ class ProductRecords:
     def _record_path(self, product):
         return self.root / ".records" / f"{Path(product).relative_to(self.root)}.json"
 
+    def _record(self, product):
+        """Return the record of a product, empty where there is none that can be read."""
+        try:
+            record = json.loads(self._record_path(product).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            record = None
+        return record if isinstance(record, dict) else {}
+
     def is_current(self, product, key):
         """Tell whether a product is there, whole, and made from what `key` stands for.
 
@@ -101,10 +109,7 @@ class ProductRecords:
         product = Path(product)
         if not product.exists():
             return False
-        try:
-            record = json.loads(self._record_path(product).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            record = {}
+        record = self._record(product)
         if not product.is_file() or record.get("sha256") != checksum(product):
             msg = (
                 f"{product} is not the file that this suite wrote there "
@@ -112,7 +117,7 @@ class ProductRecords:
                 "move it away, or use another working directory, and run again."
             )
             raise CannotJudge(msg)
-        return record["key"] == key
+        return record.get("key") == key
 
     @contextmanager
     def writing(self, key, *products):
@@ -137,10 +142,11 @@ class ProductRecords:
             self.is_current(product, key)
         with replace_whole(*products) as aside:
             yield aside
-            # Recorded first: killed between the two, a run leaves a record
-            # without its product, which only means that it is made again.
+            # Recorded first, and what is stale removed before: killed in between, a run
+            # leaves a record without its product, which only means that it is made again.
             for path, product in zip(aside, products, strict=True):
                 record = {"sha256": checksum(path), "key": key}
+                Path(product).unlink(missing_ok=True)
                 write_text_whole(self._record_path(product), json.dumps(record, indent=1) + "\n")
 
 

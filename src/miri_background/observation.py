@@ -9,13 +9,14 @@ from miri_background.outcomes import CannotJudge
 
 __all__ = ["DITHER_PATTERN", "FIELDS", "InvalidObservation", "Observation"]
 
-# Offsets (x, y) in the Ideal frame, arcsec, of a four-point pattern.  No two of
-# them are closer than 3.3 arcsec = 12 FWHM of F770W, so that a star is not
-# overlapped by itself, and their fractions of a 0.11 arcsec pixel differ, so that
-# a star samples the pixel at four phases.
-_FOUR_POINTS = ((-1.65, 2.915), (1.705, -2.86), (2.475, 1.54), (-2.53, -1.595))
-# Further sets of four are the first one moved, as in the 4-POINT-SETS patterns.
-_SET_OFFSETS = ((0.0, 0.0), (0.605, 0.715), (-0.715, 0.605))
+# Offsets (x, y) in the Ideal frame, arcsec, of a four-point pattern.  In units of a
+# 0.11 arcsec pixel their fractions are (0, 1/2), (1/2, 0), (0, 0) and (1/2, 1/2): a
+# star samples the pixel at four phases.
+_FOUR_POINTS = ((-1.65, 2.915), (1.705, -2.86), (2.42, 1.54), (-2.475, -1.595))
+# Further sets of four are the first one moved, as in the 4-POINT-SETS patterns.  No two
+# of all points are closer than 3 arcsec = 11 FWHM of F770W, so that a star is not
+# overlapped by itself.
+_SET_OFFSETS = ((0.0, 0.0), (-5.885, 4.015), (6.16, -4.235))
 
 DITHER_PATTERN = tuple(
     (round(x + dx, 4), round(y + dy, 4)) for dx, dy in _SET_OFFSETS for x, y in _FOUR_POINTS
@@ -85,7 +86,7 @@ class Observation(BaseModel):
     background_brightest: float = parameter(
         60.0, "uJy", "flux of the brightest background star", gt=0, le=100_000
     )
-    sky_level: float = parameter(5.5, "MJy/sr", "sky at the centre of the array", ge=0, le=100)
+    sky_level: float = parameter(5.5, "MJy/sr", "sky at the centre of the array", ge=1, le=100)
     sky_gradient: float = parameter(
         1.0, "%/arcmin", "gradient of the sky over the array", ge=0, le=20
     )
@@ -94,7 +95,8 @@ class Observation(BaseModel):
     )
     cosmic_ray_rate: float = parameter(28.0, "hits/s", "cosmic rays on the array", ge=0, le=500)
     seed: int = parameter(770, "", "random seed", ge=0, le=999_999_999)
-    sigma: float = parameter(2.0, "standard deviations", "bkg_subtract clipping", gt=0, le=10)
+    # At 1 and below, decisions on few values are exact ties, which rounding decides.
+    sigma: float = parameter(2.0, "standard deviations", "bkg_subtract clipping", ge=1.1, le=10)
     maxiters: int = parameter(3, "iterations", "bkg_subtract clipping iterations", ge=1, le=100)
 
     @model_validator(mode="after")

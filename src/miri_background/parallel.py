@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
@@ -40,7 +41,19 @@ def process_pool(workers=0):
         cores = len(available(0)) if available else os.cpu_count() or 1
         workers = min(cores, _MOST_WORKERS)
     # Started afresh (not forked): a fork of a process with threads can hang.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    )
+
+
+def _end_with_parent():
+    """End this worker when the process that started it has ended, even if it was killed."""
+
+    def wait_and_end():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 def completed(executor, function, items, description):
@@ -69,8 +82,10 @@ def completed(executor, function, items, description):
     Exception
         The first error of a call; work that has not begun is cancelled.
     """
-    futures = [executor.submit(function, item) for item in items]
+    futures = []
     try:
+        # A pool may break while it is still being given work.
+        futures.extend(executor.submit(function, item) for item in items)
         for future in tqdm(as_completed(futures), description, len(futures), leave=False):
             future.result()
     except BrokenProcessPool as error:

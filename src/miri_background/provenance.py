@@ -28,6 +28,7 @@ _VERSIONS = (
     "numpy",
     "scipy",
     "astropy",
+    "astro-sedpy",
     "photutils",
     "miri-background-validation",
 )

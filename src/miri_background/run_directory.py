@@ -24,6 +24,10 @@ _BYTES_PER_GROUP = 2.7e6  # 16-bit pixels and reference output
 _BYTES_PER_PRODUCT = 66e6
 _MARGIN = 1.2  # files written aside, logs, figures, notebook
 
+# Locks that this process holds, by directory: a notebook cell that is run again takes
+# its own directory over.
+_held = {}
+
 
 @contextmanager
 def writable(directory):
@@ -79,32 +83,54 @@ class RunDirectory:
                 location = Path("runs") / f"{now}-{observation.key[:6]}"
             self.root = Path(location).expanduser().resolve()
             self.root.mkdir(parents=True, exist_ok=True)
+            self._refuse_foreign()
             self.records = ProductRecords(self.root)
             self._hold()
-            self._claim()
-            for name in ("uncal", "truth", "rate", "image2", "figures", "logs"):
-                (self.root / name).mkdir(exist_ok=True)
-        self._require_space()
+        try:
+            with writable(self.root):
+                self._claim()
+                # Only a killed run leaves directories in which it was writing.
+                for leftover in self.root.glob("**/.writing-*"):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                for name in ("uncal", "truth", "rate", "image2", "figures", "logs"):
+                    (self.root / name).mkdir(exist_ok=True)
+            self._require_space()
+        except CannotJudge:
+            self.release()
+            raise
+
+    def _refuse_foreign(self):
+        """Refuse a directory that holds something else, before anything is written there."""
+        foreign = sorted(
+            entry.name for entry in self.root.iterdir() if not entry.name.startswith(".")
+        )
+        if foreign and not (self.root / "observation.json").exists():
+            msg = (
+                f"{self.root} is not empty and not a run of this suite "
+                f"(it holds {foreign[0]}): name an empty or a new directory."
+            )
+            raise CannotJudge(msg)
 
     def _hold(self):
         """Take the directory for this process; the system lets go when the process ends."""
         (self.root / ".records").mkdir(exist_ok=True)
-        self._lock = (self.root / ".records" / "lock").open("w")
+        self.release()
+        lock = (self.root / ".records" / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            lock.close()
             msg = (
                 f"{self.root} is in use by another run: wait for it to end, "
                 "or use another working directory."
             )
             raise CannotJudge(msg) from None
-        # Only a killed run leaves directories in which it was writing.
-        for leftover in self.root.glob("**/.writing-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _held[self.root] = lock
 
     def release(self):
         """Let another process use the directory."""
-        self._lock.close()
+        if self.root in _held:
+            _held.pop(self.root).close()
 
     def _claim(self):
         """Write what is observed, or make sure that the directory is of this observation."""
@@ -122,15 +148,6 @@ class RunDirectory:
                 )
                 raise CannotJudge(msg)
             return
-        foreign = sorted(
-            entry.name for entry in self.root.iterdir() if not entry.name.startswith(".")
-        )
-        if foreign:
-            msg = (
-                f"{self.root} is not empty and not a run of this suite "
-                f"(it holds {foreign[0]}): name an empty or a new directory."
-            )
-            raise CannotJudge(msg)
         write_text_whole(path, json.dumps(mine, indent=1) + "\n")
 
     def _require_space(self):
@@ -142,7 +159,10 @@ class RunDirectory:
         )
         whole = exposures * per_exposure + observation.science_exposures * _BYTES_PER_PRODUCT
         there = sum(
-            entry.stat().st_size for entry in self.root.glob("**/*.fits") if entry.is_file()
+            entry.stat().st_size
+            for name in ("uncal", "truth", "rate", "image2")
+            for entry in (self.root / name).glob("*.fits")
+            if entry.is_file() and not entry.is_symlink()
         )
         needed = _MARGIN * whole - there
         free = shutil.disk_usage(self.root).free

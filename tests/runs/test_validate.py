@@ -101,14 +101,6 @@ def test_calibration_really_ran(finished):
     assert {header[name] for name in ("S_BKDSUB", "S_WCS", "S_FLAT", "S_PHOTOM")} == {"COMPLETE"}
 
 
-def test_same_seed_gives_identical_numbers(finished, command_line, small_options, tmp_path):
-    """A second run, on one process instead of all cores, gives the same metrics."""
-    again = tmp_path / "again"
-    ended = command_line("validate", "--run", again, "--workers", 1, *small_options)
-    assert ended.returncode == 0, ended.stdout
-    assert values(again) == values(finished[0])
-
-
 @pytest.mark.parametrize("control", ["step skipped", "background missing"])
 def test_controls_fail(control, command_line, small_options, finished_copy):
     """Without the step, or with a background missing, the exit code is 1."""
@@ -121,12 +113,15 @@ def test_controls_fail(control, command_line, small_options, finished_copy):
 def test_killed_run_completes_when_repeated(
     stage, finished, suite_environment, small_options, tmp_path
 ):
-    """Killed while it writes level-1b or rate files, a run completes and is right."""
+    """Killed while it writes level-1b or rate files, a run completes with the same numbers.
+
+    Begun on all cores and ended on one, it also shows that their number does not matter.
+    """
     directory = tmp_path / "killed"
     process = start(directory, small_options, suite_environment)
     wait_for(lambda: any((directory / stage).glob("*/*.fits")), process)
     kill_all(process)
-    repeated = start(directory, small_options, suite_environment)
+    repeated = start(directory, [*small_options, "--workers=1"], suite_environment)
     printed, _ = repeated.communicate()
     assert repeated.returncode == 0, printed
     assert values(directory) == values(finished[0])
@@ -136,11 +131,11 @@ def test_dead_kernel_is_noticed(suite_environment, small_options, tmp_path):
     """A kernel that is killed, as for lack of memory, ends the run at once with code 2."""
     directory = tmp_path / "dead"
     process = start(directory, small_options, suite_environment)
-    wait_for((directory / "observation.json").exists, process)
+    wait_for(lambda: any((directory / "truth").glob("*/*.fits")), process)
     for member in family_of(process):
         if "ipykernel_launcher" in " ".join(member.cmdline()):
             member.kill()
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=30)
     assert (process.returncode, "kernel died" in printed) == (2, True), printed
 
 

@@ -17,8 +17,8 @@ __all__ = ["ARCSEC_TO_RAD", "Aperture", "Attitude", "imager_aperture"]
 ARCSEC_TO_RAD = np.deg2rad(1 / 3600)
 
 # Newton's steps shrink the error quadratically from about 0.1 pixel of the
-# SIAF's own inverse: five leave nothing but rounding.
-_NEWTON_STEPS = 5
+# SIAF's own inverse: after three nothing but rounding is left.
+_NEWTON_STEPS = 3
 
 
 def _polynomial(coefficients, x, y):

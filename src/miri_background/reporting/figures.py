@@ -16,6 +16,7 @@ from PIL import Image as Picture
 from miri_background.files import replace_whole
 from miri_background.instrument.detector import bad_pixels
 from miri_background.instrument.footprint import illuminated, regions
+from miri_background.validation.products import source_positions
 
 __all__ = [
     "combined_background_figure",
@@ -92,8 +93,7 @@ def _binned(image):
 def _draw(axes, image, low, high):
     """Draw a detector-shaped image with axes in detector pixels."""
     height, width = image.shape
-    colours = plt.get_cmap(_MAP).copy()
-    colours.set_bad("0.85")
+    colours = plt.get_cmap(_MAP).with_extremes(bad="0.85")
     drawn = axes.imshow(
         _binned(image),
         origin="lower",
@@ -155,7 +155,7 @@ def combined_background_figure(analysis) -> Figure:
     """Return one background, the average that was subtracted, and its noise against truth."""
     products = analysis.products
     level = _sky_level(analysis)
-    combined = products.combined[0].data if products.combined else np.zeros_like(analysis.leak)
+    combined = _combined_image(analysis)
     truth = products.background_truth[0].background
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
     images = (products.backgrounds[0].data, combined, combined - truth)
@@ -169,26 +169,41 @@ def combined_background_figure(analysis) -> Figure:
         figure.colorbar(drawn, ax=panel, label="DN/s, linear stretch", shrink=0.75)
     axes[0].set_ylabel("y (detector pixel)")
     mean = float((combined - truth)[analysis.sky].mean())
-    figure.suptitle(f"Stars are gone from the average; on empty sky it is off by {mean:+.4f} DN/s")
+    figure.suptitle(f"On empty sky, the combined background is {mean:+.4f} DN/s off the true sky")
     return figure
 
 
 def _star_to_follow(analysis):
-    """Return x and y of the brightest background star whose surroundings are free of others."""
-    truth = analysis.products.background_truth[0]
-    stars = truth.catalogue[np.argsort(truth.catalogue["flux"])[::-1]]
+    """Return x, y and flux of the brightest background star that is far enough from any edge.
+
+    Without such a star, the centre of the imager and no flux.
+    """
+    stars = analysis.products.background_truth[0].catalogue
+    x, y = source_positions(stars)
     inside = np.any(
         [
-            (stars["x"] > r.x.start + _CUTOUT)
-            & (stars["x"] < r.x.stop - _CUTOUT)
-            & (stars["y"] > r.y.start + _CUTOUT)
-            & (stars["y"] < r.y.stop - _CUTOUT)
+            (x > r.x.start + _CUTOUT)
+            & (x < r.x.stop - _CUTOUT)
+            & (y > r.y.start + _CUTOUT)
+            & (y < r.y.stop - _CUTOUT)
             for r in regions().values()
         ],
         axis=0,
     )
-    star = stars[inside][0]
-    return float(star["x"]), float(star["y"]), float(star["flux"].value)
+    if not inside.any():
+        imager = regions()["imager"]
+        return (imager.x.start + imager.x.stop) / 2, (imager.y.start + imager.y.stop) / 2, 0.0
+    flux = stars["flux"].to_value("uJy")
+    star = np.argmax(np.where(inside, flux, 0.0))
+    return float(x[star]), float(y[star]), float(flux[star])
+
+
+def _combined_image(analysis):
+    """Return the background that was subtracted, zero where nothing was."""
+    for image in analysis.products.combined:
+        if image is not None:
+            return image.data
+    return np.zeros_like(analysis.leak)
 
 
 def star_figure(analysis) -> Figure:
@@ -200,7 +215,7 @@ def star_figure(analysis) -> Figure:
     exposures = [image.data[box] for image in products.backgrounds]
     with np.errstate(invalid="ignore"):
         plain = np.mean(exposures, axis=0)
-    combined = products.combined[0].data[box] if products.combined else np.zeros_like(plain)
+    combined = _combined_image(analysis)[box]
     level = float(products.background_truth[0].background[row, column])
     peak = float(np.nanmax(exposures[0]) - level)
     figure, axes = plt.subplots(
@@ -230,8 +245,9 @@ def star_figure(analysis) -> Figure:
     figure.colorbar(drawn, ax=axes, label="DN/s, linear", shrink=0.8)
     left = float(np.nanmax(plain) - level)
     stays = float(combined[_CUTOUT, _CUTOUT] - level)
+    star = f"A star of {flux:.0f} µJy" if flux else "No star"
     figure.suptitle(
-        f"A star of {flux:.0f} µJy at x, y = {column}, {row}: peak {peak:.1f} DN/s above the sky, "
+        f"{star} at x, y = {column}, {row}: peak {peak:.1f} DN/s above the sky, "
         f"{left:.1f} in the plain mean, {stays:.2f} in the combined background",
         fontsize=10,
     )

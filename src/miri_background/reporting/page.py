@@ -1,5 +1,7 @@
 """The HTML page of an executed notebook: one file that needs nothing from elsewhere."""
 
+from html import escape
+
 import nbformat
 from nbconvert import HTMLExporter
 
@@ -10,7 +12,16 @@ __all__ = ["tidied", "write_page"]
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Scripts that nbconvert's template would load from other hosts; the page has no
 # formulas, widgets or diagrams that would need them.
-_NO_SCRIPTS = {"mathjax_url": "", "require_js_url": "", "jquery_url": "", "mermaid_js_url": ""}
+_NO_SCRIPTS = dict.fromkeys(
+    (
+        "jquery_url",
+        "mathjax_url",
+        "mermaid_js_url",
+        "mermaid_layout_elk_js_url",
+        "require_js_url",
+    ),
+    "",
+)
 
 
 def tidied(notebook):
@@ -32,6 +43,15 @@ def tidied(notebook):
     return notebook
 
 
+def _describe_pictures(cell):
+    """Put the alternative text of a cell's pictures where nbconvert's template leaves it out."""
+    for output in cell.get("outputs", []):
+        alt = output.get("metadata", {}).get("image/png", {}).get("alt")
+        if alt:
+            source = "data:image/png;base64," + "".join(output.data["image/png"].split())
+            output.data = {"text/html": f'<img src="{source}" alt="{escape(alt)}"/>'}
+
+
 def write_page(notebook, path, banner):
     """Write an executed notebook as an HTML page.
 
@@ -46,6 +66,8 @@ def write_page(notebook, path, banner):
     """
     notebook = nbformat.from_dict(notebook)
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell(banner))
+    for cell in notebook.cells:
+        _describe_pictures(cell)
     exporter = HTMLExporter(template_name="lab", **_NO_SCRIPTS)
     body, _ = exporter.from_notebook_node(
         notebook, resources={"metadata": {"name": path.stem.replace("_", " ")}}

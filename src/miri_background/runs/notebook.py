@@ -5,6 +5,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -193,7 +194,7 @@ def execute_notebook(parameters, directory):
         if parameters.get("control", "none") != "none":
             reason = f"broken on purpose (control: {parameters['control']}). {reason}"
         write_text_whole(executed, nbformat.writes(notebook) + "\n")
-        write_page(notebook, page, f"**{outcome.word.upper()}**{reason and f': {reason}'}")
+        write_page(notebook, page, f"**{outcome.word.upper()}**{reason and f': {escape(reason)}'}")
     return NotebookRun(outcome, reason, verdict, executed, page)
 
 

@@ -168,5 +168,5 @@ def ramp(rate, groups, integrations, cosmic_ray_rate, generator):
             fifth = BIAS + READ_NOISE * generator.standard_normal(
                 output.shape[2:], dtype=np.float32
             )
-            output[integration, group] = np.rint(fifth)
+            output[integration, group] = np.clip(np.rint(fifth), 0, _LARGEST_NUMBER)
     return science, output

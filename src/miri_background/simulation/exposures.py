@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.time import Time, TimeDelta
@@ -146,9 +147,10 @@ def simulate(observation, exposure, psf):
     sources = catalogue(
         observation, exposure.field, _generator(observation, field, _CATALOGUE_STREAM)
     )
-    sources["x"], sources["y"] = pixel_positions(sources, where)
+    x, y = pixel_positions(sources, where)
+    sources["x"], sources["y"] = x * u.pix, y * u.pix
     sky = sky_rate(observation)
-    light = source_rate(observation, sources, sources["x"], sources["y"], psf)
+    light = source_rate(observation, sources, x, y, psf)
     science, output = ramp(
         sky + light + dark_current(),
         observation.groups,
@@ -310,18 +312,17 @@ def _pointing_metadata(observation, exposure, where):
     ra_v1, dec_v1 = where.attitude.sky(0.0, 0.0)
     jacobian = aperture.jacobian(aperture.x_ref, aperture.y_ref)
     scale = np.hypot(*jacobian)
-    y_angle = np.rad2deg(np.arctan2(jacobian[0, 1], jacobian[1, 1]))
     corners = np.array([[0, 0], [0, SHAPE[0]], [SHAPE[1], SHAPE[0]], [SHAPE[1], 0]]) - 0.5
     region = np.column_stack(where.attitude.sky(*aperture.pixel_to_v2v3(*corners.T)))
-    # Columns of the matrix are the directions of x and y on the sky (east, north).
+    # FITS scales the rows of the matrix: CD_ij = CDELT_i PC_ij.
     roll = np.deg2rad(where.roll_ref)
     to_sky = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    matrix = to_sky @ jacobian / scale
+    matrix = to_sky @ jacobian / scale[:, np.newaxis]
     return {
         "aperture": {
             "name": "MIRIM_FULL",
             "pps_name": "MIRIM_FULL",
-            "position_angle": (where.roll_ref + y_angle) % 360,
+            "position_angle": (where.roll_ref + aperture.v3_ideal_y_angle) % 360,
         },
         "dither": {
             "primary_type": "4-POINT-SETS",
@@ -329,8 +330,9 @@ def _pointing_metadata(observation, exposure, where):
             "total_points": observation.exposures(exposure.field),
             "pattern_size": "DEFAULT",
             "pattern_start": 1,
-            "x_offset": where.x_offset,
-            "y_offset": where.y_offset,
+            # The headers say where the target lies, which moves against the pointing.
+            "x_offset": -where.x_offset,
+            "y_offset": -where.y_offset,
         },
         "pointing": {
             "ra_v1": float(ra_v1),

@@ -11,6 +11,14 @@ from miri_background.simulation.optics import point_spread_function
 
 __all__ = ["take_exposures"]
 
+# What decides the bytes of a simulated exposure, beside the observation.
+_SOURCES = (
+    "miri_background.observation",
+    "miri_background.instrument",
+    "miri_background.simulation",
+)
+_LIBRARIES = ("numpy", "scipy", "astropy", "astro-sedpy")
+
 
 def take_exposures(run, executor):
     """Simulate an observation's exposures with their truth into its run directory.
@@ -37,8 +45,8 @@ def take_exposures(run, executor):
     observation = run.observation
     key = content_key(
         observation.key,
-        source_fingerprint("miri_background.instrument", "miri_background.simulation"),
-        versions()["numpy"],
+        source_fingerprint(*_SOURCES),
+        [versions()[name] for name in _LIBRARIES],
     )
     products = [(run.truth(exposure), run.uncal(exposure)) for exposure in exposures(observation)]
     # Every product is looked at, so that a foreign file is reported before the work begins.

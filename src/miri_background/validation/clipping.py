@@ -3,7 +3,9 @@
 Written from the documentation of the background step and of the sigma clipping
 that it names: a value is rejected where it is further from the median than sigma
 times the population standard deviation, both of the values that are left, until
-nothing changes or the iterations are used up.
+nothing changes or the iterations are used up.  As in astropy, the last limits hold
+for all values: one that earlier limits rejected may come back (sigma below 1.6,
+six and more values).
 """
 
 from dataclasses import dataclass
@@ -79,20 +81,21 @@ def kept_values(values, sigma, maxiters=None):
         iteration, shape of `values` without the first axis.
     """
     values = np.asarray(values, dtype=float)
-    keep = np.isfinite(values)
-    values = np.where(keep, values, 0.0)
+    finite = np.isfinite(values)
+    values = np.where(finite, values, 0.0)
+    keep = left = finite
     margin = np.full(values.shape[1:], np.inf)
     iteration = 0
     while maxiters is None or iteration < maxiters:
-        centre = _median(values, keep)
-        _, deviation = _mean_and_deviation(values, keep)
+        centre = _median(values, left)
+        _, deviation = _mean_and_deviation(values, left)
         with np.errstate(invalid="ignore"):
-            excess = np.where(keep, np.abs(values - centre) - sigma * deviation, -np.inf)
-        margin = np.minimum(margin, np.abs(np.where(keep, excess, np.inf)).min(axis=0))
-        rejected = excess > 0
-        if not rejected.any():
+            excess = np.where(finite, np.abs(values - centre) - sigma * deviation, np.inf)
+        margin = np.minimum(margin, np.abs(excess).min(axis=0))
+        keep = excess <= 0
+        if not (left & ~keep).any():
             break
-        keep &= ~rejected
+        left = left & keep
         iteration += 1
     return keep, margin
 

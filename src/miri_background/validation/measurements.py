@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from photutils.aperture import CircularAperture, aperture_photometry
+from scipy.stats import truncnorm
 
 from miri_background.instrument.detector import (
     FRAME_TIME,
@@ -12,9 +13,10 @@ from miri_background.instrument.detector import (
     reference_pixels,
 )
 from miri_background.instrument.footprint import illuminated, regions
+from miri_background.outcomes import CannotJudge
 from miri_background.validation.clipping import combine_backgrounds, kept_values
 from miri_background.validation.leak import predicted_leak
-from miri_background.validation.products import DO_NOT_USE
+from miri_background.validation.products import DO_NOT_USE, source_positions
 
 __all__ = ["Analysis", "Measurement", "measure"]
 
@@ -22,6 +24,8 @@ WHOLE_ARRAY = "whole array"
 
 _SOURCE_MASK = 0.5  # of the sky's noise: brighter source light is masked
 _PIXEL_CLIP = 3.0  # standard deviations, for means over pixels
+# What such clipping leaves of the variance of a normal distribution.
+_CLIPPED_VARIANCE = float(truncnorm(-_PIXEL_CLIP, _PIXEL_CLIP).var())
 _STAR_RADIUS = 3.0  # pixels: holds 65 % of the light of a star in F770W
 _GALAXY_RADIUS = 15.0  # pixels, 1.7 arcsec
 _BORDER = 6  # pixels that an aperture keeps from the border of its region
@@ -62,6 +66,11 @@ class Analysis:
     products : Products
         Products of a run.
 
+    Raises
+    ------
+    CannotJudge
+        If a region has no empty sky.
+
     Attributes
     ----------
     combined : CombinedBackground
@@ -97,6 +106,7 @@ class Analysis:
         good = illuminated() & (bad_pixels() == 0)
         self.sky_noise = self._sky_noise(good, background_sources.max(axis=0))
         self.sky = good & (brightest < _SOURCE_MASK * self.sky_noise)
+        self._require_sky()
         # A ramp's slope hangs mostly on its first and last read: photons count for
         # the time between them.  The first and last groups are not used (rscd, lastframe).
         self.photon_time = GAIN * FRAME_TIME * (self._groups() - 3)
@@ -107,6 +117,17 @@ class Analysis:
         # gets into all pixels of the array alike.
         read_noise = np.median(backgrounds[0].read_noise_variance[self.sky])
         self.common_variance = float(read_noise) / np.count_nonzero(reference_pixels())
+
+    def _require_sky(self):
+        """Refuse exposures in which a residual could not be seen."""
+        for number, usable in enumerate(self.products.usable, start=1):
+            for region in regions().values():
+                if not (self.sky & usable)[region.slices].any():
+                    msg = (
+                        f"{region.name} has no pixel of empty sky without a flag in science "
+                        f"exposure {number}: take fewer or fainter sources, or shorter exposures."
+                    )
+                    raise CannotJudge(msg)
 
     def _groups(self):
         """Return the number of groups of the ramps."""
@@ -144,10 +165,18 @@ class Analysis:
 
 
 def _clipped_mean(values):
-    """Return sigma-clipped mean, standard deviation and number of kept values."""
-    keep, _ = kept_values(values[:, np.newaxis], _PIXEL_CLIP)
-    kept = values[keep[:, 0]]
-    return kept.mean(), kept.std(), kept.size
+    """Return the sigma-clipped mean of pixels and its variance, not a number without pixels."""
+    if values.size == 0:
+        return np.nan, np.nan
+    # Sorted once: what clipping keeps of one set of values is a part without gaps.
+    kept, before = np.sort(values), None
+    while kept.size != before:
+        before = kept.size
+        centre, reach = np.median(kept), _PIXEL_CLIP * kept.std()
+        first = np.searchsorted(kept, centre - reach)
+        last = np.searchsorted(kept, centre + reach, side="right")
+        kept = kept[first:last]
+    return kept.mean(), kept.var() / _CLIPPED_VARIANCE / kept.size
 
 
 def residuals(analysis):
@@ -156,10 +185,10 @@ def residuals(analysis):
     for number in range(len(analysis.products.subtracted)):
         image, judged = analysis.residual(number), analysis.judged(number)
         for region in regions().values():
-            mean, deviation, kept = _clipped_mean(image[judged & region.mask()])
+            mean, variance = _clipped_mean(image[judged & region.mask()])
             # The science rate's common noise, and that of the mean of n backgrounds.
             common = analysis.common_variance * (1 + 1 / count)
-            error = np.sqrt(deviation**2 / kept + common)
+            error = np.sqrt(variance + common)
             yield Measurement("residual", region.name, number + 1, mean, error)
 
 
@@ -175,10 +204,10 @@ def sky_rates(analysis):
         for image, truth in pairs:
             clean = analysis.sky & region.mask() & (image.dq == 0) & np.isfinite(image.data)
             known = truth.background + truth.sources
-            mean, deviation, kept = _clipped_mean((image.data - known)[clean])
+            mean, variance = _clipped_mean((image.data - known)[clean])
             differences.append(mean)
             levels.append(truth.background[clean].mean())
-            variances.append(deviation**2 / kept + analysis.common_variance)
+            variances.append(variance + analysis.common_variance)
         level = np.mean(levels)
         value = 100 * np.mean(differences) / level
         error = 100 * np.sqrt(np.sum(variances)) / len(pairs) / level
@@ -204,6 +233,8 @@ def combined_backgrounds(analysis):
     # A decision closer than the rounding of median and deviation may go either way.
     certain = expected.margin > 2 * products.sigma * tolerance
     for number, image in enumerate(products.combined, start=1):
+        if image is None:
+            continue
         for name, values, reference, allowed in (
             ("combined value", image.data, expected.data, tolerance),
             ("combined error", image.err, expected.error, error_tolerance),
@@ -220,8 +251,10 @@ def subtraction(analysis):
     """Yield how many pixels of the subtracted images are not rate minus combined background."""
     products = analysis.products
     for number, (rate, combined, image) in enumerate(
-        zip(products.science, products.combined, products.subtracted, strict=False), start=1
+        zip(products.science, products.combined, products.subtracted, strict=True), start=1
     ):
+        if combined is None:
+            continue
         difference = rate.data - combined.data
         same = (image.data == difference) | (np.isnan(image.data) & np.isnan(difference))
         yield Measurement("subtraction", WHOLE_ARRAY, number, float(np.sum(~same)))
@@ -254,10 +287,11 @@ def _inside_regions(x, y, radius):
 
 def _aperture_sums(catalogue, radius, *images, good):
     """Return sums of images over the good pixels of circular apertures around sources."""
-    inside = catalogue[_inside_regions(catalogue["x"], catalogue["y"], radius)]
-    if len(inside) == 0:
+    x, y = source_positions(catalogue)
+    inside = _inside_regions(x, y, radius)
+    if not inside.any():
         return [np.zeros(0) for _ in images]
-    apertures = CircularAperture(np.column_stack([inside["x"], inside["y"]]), radius)
+    apertures = CircularAperture(np.column_stack([x[inside], y[inside]]), radius)
     return [
         np.asarray(aperture_photometry(np.where(good, image, 0.0), apertures)["aperture_sum"])
         for image in images
@@ -270,9 +304,9 @@ def star_leak(analysis):
     In percent of the stars' light, over all stars and dithers together.
     """
     products = analysis.products
-    if not products.combined:
+    image = next((combined for combined in products.combined if combined is not None), None)
+    if image is None:
         return
-    image = products.combined[0]
     excess = image.data - products.background_truth[0].background - analysis.leak
     dq = np.bitwise_or.reduce([background.dq for background in products.backgrounds])
     good = ((dq & DO_NOT_USE) == 0) & np.isfinite(excess)

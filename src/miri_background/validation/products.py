@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.units import Quantity
 
 from miri_background.outcomes import CannotJudge
 from miri_background.simulation.exposures import exposures
@@ -19,6 +20,7 @@ __all__ = [
     "Truth",
     "read_products",
     "read_rates",
+    "source_positions",
 ]
 
 # Bits of the pipeline's data quality arrays (jwst documentation, "Data Quality Flags").
@@ -80,7 +82,7 @@ class Products:
         Rates.
     subtracted, combined : list of Image
         Background-subtracted images and the backgrounds that were subtracted, one
-        per science exposure.
+        per science exposure; None where nothing was subtracted.
     calibrated_headers : list of astropy.io.fits.Header
         Primary headers of the calibrated products.
     science_truth, background_truth : list of Truth
@@ -110,6 +112,11 @@ class Products:
         flagged = np.bitwise_or.reduce([image.dq for image in self.backgrounds])
         bits = DO_NOT_USE | SATURATED | JUMP_DET
         return [((flagged | image.dq) & bits) == 0 for image in self.science]
+
+
+def source_positions(catalogue):
+    """Return x and y of a catalogue's sources, 0-based detector pixels, without units."""
+    return tuple(Quantity(catalogue[name]).value for name in ("x", "y"))
 
 
 def _read_image(path):
@@ -194,6 +201,7 @@ def read_products(run):
         skipped = headers[-1].get("S_BKDSUB", "SKIPPED") == "SKIPPED"
         if skipped and not run.image2(exposure, "bsub").exists():
             subtracted.append(rate)
+            combined.append(None)
         else:
             subtracted.append(_read_image(run.image2(exposure, "bsub")))
             combined.append(_read_image(run.image2(exposure, "combinedbackground")))

@@ -17,6 +17,7 @@ from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
 __all__ = ["Metric", "Verdict", "judge", "load_metrics"]
 
 _KINDS = ("exact", "statistical", "requirement")
+_NUMBERS = ("value", "standard_error", "limit")
 _SYMBOLS = {Outcome.PASSED.word: "✓", Outcome.FAILED.word: "✗"}
 
 
@@ -172,7 +173,8 @@ def judge(measurements):
         limit = {
             "exact": 0.0,
             "statistical": k * each.error if each.error is not None else None,
-            "requirement": criterion.get("limit"),
+            # No requirement can be finer than what is measured.
+            "requirement": max(criterion.get("limit", 0.0), k * (each.error or 0.0)),
         }[criterion["kind"]]
         # Written so that a value that is not a number fails.
         outcome = Outcome.PASSED if abs(each.value) <= limit else Outcome.FAILED
@@ -239,6 +241,9 @@ class Verdict:
         CriterionFailed
             Naming the worst metric of each broken criterion with number, unit and limit.
         """
+        if not self.metrics:
+            msg = "nothing was measured"
+            raise CriterionFailed(msg)
         broken = [
             f"{worst.sentence()} ({number - kept} of {number} over it)"
             for worst, kept, number in self.summary()
@@ -318,15 +323,19 @@ class Verdict:
             "outcome": self.outcome.word,
             "exit_code": self.outcome.exit_code,
             "provenance": self.provenance,
-            "metrics": [asdict(metric) | {"value": _json(metric.value)} for metric in self.metrics],
+            "metrics": [
+                asdict(metric) | {name: _json(getattr(metric, name)) for name in _NUMBERS}
+                for metric in self.metrics
+            ],
         }
         jsonschema.validate(content, metrics_schema())
-        write_text_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        write_text_whole(path, text + "\n")
 
 
 def _json(value):
     """Return a number as JSON has it: what is not finite becomes null."""
-    return value if math.isfinite(value) else None
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _severity(metric):
@@ -368,7 +377,7 @@ def load_metrics(path):
         msg = f"{path} is not a whole metrics file ({reason}): run the validation again."
         raise CannotJudge(msg) from error
     metrics = [
-        Metric(**(each | {"value": math.nan if each["value"] is None else each["value"]}))
+        Metric(**(each | {name: math.nan for name in ("value", "limit") if each[name] is None}))
         for each in content["metrics"]
     ]
     return Verdict(metrics, content["provenance"])

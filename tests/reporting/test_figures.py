@@ -1,0 +1,283 @@
+"""Every figure has its number in the title, and its alternative text beside it."""
+
+import base64
+import copy
+import re
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from matplotlib.figure import Figure
+from PIL import Image as Picture
+from traitlets.config import Config
+
+from miri_background.instrument.detector import SHAPE
+from miri_background.instrument.footprint import illuminated
+from miri_background.reporting.figures import (
+    combined_background_figure,
+    rates_figure,
+    residuals_figure,
+    show,
+    star_figure,
+    subtracted_figure,
+)
+from miri_background.validation.measurements import Analysis, Measurement
+from miri_background.validation.products import Image, Products, Truth
+from miri_background.validation.verdict import judge
+
+SKY = 14.0  # DN/s
+NOISE = 0.3  # DN/s
+PEAK = 40.0  # DN/s, of the background star
+FLUX = 50.0  # uJy
+STAR = (600, 500)  # x, y in pixels
+DITHER = 60  # pixels
+EXPOSURES = 2
+OFFSET = 0.5  # DN/s
+ALT = "What a reader who does not see the figure should know."
+NUMBER = r"[+-]?\d+\.\d+"
+
+
+def image(values, generator):
+    """Return a product with noise around values."""
+    noisy = values + generator.normal(0.0, NOISE, SHAPE)
+    return Image(
+        "in memory",
+        fits.Header({"NGROUPS": 20}),
+        noisy.astype(np.float32),
+        np.full(SHAPE, NOISE, dtype=np.float32),
+        np.zeros(SHAPE, dtype=np.uint32),
+        np.full(SHAPE, NOISE**2, dtype=np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def products():
+    """Return products of two exposures with one background star, averaged without clipping."""
+    generator = np.random.default_rng(770)
+    sky = np.where(illuminated(), SKY, 0.0)
+    no_sources = Truth(sky, np.zeros(SHAPE), QTable())
+    science = [image(sky, generator) for _ in range(EXPOSURES)]
+    truths, backgrounds = [], []
+    for dither in range(EXPOSURES):
+        sources = np.zeros(SHAPE)
+        x, y = STAR[0] + dither * DITHER, STAR[1]
+        sources[y, x] = PEAK
+        catalogue = QTable(
+            {"x": [float(x)], "y": [float(y)], "flux": [FLUX]}, units={"flux": "uJy"}
+        )
+        truths.append(Truth(sky, sources, catalogue))
+        backgrounds.append(image(sky + sources, generator))
+    mean = replace(backgrounds[0], data=np.mean([each.data for each in backgrounds], axis=0))
+    subtracted = [replace(each, data=each.data - mean.data) for each in science]
+    headers = [fits.Header({"S_BKDSUB": "COMPLETE"})] * EXPOSURES
+    return Products(
+        science,
+        backgrounds,
+        subtracted,
+        [mean] * EXPOSURES,
+        headers,
+        [no_sources] * EXPOSURES,
+        truths,
+        2.0,
+        3,
+    )
+
+
+@pytest.fixture(scope="module")
+def analysis(products):
+    """Return their analysis."""
+    return Analysis(products)
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    """Return metrics of residuals, one of them over its limit."""
+    measurements = [
+        Measurement("residual", region, number, 0.0, 0.002)
+        for region in ("imager", "Lyot", "4QPM 1065", "4QPM 1140", "4QPM 1550")
+        for number in range(1, EXPOSURES + 1)
+    ]
+    return judge([replace(measurements[0], value=-0.1234), *measurements[1:]])
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    """Leave no figure behind."""
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def shell():
+    """Give a shell that displays, as a notebook does."""
+    InteractiveShell.clear_instance()
+    yield InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    InteractiveShell.clear_instance()
+
+
+def drawn(name, products, analysis, metrics):
+    """Return one of the figures."""
+    return {
+        "rates": lambda: rates_figure(products.science, products.backgrounds),
+        "combined background": lambda: combined_background_figure(analysis),
+        "star": lambda: star_figure(analysis),
+        "subtracted": lambda: subtracted_figure(analysis),
+        "residuals": lambda: residuals_figure(analysis, metrics),
+    }[name]()
+
+
+def titles(figure):
+    """Return all titles of a figure in one text."""
+    return "\n".join([figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)])
+
+
+def with_products(analysis, **changed):
+    """Return an analysis of which some products are others, and the backgrounds the same."""
+    other = copy.copy(analysis)
+    other.products = replace(analysis.products, **changed)
+    return other
+
+
+def with_offset(analysis, name):
+    """Return an analysis whose images of one kind are off by a known number."""
+    images = [replace(each, data=each.data + OFFSET) for each in getattr(analysis.products, name)]
+    return with_products(analysis, **{name: images})
+
+
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [
+        ("rates", "rate (DN/s, linear stretch)"),
+        ("combined background", "DN/s, linear stretch"),
+        ("star", "DN/s, linear"),
+        ("subtracted", "DN/s, linear stretch"),
+        ("residuals", "DN/s, linear stretch"),
+    ],
+)
+def test_figure_states_unit_stretch_and_number(products, analysis, metrics, name, units):
+    """Each figure has a unit and stretch at its colours and a number with unit in its title."""
+    figure = drawn(name, products, analysis, metrics)
+    assert isinstance(figure, Figure)
+    assert units in [axes.get_ylabel() for axes in figure.axes]
+    assert re.search(rf"{NUMBER} DN/s", titles(figure))
+
+
+def test_rates_have_the_sky(products):
+    """The title's number is the sky under the sources."""
+    title = titles(rates_figure(products.science, products.backgrounds))
+    assert f"sky of {SKY:.2f} DN/s" in title
+
+
+def test_every_rate_is_shown(products):
+    """Each exposure has a panel with its name."""
+    title = titles(rates_figure(products.science, products.backgrounds))
+    fields = [(field, number) for field in ("science", "background") for number in (1, 2)]
+    assert all(f"{field} {number}" in title for field, number in fields)
+
+
+def test_combined_background_has_its_error(analysis):
+    """The title's number is how far the average is off from the true sky."""
+    title = titles(combined_background_figure(with_offset(analysis, "combined")))
+    (number,) = re.findall(rf"({NUMBER}) DN/s", title)
+    assert float(number) == pytest.approx(OFFSET, abs=0.001)
+
+
+def test_subtracted_has_its_residual(analysis):
+    """The title's number is what is left of the sky."""
+    title = titles(subtracted_figure(with_offset(analysis, "subtracted")))
+    left = re.search(rf"({NUMBER}) are left", title)
+    assert float(left[1]) == pytest.approx(OFFSET, abs=0.001)
+
+
+def test_star_is_followed(analysis):
+    """The title's numbers are the star's peak and the half that stays in the mean of two."""
+    title = titles(star_figure(analysis))
+    assert f"A star of {FLUX:.0f} µJy at x, y = {STAR[0]}, {STAR[1]}: peak " in title
+    peak, plain, combined = (float(number) for number in re.findall(rf"({NUMBER})", title))
+    # Single pixels with their noise.
+    assert [peak, plain, combined] == pytest.approx([PEAK, PEAK / 2, PEAK / 2], abs=4 * NOISE)
+
+
+def test_no_star_is_no_error(analysis):
+    """A background field may be empty: the sky is shown in its place."""
+    truths = analysis.products.background_truth
+    empty = [replace(truth, catalogue=truth.catalogue[:0]) for truth in truths]
+    starless = with_products(analysis, background_truth=empty)
+    assert titles(star_figure(starless)).startswith("No star at x, y = ")
+
+
+def test_residuals_have_the_worst(analysis, metrics):
+    """The title names the residual that is furthest over its limit, with the limit."""
+    title = titles(residuals_figure(analysis, metrics))
+    assert f"worst: imager, exposure 1: -0.1234 DN/s, limit ±{metrics[0].limit:.4f}" in title
+
+
+@pytest.mark.parametrize("name", ["combined background", "star", "subtracted"])
+def test_skipped_step_is_shown(products, analysis, metrics, name):
+    """Without a combined background there is still a figure of what happened."""
+    skipped = with_products(
+        analysis, combined=[None] * len(products.science), subtracted=products.science
+    )
+    assert isinstance(drawn(name, products, skipped, metrics), Figure)
+
+
+@pytest.fixture
+def shown(shell, tmp_path):
+    """Return path and output of a figure that was shown."""
+    del shell
+    path = tmp_path / "figures" / "figure.png"
+    with capture_output() as captured:
+        show(Figure(figsize=(2, 1)), path, ALT)
+    return path, captured.outputs
+
+
+def test_figure_is_written(shown):
+    """The file is a PNG of the size that was asked for."""
+    with Picture.open(shown[0]) as picture:
+        assert (picture.format, picture.size) == ("PNG", (180, 90))
+
+
+def test_figure_is_shown_once(shown):
+    """A notebook has the figure as one output, the same bytes as the file."""
+    path, (output,) = shown
+    assert base64.b64decode(output.data["image/png"]) == path.read_bytes()
+
+
+def test_figure_has_its_alternative_text(shown):
+    """The output carries the alternative text."""
+    (output,) = shown[1]
+    assert output.metadata["image/png"]["alt"] == ALT
+
+
+def test_figure_is_closed(shell, tmp_path):
+    """Shown figures do not stay in memory."""
+    del shell
+    figure, _ = plt.subplots()
+    with capture_output():
+        show(figure, tmp_path / "figure.png", ALT)
+    assert plt.get_fignums() == []
+
+
+def test_colours_survive_the_palette(shell, tmp_path):
+    """Few colours make small files, and still each is near the one that was drawn."""
+    del shell
+    figure, axes = plt.subplots(figsize=(4, 1))
+    axes.imshow(np.linspace(0, 1, 64)[np.newaxis], cmap="viridis", aspect="auto")
+    axes.set_position((0, 0, 1, 1))
+    axes.set_axis_off()
+    figure.canvas.draw()
+    with capture_output():
+        show(figure, tmp_path / "figure.png", ALT)
+    with Picture.open(tmp_path / "figure.png") as picture:
+        row = np.asarray(picture.convert("RGB"), dtype=float)[45]
+    colours = plt.get_cmap("viridis")
+    expected = 255 * colours(np.linspace(0, 1, 64))[:, :3]
+    pixels = ((np.arange(64) + 0.5) * len(row) / 64).astype(int)
+    # The palette has 132 colours of the map: none is further away than the next one.
+    step = np.abs(np.diff(255 * colours(np.linspace(0, 1, 132))[:, :3], axis=0)).max()
+    np.testing.assert_allclose(row[pixels], expected, atol=step)

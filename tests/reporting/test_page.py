@@ -1,0 +1,159 @@
+"""The page of a notebook is one file that needs nothing from elsewhere."""
+
+from html.parser import HTMLParser
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from miri_background.reporting.page import tidied, write_page
+
+BANNER = "**FAILED**: sky rate over its limit"
+ALT = 'Sky of 14 DN/s, "empty" & < 1 % off'
+# A white pixel.
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP6DwABBQECz6AuzQAAAABJRU5ErkJggg=="
+WIDGET = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+# Attributes by which a page fetches something.
+FETCHING = {
+    ("script", "src"),
+    ("link", "href"),
+    ("img", "src"),
+    ("iframe", "src"),
+    ("source", "src"),
+}
+
+
+class Elements(HTMLParser):
+    """Collect the elements of a page with their attributes, and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = []
+        self.text = []
+
+    def handle_starttag(self, tag, attrs):
+        """Remember an element."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        """Remember text."""
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    """Return an executed notebook: a progress bar, text and a figure."""
+    outputs = [
+        new_output("display_data", {WIDGET: {"model_id": "a1"}, "text/plain": "  0%|  | 0/8"}),
+        new_output("stream", name="stdout", text="PASSED: 5 < 6"),
+        new_output("display_data", {"image/png": PNG}, metadata={"image/png": {"alt": ALT}}),
+    ]
+    timed = {"papermill": {"duration": 1.5}, "execution": {"iopub.status.busy": "now"}}
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Question\n\nWords.", metadata=dict(timed)),
+            new_code_cell("show()", outputs=outputs, metadata={"tags": ["kept"]} | timed),
+        ],
+        metadata={
+            "widgets": {STATE: {"state": {}}},
+            "papermill": {},
+            "language_info": {"name": "python"},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def page(notebook, tmp_path_factory):
+    """Return the elements of its page."""
+    path = tmp_path_factory.mktemp("page") / "image2_background.html"
+    write_page(tidied(notebook), path, BANNER)
+    elements = Elements()
+    elements.feed(path.read_text(encoding="utf-8"))
+    return elements
+
+
+def test_page_fetches_nothing(page):
+    """Scripts, styles and pictures are inside, or not there at all."""
+    fetched = [
+        attributes[name]
+        for tag, attributes in page.elements
+        for name in attributes
+        if (tag, name) in FETCHING
+    ]
+    assert [source for source in fetched if source and not source.startswith("data:")] == []
+
+
+@pytest.mark.parametrize("sign", ["@import", "url(http", "url('http", 'url("http', "url(//"])
+def test_styles_fetch_nothing(page, sign):
+    """Nor do styles name files elsewhere."""
+    assert sign not in "".join(page.text)
+
+
+def test_scripts_name_no_other_host(page):
+    """No script that is inside would load another from a content delivery network."""
+    assert "cdn" not in "".join(page.text).lower()
+
+
+def test_banner_comes_first(page):
+    """How the run ended stands above everything else."""
+    text = "".join(page.text)
+    assert text.index("over its limit") < text.index("Question")
+
+
+def test_outputs_are_on_the_page(page):
+    """What was printed is there, as text."""
+    assert "PASSED: 5 < 6" in "".join(page.text)
+
+
+def test_picture_has_its_alternative_text(page):
+    """A reader who does not see the figure reads what it shows."""
+    assert [attributes["alt"] for tag, attributes in page.elements if tag == "img"] == [ALT]
+
+
+def test_page_has_a_title(page):
+    """The browser's tab says what the page is."""
+    assert "image2 background" in page.text
+
+
+def test_page_leaves_the_notebook_alone(notebook, tmp_path):
+    """The banner is on the page, not in the notebook."""
+    before = nbformat.writes(notebook)
+    write_page(notebook, tmp_path / "page.html", BANNER)
+    assert nbformat.writes(notebook) == before
+
+
+def test_progress_bars_are_removed(notebook):
+    """Widgets that moved while the notebook ran are of no use afterwards."""
+    outputs = tidied(notebook).cells[1].outputs
+    assert [output.output_type for output in outputs] == ["stream", "display_data"]
+
+
+def test_no_trace_of_widgets_is_left(notebook):
+    """Their state, which no page needs, is gone as well."""
+    assert "widget" not in nbformat.writes(tidied(notebook))
+
+
+def test_times_are_removed(notebook):
+    """Two runs of a notebook do not differ in when its cells ran."""
+    tidy = tidied(notebook)
+    metadata = [tidy.metadata, *(cell.metadata for cell in tidy.cells)]
+    assert not {"papermill", "execution"} & set().union(*metadata)
+
+
+def test_other_metadata_stays(notebook):
+    """Tags of cells and the language are kept."""
+    tidy = tidied(notebook)
+    assert (tidy.cells[1].metadata.tags, tidy.metadata.language_info.name) == (["kept"], "python")
+
+
+def test_tidied_notebook_is_valid(notebook):
+    """It is still a notebook."""
+    assert nbformat.validate(tidied(notebook)) is None
+
+
+def test_tidying_leaves_the_notebook_alone(notebook):
+    """What was given is not changed."""
+    before = nbformat.writes(notebook)
+    tidied(notebook)
+    assert nbformat.writes(notebook) == before

@@ -1,0 +1,538 @@
+"""An exposure is a level-1b file that the pipeline accepts, with a truth that it was made from."""
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+from astropy import units
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import QTable
+from astropy.time import Time
+from astropy.wcs import WCS
+
+from miri_background.instrument.detector import (
+    FRAME_TIME,
+    GAIN,
+    READ_NOISE,
+    SHAPE,
+    dark_current,
+    linear_signal,
+    pixel_flat,
+    reference_pixels,
+)
+from miri_background.instrument.footprint import regions
+from miri_background.instrument.response import sky_response
+from miri_background.instrument.throughput import photmjsr
+from miri_background.observation import DITHER_PATTERN, FIELDS, Observation
+from miri_background.simulation.exposures import (
+    PROGRAM,
+    Exposure,
+    exposures,
+    simulate,
+    truth_name,
+)
+from miri_background.simulation.optics import point_spread_function
+
+GROUPS, INTEGRATIONS = 6, 2
+SECOND_DITHER = 1
+DAY = 86_400.0  # s
+MJD_ROUNDING = 1e-10  # day: double precision of numbers around 61 000, and a few sums
+DEGREE_ROUNDING = 1e-11
+NAMED_REGION_ROUNDING = 0.5e-9  # degree: S_REGION has nine decimals
+FLOAT32_ROUNDING = 2.0**-24
+INTEGRATION_TIME = GROUPS * FRAME_TIME
+# One frame is spent on the reset between the integrations.
+DURATION = (GROUPS * INTEGRATIONS + INTEGRATIONS - 1) * FRAME_TIME
+
+PRIMARY_KEYWORDS = {
+    "TELESCOP": "JWST",
+    "INSTRUME": "MIRI",
+    "DETECTOR": "MIRIMAGE",
+    "FILTER": "F770W",
+    "EXP_TYPE": "MIR_IMAGE",
+    "READPATT": "FASTR1",
+    "SUBARRAY": "FULL",
+    "SUBSTRT1": 1,
+    "SUBSTRT2": 1,
+    "SUBSIZE1": SHAPE[1],
+    "SUBSIZE2": SHAPE[0],
+    "FASTAXIS": 1,
+    "SLOWAXIS": 2,
+    "NINTS": INTEGRATIONS,
+    "NGROUPS": GROUPS,
+    "NFRAMES": 1,
+    "GROUPGAP": 0,
+    "TFRAME": FRAME_TIME,
+    "TGROUP": FRAME_TIME,
+    "EFFINTTM": INTEGRATION_TIME,
+    "EFFEXPTM": INTEGRATION_TIME * INTEGRATIONS,
+    "DURATION": DURATION,
+    "LAMP": "OFF",
+    "CCCSTATE": "OPEN",
+    "PROGRAM": PROGRAM,
+    "OBSERVTN": "001",
+    "VISIT": "001",
+    "EXPOSURE": "00002",
+    "BKGDTARG": False,
+    "APERNAME": "MIRIM_FULL",
+    "PATTTYPE": "4-POINT-SETS",
+    "PATT_NUM": SECOND_DITHER + 1,
+    "NUMDTHPT": 4,
+    "TARG_RA": 80.49,
+    "TARG_DEC": -69.498,
+    "TARGTYPE": "FIXED",
+    "TSOVISIT": False,
+    "DATAMODL": "Level1bModel",
+    "FILENAME": "jw99770001001_02101_00002_mirimage_uncal.fits",
+}
+
+
+@pytest.fixture(scope="module")
+def observation():
+    """Return the default observation with short ramps and two integrations."""
+    return Observation(groups=GROUPS, integrations=INTEGRATIONS)
+
+
+@pytest.fixture(scope="module")
+def psf(observation):
+    """Return the point-spread function."""
+    return point_spread_function(observation.filter)
+
+
+@pytest.fixture(scope="module")
+def exposure():
+    """Return the second dither of the science field."""
+    return Exposure("science", SECOND_DITHER)
+
+
+@pytest.fixture(scope="module")
+def simulated(observation, exposure, psf):
+    """Return the simulated exposure."""
+    return simulate(observation, exposure, psf)
+
+
+@pytest.fixture(scope="module")
+def empty_sky(psf):
+    """Return a function that gives an exposure of empty sky, in which noise alone differs."""
+    observation = Observation(
+        groups=GROUPS, sky_level=1, science_stars=0, background_stars=0, galaxy_flux=0
+    )
+
+    @cache
+    def exposure_of(field, dither, **changes):
+        return simulate(
+            observation.model_copy(update=changes), Exposure(field, dither), psf
+        ).level1b
+
+    return exposure_of
+
+
+@pytest.fixture(scope="module")
+def level1b(simulated, exposure, tmp_path_factory):
+    """Return the path of the level-1b file."""
+    path = tmp_path_factory.mktemp("uncal") / f"{exposure.name}_uncal.fits"
+    simulated.level1b.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def truth(simulated, exposure, tmp_path_factory):
+    """Return the path of the truth file."""
+    path = tmp_path_factory.mktemp("truth") / truth_name(exposure)
+    simulated.write_truth(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def primary(level1b):
+    """Return the primary header."""
+    return fits.getheader(level1b)
+
+
+@pytest.fixture(scope="module")
+def science_header(level1b):
+    """Return the header of the SCI extension."""
+    return fits.getheader(level1b, "SCI")
+
+
+@pytest.fixture(scope="module")
+def sources(truth):
+    """Return the table of true sources."""
+    return QTable.read(truth, hdu="CATALOG")
+
+
+@pytest.fixture(scope="module")
+def pysiaf():
+    """Return pysiaf, imported without its question to GitHub about newer tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Nothing listens at the discard port: what asks is refused at once.
+        patch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+        import pysiaf
+
+        return pysiaf
+
+
+@pytest.fixture(scope="module")
+def header_sky(pysiaf, science_header):
+    """Return a function from 0-based pixels to the sky: pysiaf, told by the header alone."""
+    attitude = pysiaf.utils.rotations.attitude(
+        *(science_header[key] for key in ("V2_REF", "V3_REF", "RA_REF", "DEC_REF", "ROLL_REF"))
+    )
+    siaf = pysiaf.Siaf("MIRI")["MIRIM_FULL"]
+
+    def sky(x, y):
+        v2v3 = siaf.sci_to_tel(np.asarray(x) + 1.0, np.asarray(y) + 1.0)
+        return np.array(pysiaf.utils.rotations.pointing(attitude, *v2v3))
+
+    return sky
+
+
+def mean_rate(science, pixels):
+    """Return the mean growth, DN / s, of the pixels of one integration, drift taken away."""
+    reference = reference_pixels()
+    first, last = science[0].astype(float), science[-1].astype(float)
+    drift = np.mean(last[reference] - first[reference])
+    growth = np.mean(linear_signal(last[pixels]) - linear_signal(first[pixels])) - drift
+    return growth / ((len(science) - 1) * FRAME_TIME)
+
+
+# ----------------------------------------------------------------- which and where
+
+
+def test_exposures_are_in_their_order(observation):
+    """Science first, each field in the order of its dithers."""
+    listed = [(each.field, each.dither) for each in exposures(observation)]
+    assert listed == [(field, dither) for field in FIELDS for dither in range(4)]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_exposures_of_one_field(observation, field):
+    """Asked for one field, the other is left out."""
+    assert {each.field for each in exposures(observation, field)} == {field}
+
+
+def test_names_are_unique(observation):
+    """No exposure overwrites another."""
+    names = [each.name for each in exposures(observation)]
+    assert len(set(names)) == len(names)
+
+
+def test_name_follows_the_archive(observation):
+    """Names have the archive's parts: programme, observation, visit, activity, exposure."""
+    pattern = re.compile(rf"jw{PROGRAM}\d{{3}}001_02101_\d{{5}}_mirimage")
+    assert all(pattern.fullmatch(each.name) for each in exposures(observation))
+
+
+# ------------------------------------------------------------------------ level 1b
+
+
+def test_level1b_is_valid(level1b):
+    """The file obeys the schema of its data model where warnings would be errors."""
+    from stdatamodels.jwst.datamodels import Level1bModel
+
+    with Level1bModel(level1b, strict_validation=True) as model:
+        model.validate()
+        assert model.meta.model_type == "Level1bModel"
+
+
+@pytest.mark.parametrize(("key", "value"), PRIMARY_KEYWORDS.items(), ids=PRIMARY_KEYWORDS)
+def test_keyword_is_right(primary, key, value):
+    """A keyword that says what was observed and how has its value."""
+    assert primary[key] == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_ramps_have_their_shape(level1b):
+    """Integrations, groups, rows and columns; the blind output has a quarter of the columns."""
+    shape = (INTEGRATIONS, GROUPS, *SHAPE)
+    with fits.open(level1b) as hdus:
+        assert (hdus["SCI"].shape, hdus["REFOUT"].shape) == (
+            shape,
+            (*shape[:-1], SHAPE[1] // 4),
+        )
+
+
+def test_file_holds_the_ramps(simulated, level1b):
+    """What was simulated is what the file has, bit by bit."""
+    np.testing.assert_array_equal(fits.getdata(level1b, "SCI"), simulated.level1b.data)
+
+
+def test_background_field_is_marked(empty_sky):
+    """An exposure of the background field says so."""
+    assert empty_sky("background", 1).meta.observation.bkgdtarg is True
+
+
+def test_background_field_is_an_observation_of_its_own(empty_sky):
+    """The background field is observation 2 of the programme."""
+    assert empty_sky("background", 1).meta.observation.observation_number == "002"
+
+
+def test_exposure_ends_after_its_duration(primary):
+    """Start, middle and end are the duration apart."""
+    start, middle, end = (primary[key] for key in ("EXPSTART", "EXPMID", "EXPEND"))
+    np.testing.assert_allclose(
+        [middle - start, end - start],
+        [DURATION / DAY / 2, DURATION / DAY],
+        rtol=0,
+        atol=MJD_ROUNDING,
+    )
+
+
+@pytest.mark.parametrize(("key", "other"), [("DATE-BEG", "EXPSTART"), ("DATE-END", "EXPEND")])
+def test_dates_agree_with_times(primary, key, other):
+    """Calendar dates and modified Julian dates are the same instants."""
+    # Calendar dates are written to the millisecond.
+    assert Time(primary[key], scale="utc").mjd == pytest.approx(primary[other], abs=0.5e-3 / DAY)
+
+
+def test_observation_date_is_the_start(primary):
+    """DATE-OBS and TIME-OBS together are DATE-BEG."""
+    assert f"{primary['DATE-OBS']}T{primary['TIME-OBS']}" == primary["DATE-BEG"]
+
+
+def test_integrations_share_the_exposure(primary, level1b):
+    """INT_TIMES: from the start to the end of the exposure, a reset frame in between."""
+    table = fits.getdata(level1b, "INT_TIMES")
+    starts = primary["EXPSTART"] + np.arange(INTEGRATIONS) * (INTEGRATION_TIME + FRAME_TIME) / DAY
+    expected = [starts + part * INTEGRATION_TIME / DAY for part in (0, 0.5, 1)]
+    found = [table[f"int_{part}_MJD_UTC"] for part in ("start", "mid", "end")]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=MJD_ROUNDING)
+
+
+def test_last_integration_ends_with_the_exposure(primary, level1b):
+    """INT_TIMES and EXPEND agree."""
+    last = fits.getdata(level1b, "INT_TIMES")["int_end_MJD_UTC"][-1]
+    assert last == pytest.approx(primary["EXPEND"], abs=MJD_ROUNDING)
+
+
+def test_integrations_are_numbered(level1b):
+    """INT_TIMES counts from 1."""
+    numbers = fits.getdata(level1b, "INT_TIMES")["integration_number"]
+    assert numbers.tolist() == [1, 2]
+
+
+# ------------------------------------------------------------------------ pointing
+
+
+def test_reference_point_is_that_of_the_dither(pysiaf, observation, science_header):
+    """RA_REF and DEC_REF are where pysiaf finds the offset in the undithered field."""
+    siaf = pysiaf.Siaf("MIRI")["MIRIM_FULL"]
+    attitude = pysiaf.utils.rotations.attitude(
+        siaf.V2Ref, siaf.V3Ref, observation.science_ra, observation.science_dec, observation.roll
+    )
+    expected = pysiaf.utils.rotations.pointing(
+        attitude, *siaf.idl_to_tel(*DITHER_PATTERN[SECOND_DITHER])
+    )
+    found = [science_header["RA_REF"], science_header["DEC_REF"]]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=DEGREE_ROUNDING)
+
+
+def test_roll_is_that_of_the_undithered_field_there(pysiaf, observation, science_header):
+    """ROLL_REF is the position angle of V3 at the dithered reference point."""
+    siaf = pysiaf.Siaf("MIRI")["MIRIM_FULL"]
+    attitude = pysiaf.utils.rotations.attitude(
+        siaf.V2Ref, siaf.V3Ref, observation.science_ra, observation.science_dec, observation.roll
+    )
+    expected = pysiaf.utils.rotations.posangle(
+        attitude, *siaf.idl_to_tel(*DITHER_PATTERN[SECOND_DITHER])
+    )
+    assert science_header["ROLL_REF"] == pytest.approx(expected, abs=DEGREE_ROUNDING)
+
+
+@pytest.mark.parametrize("key", ["RA_V1", "DEC_V1", "PA_V3"])
+def test_telescope_axis_agrees_with_the_aperture(pysiaf, science_header, key):
+    """The direction of the telescope's axis follows from that of the aperture."""
+    rotations = pysiaf.utils.rotations
+    attitude = rotations.attitude(
+        *(science_header[name] for name in ("V2_REF", "V3_REF", "RA_REF", "DEC_REF", "ROLL_REF"))
+    )
+    expected = dict(
+        zip(
+            ("RA_V1", "DEC_V1", "PA_V3"),
+            (*rotations.pointing(attitude, 0.0, 0.0), rotations.posangle(attitude, 0.0, 0.0)),
+            strict=True,
+        )
+    )
+    difference = (science_header[key] - expected[key] + 180) % 360 - 180
+    # Right ascension and position angle are 1 / cos(dec) = 3 times less exact.
+    assert difference == pytest.approx(0, abs=3 * DEGREE_ROUNDING)
+
+
+def test_target_lies_at_the_offset(pysiaf, primary, science_header):
+    """XOFFSET and YOFFSET say where in the Ideal frame the target is, as the pipeline reads them.
+
+    See ``jwst.assign_wcs.miri.store_dithered_position``.
+    """
+    rotations = pysiaf.utils.rotations
+    attitude = rotations.attitude(
+        *(science_header[name] for name in ("V2_REF", "V3_REF", "RA_REF", "DEC_REF", "ROLL_REF"))
+    )
+    v2v3 = rotations.getv2v3(attitude, primary["TARG_RA"], primary["TARG_DEC"])
+    found = pysiaf.Siaf("MIRI")["MIRIM_FULL"].tel_to_idl(*v2v3)
+    expected = (primary["XOFFSET"], primary["YOFFSET"])
+    # V2, V3 are taken as plane: 1 - cos(V3) of 3.4 arcsec.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_aperture_is_turned_by_its_angle(science_header):
+    """PA_APER is that of the Ideal y axis: the pipeline takes ROLL_REF from it this way."""
+    angle = science_header["PA_APER"] - science_header["V3I_YANG"] - science_header["ROLL_REF"]
+    assert (angle + 180) % 360 - 180 == pytest.approx(0, abs=DEGREE_ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("V2_REF", "V2Ref"),
+        ("V3_REF", "V3Ref"),
+        ("V3I_YANG", "V3IdlYAngle"),
+        ("VPARITY", "VIdlParity"),
+        ("CRPIX1", "XSciRef"),
+        ("CRPIX2", "YSciRef"),
+    ],
+)
+def test_aperture_is_the_siafs(pysiaf, science_header, key, field):
+    """What the header says of the aperture is what the SIAF says."""
+    assert science_header[key] == getattr(pysiaf.Siaf("MIRI")["MIRIM_FULL"], field)
+
+
+def test_simple_coordinates_are_those_of_the_distortion(science_header, header_sky):
+    """Near the reference pixel, CRVAL, CDELT and PC give the sky of pysiaf's distortion."""
+    simple = WCS(naxis=2)
+    simple.wcs.ctype = [science_header["CTYPE1"], science_header["CTYPE2"]]
+    simple.wcs.crpix = [science_header["CRPIX1"], science_header["CRPIX2"]]
+    simple.wcs.crval = [science_header["CRVAL1"], science_header["CRVAL2"]]
+    simple.wcs.cdelt = [science_header["CDELT1"], science_header["CDELT2"]]
+    simple.wcs.pc = [[science_header[f"PC{i}_{j}"] for j in (1, 2)] for i in (1, 2)]
+    step = 0.05  # pixel: the distortion bends the axes by 2e-5 of a step of one pixel
+    x = science_header["CRPIX1"] - 1 + step * np.array([1, -1, 0, 0])
+    y = science_header["CRPIX2"] - 1 + step * np.array([0, 0, 1, -1])
+    theirs = SkyCoord(*header_sky(x, y), unit="deg")
+    ours = SkyCoord(*simple.wcs_pix2world(x, y, 0), unit="deg")
+    assert ours.separation(theirs).arcsec.max() < 1e-6 * step
+
+
+def test_region_has_the_corners_of_the_array(science_header, header_sky):
+    """S_REGION is the outline of the array, reference columns included."""
+    words = science_header["S_REGION"].split()
+    rows, columns = SHAPE
+    x = np.array([0, 0, columns, columns]) - 0.5
+    y = np.array([0, rows, rows, 0]) - 0.5
+    assert words[:2] == ["POLYGON", "ICRS"]
+    np.testing.assert_allclose(
+        np.reshape(words[2:], (4, 2)).astype(float),
+        header_sky(x, y).T,
+        rtol=0,
+        atol=NAMED_REGION_ROUNDING + DEGREE_ROUNDING,
+    )
+
+
+# --------------------------------------------------------------------------- truth
+
+
+def test_truth_has_its_extensions(truth):
+    """Two images and a table, after an empty primary."""
+    with fits.open(truth) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "BACKGROUND", "SOURCES", "CATALOG"]
+
+
+@pytest.mark.parametrize("name", ["BACKGROUND", "SOURCES"])
+def test_truth_is_in_numbers_per_second(truth, name):
+    """The unit of the images is that of a rate file."""
+    assert fits.getheader(truth, name)["BUNIT"] == "DN/s"
+
+
+@pytest.mark.parametrize("name", ["BACKGROUND", "SOURCES"])
+def test_truth_covers_the_detector(truth, name):
+    """The images have the detector's shape."""
+    assert fits.getdata(truth, name).shape == SHAPE
+
+
+@pytest.mark.parametrize("name", ["background", "sources"])
+def test_truth_is_what_was_simulated(simulated, truth, name):
+    """The images are the simulated rates, in single precision."""
+    np.testing.assert_allclose(
+        fits.getdata(truth, name), getattr(simulated, name), rtol=FLOAT32_ROUNDING, atol=1e-30
+    )
+
+
+def test_truth_has_the_level_of_the_sky(observation, truth):
+    """Calibrated, the middle of the true background is the sky of the observation."""
+    background = fits.getdata(truth, "BACKGROUND")
+    rows, columns = SHAPE
+    middle = np.s_[rows // 2 - 1 : rows // 2 + 1, columns // 2 - 1 : columns // 2 + 1]
+    calibrated = background[middle] / sky_response()[middle] * photmjsr(observation.filter)
+    # The gradient over a pixel is 2e-5.
+    np.testing.assert_allclose(calibrated, observation.sky_level, rtol=2e-5)
+
+
+def test_catalogue_has_its_columns(sources):
+    """Identity, sky position, pixel position, flux and kind."""
+    assert sources.colnames == ["id", "ra", "dec", "x", "y", "flux", "kind"]
+
+
+@pytest.mark.parametrize(("name", "unit"), [("ra", "deg"), ("dec", "deg"), ("flux", "uJy")])
+def test_catalogue_has_its_units(sources, name, unit):
+    """Angles in degrees, fluxes in microjansky."""
+    assert sources[name].unit == units.Unit(unit)
+
+
+def test_catalogue_positions_agree(sources, header_sky):
+    """Sky and pixel position of each source agree by the header's pointing, through pysiaf."""
+    ra, dec = header_sky(sources["x"], sources["y"])
+    separation = SkyCoord(ra, dec, unit="deg").separation(SkyCoord(sources["ra"], sources["dec"]))
+    assert separation.deg.max() < DEGREE_ROUNDING
+
+
+def test_brightest_star_is_where_the_truth_says(sources, truth):
+    """The pixel of the brightest star is the brightest of its surroundings."""
+    stars = sources[sources["kind"] == "star"]
+    region = regions()["imager"]
+    inner = (
+        (stars["x"].value > region.x.start + 10)
+        & (stars["x"].value < region.x.stop - 10)
+        & (stars["y"].value > 10)
+        & (stars["y"].value < SHAPE[0] - 10)
+    )
+    star = stars[inner][np.argmax(stars[inner]["flux"])]
+    column, row = round(star["x"].value), round(star["y"].value)
+    around = fits.getdata(truth, "SOURCES")[row - 3 : row + 4, column - 3 : column + 4]
+    found = np.subtract(np.unravel_index(around.argmax(), around.shape), 3)
+    # A star on a pixel's border may be brighter in the neighbour by the flat.
+    assert np.hypot(column + found[1] - star["x"].value, row + found[0] - star["y"].value) < 1
+
+
+def test_ramps_are_made_from_the_truth(observation, psf):
+    """Without cosmic rays, the mean growth of the ramps is background + sources + dark."""
+    quiet = observation.model_copy(update={"cosmic_ray_rate": 0.0, "integrations": 1})
+    simulated = simulate(quiet, Exposure("science", 0), psf)
+    pixels = np.zeros(SHAPE, dtype=bool)
+    pixels[regions()["imager"].slices] = True
+    # A full well would not grow.
+    pixels &= (simulated.sources < 100) & (dark_current() < 1) & (pixel_flat() > 0)
+    expected = np.mean((simulated.background + simulated.sources + dark_current() / GAIN)[pixels])
+    seconds = (GROUPS - 1) * FRAME_TIME
+    read = 2 * READ_NOISE**2
+    error = np.sqrt(
+        (expected * seconds / GAIN + read) / pixels.sum() + read / reference_pixels().sum()
+    )
+    found = mean_rate(simulated.level1b.data[0], pixels)
+    assert found == pytest.approx(expected, abs=5 * error / seconds)
+
+
+# ------------------------------------------------------------------ independence
+
+
+def test_exposure_does_not_depend_on_the_others(empty_sky):
+    """With fewer dithers in the observation, an exposure has the same numbers."""
+    fewer = empty_sky("science", 1, science_exposures=2, background_exposures=2)
+    np.testing.assert_array_equal(fewer.data, empty_sky("science", 1).data)
+
+
+@pytest.mark.parametrize(
+    "other", [("science", 0), ("background", 1)], ids=["another dither", "the other field"]
+)
+def test_exposure_has_noise_of_its_own(empty_sky, other):
+    """Two exposures of darkness, which expect the same, are not the same."""
+    assert np.any(empty_sky("science", 1).refout != empty_sky(*other).refout)

@@ -1,0 +1,288 @@
+"""A run directory belongs to one run of one observation, and nothing else is touched."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from miri_background.observation import Observation
+from miri_background.outcomes import CannotJudge
+from miri_background.run_directory import IMAGE2_SUFFIXES, RunDirectory, writable
+from miri_background.simulation.exposures import exposures
+
+OBSERVATION = Observation()
+OTHER_OBSERVATION = Observation(seed=7)
+TIMEOUT = 60  # s, many times what starting Python takes
+FOLDERS = {"uncal", "truth", "rate", "image2", "figures", "logs"}
+
+OPEN_RUN = """
+import sys
+from miri_background.observation import Observation
+from miri_background.run_directory import RunDirectory
+
+run = RunDirectory(sys.argv[1], Observation())
+print(run.root, run.root.is_dir(), flush=True)
+sys.stdin.read()
+"""
+
+# In a namespace of its own even a user without privileges may mount; it goes with the process.
+OPEN_RUN_ON_SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=50m none "$1"
+exec "$2" -c '
+import sys
+from miri_background.observation import Observation
+from miri_background.outcomes import CannotJudge
+from miri_background.run_directory import RunDirectory
+
+try:
+    RunDirectory(sys.argv[1], Observation())
+except CannotJudge as refusal:
+    print(refusal)
+' "$1"
+"""
+
+
+@pytest.fixture
+def open_run():
+    """Give a function that opens a run directory, and let go of them all afterwards."""
+    runs = []
+
+    def open_directory(location, observation=OBSERVATION):
+        runs.append(RunDirectory(location, observation))
+        return runs[-1]
+
+    yield open_directory
+    for run in runs:
+        run.release()
+
+
+@pytest.fixture
+def open_elsewhere():
+    """Give a function that opens a run directory in another process; also return what it says."""
+    processes = []
+
+    def start(location):
+        process = subprocess.Popen(
+            [sys.executable, "-c", OPEN_RUN, location],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process, process.stdout.readline().split()
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate(timeout=TIMEOUT)
+
+
+def contents(path):
+    """Return all paths below a directory with the bytes of files."""
+    return {each: each.read_bytes() if each.is_file() else None for each in path.rglob("*")}
+
+
+def test_given_path_is_used(open_run, tmp_path):
+    """A path is taken as it is."""
+    assert open_run(tmp_path / "run").root == tmp_path / "run"
+
+
+def test_path_may_be_text(open_run, tmp_path):
+    """A command line gives text."""
+    assert open_run(os.fspath(tmp_path / "run")).root == tmp_path / "run"
+
+
+def test_home_is_found(open_run, tmp_path, monkeypatch):
+    """A tilde is the user's home."""
+    monkeypatch.setenv("HOME", os.fspath(tmp_path))
+    assert open_run("~/run").root == tmp_path / "run"
+
+
+def test_path_outlasts_a_change_of_directory(open_run, tmp_path, monkeypatch):
+    """The root is absolute."""
+    monkeypatch.chdir(tmp_path)
+    assert open_run("run").root == tmp_path / "run"
+
+
+def test_folders_are_made(open_run, tmp_path):
+    """Every step finds its folder."""
+    root = open_run(tmp_path / "run").root
+    assert {path.name for path in root.iterdir() if path.is_dir()} >= FOLDERS
+
+
+def test_kept_run_is_below_runs(open_run, tmp_path, monkeypatch):
+    """A run that is kept has a name of its own below runs/ of the current directory."""
+    monkeypatch.chdir(tmp_path)
+    root = open_run("kept").root
+    assert root.parent == tmp_path / "runs"
+    assert root.name.endswith(f"-{OBSERVATION.key[:6]}")
+
+
+def test_temporary_run_goes_with_its_process(open_elsewhere):
+    """While the process runs the directory is there, afterwards it is not."""
+    process, (root, there) = open_elsewhere("temporary")
+    assert there == "True"
+    process.communicate("", timeout=TIMEOUT)
+    assert not Path(root).exists()
+
+
+def test_run_can_be_continued(open_run, tmp_path):
+    """The same observation finds its products again."""
+    first = open_run(tmp_path / "run")
+    (first.root / "rate" / "mine").touch()
+    first.release()
+    assert (open_run(tmp_path / "run").root / "rate" / "mine").exists()
+
+
+def test_process_takes_its_own_run_over(open_run, tmp_path):
+    """A notebook cell can be run again."""
+    first = open_run(tmp_path / "run")
+    assert open_run(tmp_path / "run").root == first.root
+
+
+def test_observation_can_be_read_back(open_run, tmp_path):
+    """The directory says what is observed."""
+    text = (open_run(tmp_path / "run").root / "observation.json").read_text()
+    assert Observation.model_validate_json(text) == OBSERVATION
+
+
+def test_other_observation_is_refused(open_run, tmp_path):
+    """A directory serves one observation."""
+    open_run(tmp_path / "run").release()
+    with pytest.raises(CannotJudge, match=r"observation\.json describes another observation"):
+        open_run(tmp_path / "run", OTHER_OBSERVATION)
+
+
+def test_refused_directory_is_free(open_run, tmp_path):
+    """Who was refused does not keep others out."""
+    open_run(tmp_path / "run").release()
+    with pytest.raises(CannotJudge):
+        open_run(tmp_path / "run", OTHER_OBSERVATION)
+    with (tmp_path / "run" / ".records" / "lock").open("w") as lock:
+        assert fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_damaged_observation_is_refused(open_run, tmp_path, text):
+    """Products of which nobody knows what they show are not used."""
+    (tmp_path / "observation.json").write_text(text)
+    with pytest.raises(CannotJudge, match=r"observation\.json describes another observation"):
+        open_run(tmp_path)
+
+
+def test_foreign_directory_is_refused(open_run, tmp_path):
+    """A directory with anything else in it is named, with one thing that it holds."""
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(CannotJudge, match=r"not a run of this suite \(it holds thesis\.tex\)"):
+        open_run(tmp_path)
+
+
+def test_foreign_directory_stays_as_it_is(open_run, tmp_path):
+    """Refusing a directory does not change it, whatever the names in it."""
+    (tmp_path / "thesis.tex").write_text("chapter 1")
+    (tmp_path / "drafts" / ".writing-chapter2").mkdir(parents=True)
+    before = contents(tmp_path)
+    with pytest.raises(CannotJudge):
+        open_run(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_other_run_stays_as_it_is(open_run, tmp_path):
+    """Refusing the directory of another observation does not change it."""
+    open_run(tmp_path).release()
+    before = contents(tmp_path)
+    with pytest.raises(CannotJudge):
+        open_run(tmp_path, OTHER_OBSERVATION)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("below", [".", "run"])
+def test_file_in_the_way_is_named(open_run, tmp_path, below):
+    """A file where a directory should be is a could-not-judge."""
+    occupied = tmp_path / "file"
+    occupied.touch()
+    with pytest.raises(CannotJudge, match=rf"^{occupied}.* cannot be written \(.*\): free space"):
+        open_run(occupied / below)
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
+def test_file_in_a_folders_place_is_named(open_run, tmp_path, name):
+    """So is a file where one of the folders should be."""
+    open_run(tmp_path).release()
+    (tmp_path / name).rmdir()
+    (tmp_path / name).touch()
+    with pytest.raises(CannotJudge, match=f"^{tmp_path} cannot be written"):
+        open_run(tmp_path)
+
+
+def test_place_that_nobody_may_write_is_named(open_run):
+    """The kernel's own directory refuses even the superuser."""
+    with pytest.raises(CannotJudge, match=r"^/proc/run cannot be written"):
+        open_run("/proc/run")
+
+
+def test_too_little_space_is_named(tmp_path):
+    """A run that cannot be finished is not begun."""
+    permitted = shutil.which("unshare") and subprocess.run(
+        ["unshare", "-rm", "mount", "-t", "tmpfs", "none", tmp_path],
+        check=False,
+        capture_output=True,
+    )
+    if not permitted or permitted.returncode != 0:
+        pytest.skip("mounting a small disk is not permitted here")
+    command = ["unshare", "-rm", "sh", "-c", OPEN_RUN_ON_SMALL_DISK, "sh", tmp_path, sys.executable]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT)
+    assert said.stdout.startswith(f"{tmp_path} has 0.05 GB free and this run needs 1.")
+
+
+def test_run_of_another_process_is_refused(open_run, open_elsewhere, tmp_path):
+    """Two runs do not write to one directory."""
+    open_elsewhere(tmp_path)
+    with pytest.raises(CannotJudge, match=f"^{tmp_path} is in use by another run"):
+        open_run(tmp_path)
+
+
+def test_run_of_a_killed_process_can_be_continued(open_run, open_elsewhere, tmp_path):
+    """The system lets go of the directory when its process is killed."""
+    process, _ = open_elsewhere(tmp_path)
+    process.kill()
+    process.wait(TIMEOUT)
+    assert open_run(tmp_path).root == tmp_path
+
+
+@pytest.mark.parametrize("folder", [".", "rate", ".records/rate"])
+def test_leftovers_of_killed_runs_are_removed(open_run, tmp_path, folder):
+    """What a killed run was writing is of no use."""
+    open_run(tmp_path).release()
+    leftover = tmp_path / folder / ".writing-a1b2c3"
+    leftover.mkdir(parents=True)
+    open_run(tmp_path)
+    assert not leftover.exists()
+
+
+def test_products_of_a_whole_run(open_run, tmp_path):
+    """Each science exposure has every product of calwebb_image2."""
+    run = open_run(tmp_path)
+    names = [path.name for path in run.products()]
+    science = exposures(OBSERVATION, "science")
+    assert names == [f"{each.name}_{suffix}.fits" for each in science for suffix in IMAGE2_SUFFIXES]
+
+
+@pytest.mark.parametrize("product", ["uncal", "truth", "rate"])
+def test_products_have_their_folder(open_run, tmp_path, product):
+    """A product is in the folder of its kind, under the exposure's name."""
+    run = open_run(tmp_path)
+    (exposure, *_) = exposures(OBSERVATION)
+    expected = tmp_path / product / f"{exposure.name}_{product}.fits"
+    assert getattr(run, product)(exposure) == expected
+
+
+def test_other_errors_are_left_alone():
+    """Only what the file system refuses is a could-not-judge."""
+    with pytest.raises(ZeroDivisionError), writable("anywhere"):
+        _ = 1 / 0
