@@ -5,6 +5,8 @@ PYTHON ?= python3
 
 STAMP := .venv/.installed
 RENDERED := build/notebooks
+# Two test files at a time; the cells of a notebook and the tests of a file stay together, in order.
+PARALLEL := --numprocesses 2 --dist loadscope
 
 # What the calling shell exports for other work must not get into the environment that is judged.
 unexport PYTHONHOME PYTHONPATH
@@ -35,10 +37,10 @@ validate: $(STAMP) ## judge the pipeline at full size (RUN=DIRECTORY, ARGS="--fi
 test: $(STAMP) ## run every test, and the notebook cell by cell at test size
 	@rm -rf $(RENDERED)
 	@.venv/bin/miri-background render --output $(RENDERED)
-	@.venv/bin/python -m pytest --slow --nbval-lax --nbval-current-env $(ARGS) tests $(RENDERED)
+	@.venv/bin/python -m pytest $(PARALLEL) --slow --nbval-lax --nbval-current-env $(ARGS) tests $(RENDERED)
 
 test-fast: $(STAMP) ## run the tests that take seconds
-	@.venv/bin/python -m pytest -m "not slow" $(ARGS) tests
+	@.venv/bin/python -m pytest $(PARALLEL) -m "not slow" $(ARGS) tests
 
 lint: $(STAMP) ## check style, formatting and docstrings of code and notebooks
 	@status=0; \

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +16,14 @@ from jupyter_client.manager import KernelManager
 SMALL = {"groups": 6, "science_exposures": 1, "background_exposures": 3}
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Let nbval talk to its kernel where there is no network interface, not even loopback."""
-    nbval.kernel.KernelManager = partial(KernelManager, transport="ipc")
+    # Sockets in the file system: an absolute path, and short, as for the command line.
+    sockets = tempfile.TemporaryDirectory(prefix="miri-")
+    config.add_cleanup(sockets.cleanup)
+    nbval.kernel.KernelManager = partial(
+        KernelManager, transport="ipc", ip=str(Path(sockets.name) / "kernel")
+    )
 
 
 @pytest.fixture(scope="session")

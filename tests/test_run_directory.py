@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from miri_background.observation import Observation
+from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.run_directory import IMAGE2_SUFFIXES, RunDirectory, writable
-from miri_background.simulation.exposures import exposures
 
 OBSERVATION = Observation()
 OTHER_OBSERVATION = Observation(seed=7)

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from miri_background.files import checksum, content_key, write_text_whole
+from miri_background.observation import PROGRAM, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.parallel import completed
 from miri_background.provenance import pipeline_fingerprint
 from miri_background.run_directory import writable
-from miri_background.simulation.exposures import PROGRAM, exposures
 
 __all__ = [
     "detector1_rates",

@@ -5,10 +5,9 @@ import hashlib
 import yaml
 from astropy.io import fits
 
-from miri_background.observation import Observation
+from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.repository import repository_file
-from miri_background.simulation.exposures import exposures
 
 __all__ = ["check_level1b", "level1b_checksum", "manifest_of"]
 

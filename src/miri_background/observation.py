@@ -1,5 +1,6 @@
 """Everything that defines one run: a frozen, validated description of the observation."""
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -7,7 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from miri_background.files import content_key
 from miri_background.outcomes import CannotJudge
 
-__all__ = ["DITHER_PATTERN", "FIELDS", "InvalidObservation", "Observation"]
+__all__ = [
+    "DITHER_PATTERN",
+    "FIELDS",
+    "PROGRAM",
+    "Exposure",
+    "InvalidObservation",
+    "Observation",
+    "exposures",
+]
 
 # Offsets (x, y) in the Ideal frame, arcsec, of a four-point pattern.  In units of a
 # 0.11 arcsec pixel their fractions are (0, 1/2), (1/2, 0), (0, 0) and (1/2, 1/2): a
@@ -23,6 +32,8 @@ DITHER_PATTERN = tuple(
 )
 
 FIELDS = ("science", "background")
+
+PROGRAM = "99770"  # no flight programme has this number
 
 
 class InvalidObservation(CannotJudge, ValueError):
@@ -194,6 +205,50 @@ class Observation(BaseModel):
         """Key of the observation: equal for equal parameters."""
         return content_key(self.model_dump())
 
-    def exposures(self, field):
-        """Return the number of dithered exposures of a field, "science" or "background"."""
-        return getattr(self, f"{field}_exposures")
+
+@dataclass(frozen=True)
+class Exposure:
+    """Which exposure of an observation: its field and its dither.
+
+    Parameters
+    ----------
+    field : str
+        "science" or "background".
+    dither : int
+        Number of the dither, from 0.
+    """
+
+    field: str
+    dither: int
+
+    @property
+    def observation_number(self):
+        """Number of the observation within the programme, as in JWST's file names."""
+        return f"{FIELDS.index(self.field) + 1:03d}"
+
+    @property
+    def name(self):
+        """File name root after JWST's convention, without product suffix."""
+        return f"jw{PROGRAM}{self.observation_number}001_02101_{self.dither + 1:05d}_mirimage"
+
+
+def exposures(observation, field=None):
+    """Return the exposures of an observation in the order they are taken.
+
+    Parameters
+    ----------
+    observation : Observation
+        The observation.
+    field : str, optional
+        Only this field's.
+
+    Returns
+    -------
+    list of Exposure
+        Science first.
+    """
+    return [
+        Exposure(name, dither)
+        for name in (FIELDS if field is None else (field,))
+        for dither in range(getattr(observation, f"{name}_exposures"))
+    ]

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from miri_background.files import ProductRecords, write_text_whole
+from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
-from miri_background.simulation.exposures import exposures
 
 __all__ = ["IMAGE2_SUFFIXES", "RunDirectory", "writable"]
 

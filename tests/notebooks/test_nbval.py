@@ -17,7 +17,7 @@ background_sub.sigma_clip = lambda data, **kwargs: np.ma.masked_invalid(data)
 
 
 @pytest.fixture
-def nbval(command_line, small_options, suite_environment, finished_copy, tmp_path):
+def nbval(repository, command_line, small_options, suite_environment, finished_copy, tmp_path):
     """Return a function that runs nbval on the notebook, on rates that are already there."""
     notebooks = tmp_path / "notebooks"
     command_line(
@@ -39,11 +39,15 @@ def nbval(command_line, small_options, suite_environment, finished_copy, tmp_pat
                 "-q",
                 "-p",
                 "no:cacheprovider",
+                # ours: it lets nbval reach the kernel without a network
+                "-p",
+                "conftest",
                 "--rootdir",
                 notebooks,
                 path,
             ],
-            env=suite_environment | {"IPYTHONDIR": str(tmp_path / "ipython")},
+            env=suite_environment
+            | {"IPYTHONDIR": str(tmp_path / "ipython"), "PYTHONPATH": str(repository)},
             cwd=notebooks,
             capture_output=True,
             text=True,

@@ -25,14 +25,15 @@ from miri_background.instrument.detector import (
 from miri_background.instrument.footprint import regions
 from miri_background.instrument.response import sky_response
 from miri_background.instrument.throughput import photmjsr
-from miri_background.observation import DITHER_PATTERN, FIELDS, Observation
-from miri_background.simulation.exposures import (
+from miri_background.observation import (
+    DITHER_PATTERN,
+    FIELDS,
     PROGRAM,
     Exposure,
+    Observation,
     exposures,
-    simulate,
-    truth_name,
 )
+from miri_background.simulation.exposures import simulate
 from miri_background.simulation.optics import point_spread_function
 
 GROUPS, INTEGRATIONS = 6, 2
@@ -140,7 +141,7 @@ def level1b(simulated, exposure, tmp_path_factory):
 @pytest.fixture(scope="module")
 def truth(simulated, exposure, tmp_path_factory):
     """Return the path of the truth file."""
-    path = tmp_path_factory.mktemp("truth") / truth_name(exposure)
+    path = tmp_path_factory.mktemp("truth") / f"{exposure.name}_truth.fits"
     simulated.write_truth(path)
     return path
 

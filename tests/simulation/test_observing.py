@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from miri_background.data import level1b_checksum
-from miri_background.observation import Observation
+from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.parallel import process_pool
 from miri_background.run_directory import RunDirectory
-from miri_background.simulation.exposures import exposures, simulate
+from miri_background.simulation.exposures import simulate
 from miri_background.simulation.observing import take_exposures
 from miri_background.simulation.optics import point_spread_function
 
@@ -28,7 +28,8 @@ SMALL = {"groups": 6, "science_exposures": 1, "background_exposures": 2}
 CHECKSUM = f"""
 import hashlib
 from miri_background.observation import Observation
-from miri_background.simulation.exposures import exposures, simulate
+from miri_background.observation import exposures
+from miri_background.simulation.exposures import simulate
 from miri_background.simulation.optics import point_spread_function
 observation = Observation(**{SMALL})
 psf = point_spread_function(observation.filter)

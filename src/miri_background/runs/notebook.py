@@ -104,10 +104,10 @@ def _execute(source, target, parameters):
     os.environ["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
     # A machine without any network interface has no TCP to talk to the kernel, so that is
     # done over sockets in the file system; their paths may have only about 100 characters.
-    transport = Config(KernelManager=Config(transport="ipc"))
     short = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - of its own below it
     with tempfile.TemporaryDirectory(prefix="miri-", dir=short) as sockets:
         os.environ["JUPYTER_RUNTIME_DIR"] = sockets
+        transport = Config(KernelManager=Config(transport="ipc", ip=str(Path(sockets) / "kernel")))
         papermill.execute_notebook(
             str(source),
             str(target),

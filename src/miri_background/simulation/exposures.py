@@ -16,7 +16,7 @@ from miri_background.instrument.detector import (
     SHAPE,
     dark_current,
 )
-from miri_background.observation import FIELDS
+from miri_background.observation import FIELDS, PROGRAM, exposures
 from miri_background.simulation.detector import ramp
 from miri_background.simulation.sky import (
     catalogue,
@@ -26,36 +26,12 @@ from miri_background.simulation.sky import (
     source_rate,
 )
 
-__all__ = ["PROGRAM", "Exposure", "SimulatedExposure", "exposures", "simulate", "truth_name"]
+__all__ = ["SimulatedExposure", "simulate"]
 
-PROGRAM = "99770"  # no flight programme has this number
 _START = "2026-01-01T00:00:00"
 _MINUTES_BETWEEN_EXPOSURES = 10
-_OBSERVATION_NUMBERS = {"science": "001", "background": "002"}
 # Spawn keys of the random streams: one for a field's catalogue, one per exposure.
 _CATALOGUE_STREAM, _EXPOSURE_STREAM = 0, 1
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """Which exposure of an observation: its field and its dither.
-
-    Parameters
-    ----------
-    field : str
-        "science" or "background".
-    dither : int
-        Number of the dither, from 0.
-    """
-
-    field: str
-    dither: int
-
-    @property
-    def name(self):
-        """File name root after JWST's convention, without product suffix."""
-        number = _OBSERVATION_NUMBERS[self.field]
-        return f"jw{PROGRAM}{number}001_02101_{self.dither + 1:05d}_mirimage"
 
 
 @dataclass(frozen=True)
@@ -88,33 +64,6 @@ class SimulatedExposure:
         table = fits.table_to_hdu(self.catalogue)
         table.name = "CATALOG"
         fits.HDUList([fits.PrimaryHDU(), *images, table]).writeto(path)
-
-
-def truth_name(exposure):
-    """Return the name of an exposure's truth file."""
-    return f"{exposure.name}_truth.fits"
-
-
-def exposures(observation, field=None):
-    """Return the exposures of an observation in the order they are taken.
-
-    Parameters
-    ----------
-    observation : Observation
-        The observation.
-    field : str, optional
-        Only this field's.
-
-    Returns
-    -------
-    list of Exposure
-        Science first.
-    """
-    return [
-        Exposure(name, dither)
-        for name in (FIELDS if field is None else (field,))
-        for dither in range(observation.exposures(name))
-    ]
 
 
 def _generator(observation, *stream):
@@ -254,7 +203,7 @@ def _exposure_metadata(observation, start):
 
 def _identity_metadata(observation, exposure, start):
     """Return metadata that say which exposure of which programme this is."""
-    number = _OBSERVATION_NUMBERS[exposure.field]
+    number = exposure.observation_number
     end = start + TimeDelta(_durations(observation)[1], format="sec")
     return {
         "filename": f"{exposure.name}_uncal.fits",
@@ -287,7 +236,7 @@ def _identity_metadata(observation, exposure, start):
             "type": "PRIME_TARGETED_FIXED",
             "status": "SUCCESSFUL",
             "start_time": _START.replace("T", " "),
-            "total_exposures": observation.exposures(exposure.field),
+            "total_exposures": len(exposures(observation, exposure.field)),
             "internal_target": False,
             "too_visit": False,
             "tsovisit": False,
@@ -327,7 +276,7 @@ def _pointing_metadata(observation, exposure, where):
         "dither": {
             "primary_type": "4-POINT-SETS",
             "position_number": exposure.dither + 1,
-            "total_points": observation.exposures(exposure.field),
+            "total_points": len(exposures(observation, exposure.field)),
             "pattern_size": "DEFAULT",
             "pattern_start": 1,
             # The headers say where the target lies, which moves against the pointing.

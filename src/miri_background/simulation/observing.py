@@ -3,10 +3,11 @@
 from functools import partial
 
 from miri_background.files import content_key
+from miri_background.observation import exposures
 from miri_background.parallel import completed
 from miri_background.provenance import source_fingerprint, versions
 from miri_background.run_directory import writable
-from miri_background.simulation.exposures import exposures, simulate
+from miri_background.simulation.exposures import simulate
 from miri_background.simulation.optics import point_spread_function
 
 __all__ = ["take_exposures"]

@@ -8,8 +8,8 @@ from astropy.io import fits
 from astropy.table import QTable
 from astropy.units import Quantity
 
+from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
-from miri_background.simulation.exposures import exposures
 
 __all__ = [
     "DO_NOT_USE",
