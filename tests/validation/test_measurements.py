@@ -28,6 +28,7 @@ from miri_background.outcomes import CannotJudge
 from miri_background.validation.measurements import (
     Analysis,
     combined_backgrounds,
+    end_weighting,
     measure,
     residuals,
     sky_rates,
@@ -485,6 +486,15 @@ def test_unclipped_stars_leak_a_quarter(analysis, products):
     assert leak.value == pytest.approx(25.0, rel=0.1)
 
 
+@pytest.mark.parametrize("groups", [4, 8, 18, 48])
+def test_end_weighting_is_that_of_two_reads(groups):
+    """The ratio is that of the two fits' own sums over unit noise."""
+    times = np.arange(groups) - (groups - 1) / 2
+    equal = 1 / np.sum(times**2)
+    ends = 2 / (groups - 1) ** 2
+    assert end_weighting(groups) == pytest.approx(ends / equal)
+
+
 def test_residual_error_has_pixel_and_common_noise(correct):
     """The error is that of the pixels' mean and of the noise that all pixels share."""
     backgrounds_noise = 1 + CLIPPING_COST**2 / EXPOSURES
@@ -493,7 +503,8 @@ def test_residual_error_has_pixel_and_common_noise(correct):
         for each in correct
         if (each.criterion, each.region, each.exposure) == ("residual", "imager", 1)
     }
-    common = READ_VARIANCE / np.count_nonzero(reference_pixels()) * (1 + 1 / EXPOSURES)
+    shared = READ_VARIANCE * end_weighting(GROUPS - 2) / np.count_nonzero(reference_pixels())
+    common = shared * (1 + 1 / EXPOSURES)
     pixels = regions()["imager"].area
     # Between all of the region's pixels and the seven in ten that are sky without a flag.
     low, high = (

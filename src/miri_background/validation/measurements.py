@@ -116,7 +116,10 @@ class Analysis:
         # Reference pixels are averaged and subtracted in every group: their noise
         # gets into all pixels of the array alike.
         read_noise = np.median(backgrounds[0].read_noise_variance[self.sky])
-        self.common_variance = float(read_noise) / np.count_nonzero(reference_pixels())
+        used = self._groups() - 2
+        self.common_variance = (
+            float(read_noise) * end_weighting(used) / np.count_nonzero(reference_pixels())
+        )
 
     def _require_sky(self):
         """Refuse exposures in which a residual could not be seen."""
@@ -162,6 +165,27 @@ class Analysis:
     def judged(self, number):
         """Return the pixels in which a residual is judged."""
         return self.sky & self.products.usable[number] & np.isfinite(self.residual(number))
+
+
+def end_weighting(groups):
+    """Return how much more variance from read noise a slope can have than with equal weights.
+
+    The pipeline's VAR_RNOISE is that of a fit with equal weights, but its fit gives the
+    ends of a ramp the more weight the higher the signal is over the noise (Fixsen et al.
+    2000).  At most it is the difference of last and first read: 2 / (n - 1)^2 of a read's
+    variance over the time step squared, instead of 12 / (n^3 - n).
+
+    Parameters
+    ----------
+    groups : int
+        Groups that are fitted.
+
+    Returns
+    -------
+    float
+        Ratio of the variances.
+    """
+    return groups * (groups + 1) / (6 * (groups - 1))
 
 
 def _clipped_mean(values):
