@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from contextlib import chdir, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from miri_background.files import checksum, content_key, write_text_whole
@@ -63,12 +63,13 @@ def pipeline_log(path):
         handler.close()
 
 
+@lru_cache(maxsize=1)
 def _import_pipeline():
     """Import the pipeline and take what it made out of the garbage collector's sight.
 
     stpipe collects garbage at the start of each of Detector1's steps.  Going
     through the hundred thousands of objects that imports leave behind takes half
-    of the pipeline's time for short ramps; frozen, they are passed over.
+    of the pipeline's time for short ramps; frozen, they are passed over.  Once a process.
     """
     from jwst.pipeline import Detector1Pipeline
 

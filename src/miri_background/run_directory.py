@@ -153,11 +153,13 @@ class RunDirectory:
     def _require_space(self):
         """Refuse to start what cannot be finished for lack of space."""
         observation = self.observation
-        exposures = observation.science_exposures + observation.background_exposures
         per_exposure = (
             _BYTES_PER_EXPOSURE + _BYTES_PER_GROUP * observation.groups * observation.integrations
         )
-        whole = exposures * per_exposure + observation.science_exposures * _BYTES_PER_PRODUCT
+        whole = (
+            len(exposures(observation)) * per_exposure
+            + observation.science_exposures * _BYTES_PER_PRODUCT
+        )
         there = sum(
             entry.stat().st_size
             for name in ("uncal", "truth", "rate", "image2")

@@ -10,7 +10,7 @@ import numpy as np
 
 from miri_background.instrument.detector import SHAPE
 
-__all__ = ["Region", "illuminated", "regions"]
+__all__ = ["Region", "illuminated", "regions", "within_regions"]
 
 # Name of each region in tables and metrics, and the SIAF aperture that bounds it.
 _APERTURES = {
@@ -67,6 +67,33 @@ def regions():
         left, right, bottom, top = (round(edge - 0.5) for edge in siaf["detector_edges"][aperture])
         found[name] = Region(name, slice(left, right), slice(bottom, top))
     return MappingProxyType(found)
+
+
+def within_regions(x, y, margin):
+    """Tell which positions are further than a margin from any edge of their region.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        0-based detector pixels.
+    margin : float
+        Distance from the outer edge of the region's pixels.
+
+    Returns
+    -------
+    ndarray of bool
+        False also outside all regions.
+    """
+    return np.any(
+        [
+            (x > region.x.start - 0.5 + margin)
+            & (x < region.x.stop - 0.5 - margin)
+            & (y > region.y.start - 0.5 + margin)
+            & (y < region.y.stop - 0.5 - margin)
+            for region in regions().values()
+        ],
+        axis=0,
+    )
 
 
 @lru_cache(maxsize=1)

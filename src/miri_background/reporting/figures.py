@@ -15,7 +15,7 @@ from PIL import Image as Picture
 
 from miri_background.files import replace_whole
 from miri_background.instrument.detector import bad_pixels
-from miri_background.instrument.footprint import illuminated, regions
+from miri_background.instrument.footprint import illuminated, regions, within_regions
 from miri_background.validation.products import source_positions
 
 __all__ = [
@@ -180,16 +180,7 @@ def _star_to_follow(analysis):
     """
     stars = analysis.products.background_truth[0].catalogue
     x, y = source_positions(stars)
-    inside = np.any(
-        [
-            (x > r.x.start + _CUTOUT)
-            & (x < r.x.stop - _CUTOUT)
-            & (y > r.y.start + _CUTOUT)
-            & (y < r.y.stop - _CUTOUT)
-            for r in regions().values()
-        ],
-        axis=0,
-    )
+    inside = within_regions(x, y, _CUTOUT + 0.5)
     if not inside.any():
         imager = regions()["imager"]
         return (imager.x.start + imager.x.stop) / 2, (imager.y.start + imager.y.stop) / 2, 0.0

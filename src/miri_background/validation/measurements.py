@@ -12,7 +12,7 @@ from miri_background.instrument.detector import (
     bad_pixels,
     reference_pixels,
 )
-from miri_background.instrument.footprint import illuminated, regions
+from miri_background.instrument.footprint import illuminated, regions, within_regions
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.clipping import combine_backgrounds, kept_values
 from miri_background.validation.leak import predicted_leak
@@ -294,25 +294,10 @@ def steps(analysis):
     yield Measurement("step", WHOLE_ARRAY, None, float(sum(incomplete)))
 
 
-def _inside_regions(x, y, radius):
-    """Tell which positions are further than a radius and a border from any edge."""
-    reach = radius + _BORDER
-    return np.any(
-        [
-            (x > r.x.start - 0.5 + reach)
-            & (x < r.x.stop - 0.5 - reach)
-            & (y > r.y.start - 0.5 + reach)
-            & (y < r.y.stop - 0.5 - reach)
-            for r in regions().values()
-        ],
-        axis=0,
-    )
-
-
 def _aperture_sums(catalogue, radius, *images, good):
     """Return sums of images over the good pixels of circular apertures around sources."""
     x, y = source_positions(catalogue)
-    inside = _inside_regions(x, y, radius)
+    inside = within_regions(x, y, radius + _BORDER)
     if not inside.any():
         return [np.zeros(0) for _ in images]
     apertures = CircularAperture(np.column_stack([x[inside], y[inside]]), radius)
