@@ -1,6 +1,7 @@
 """What all tests share, those of the notebooks included."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,13 @@ from jupyter_client.manager import KernelManager
 
 # The shortest ramps and fewest exposures that leave every criterion something to judge.
 SMALL = {"groups": 6, "science_exposures": 1, "background_exposures": 3}
+# A part of the detector with twice the isolated stars that a closure needs.
+SMALL_CLOSURE = {
+    "subarray": "BRIGHTSKY",
+    "science_stars": 150,
+    "science_faintest": 100,
+    "galaxy_flux": 0,
+}
 
 
 def pytest_configure(config):
@@ -58,10 +66,21 @@ def command_line(suite_environment, tmp_path_factory):
     return run
 
 
+def options(parameters):
+    """Return parameters as options of the command line."""
+    return [f"--{name.replace('_', '-')}={value}" for name, value in parameters.items()]
+
+
 @pytest.fixture(scope="session")
 def small_options():
     """Return the options of a small observation."""
-    return [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    return options(SMALL)
+
+
+@pytest.fixture(scope="session")
+def small_closure_options():
+    """Return the options of a small observation for a closure."""
+    return options(SMALL_CLOSURE)
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +91,54 @@ def finished(command_line, small_options, tmp_path_factory):
     if ended.returncode != 0:
         pytest.fail(ended.stdout)
     return directory, ended.stdout
+
+
+@pytest.fixture(scope="session")
+def small_cache(suite_environment):
+    """Return the cache of references that small observations use, not to be changed."""
+    # Imported here: with it comes much that other tests do without.
+    from miri_background.observation import Observation
+    from miri_background.references.cache import synthetic_cache
+
+    return synthetic_cache(suite_environment["MIRI_BACKGROUND_CACHE"], Observation(**SMALL))
+
+
+@pytest.fixture(scope="session")
+def finished_closure(command_line, small_closure_options, tmp_path_factory):
+    """Return a run directory with everything of a small passed closure, and what was printed."""
+    directory = tmp_path_factory.mktemp("runs") / "closure"
+    ended = command_line("closure", "--run", directory, *small_closure_options)
+    if ended.returncode != 0:
+        pytest.fail(ended.stdout)
+    return directory, ended.stdout
+
+
+@pytest.fixture(scope="session")
+def program():
+    """Return a function that writes an executable which runs a command of the shell."""
+
+    def write(path, command):
+        path.write_text(f"#!/bin/sh\n{command}\n")
+        path.chmod(0o755)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def stand_in(repository, program, tmp_path_factory):
+    """Return the directory of programs of an environment that has a stand-in for MIRISim."""
+    root = tmp_path_factory.mktemp("environment")
+    (root / "bin").mkdir()
+    (root / "mirisim").mkdir()
+    # A package in the place of MIRISim's, for the question which version it is.
+    (root / "mirisim" / "__init__.py").write_text(
+        'import os\n__version__ = os.environ.get("MIRISIM_STAND_IN_VERSION", "2.4.1")\n'
+    )
+    python, package = shlex.quote(sys.executable), shlex.quote(str(root))
+    source = shlex.quote(str(repository / "tests" / "mirisim_stand_in.py"))
+    program(root / "bin" / "python", f'PYTHONPATH={package} exec {python} "$@"')
+    program(root / "bin" / "mirisim", f'exec {python} {source} "$@"')
+    return root / "bin"
 
 
 @pytest.fixture

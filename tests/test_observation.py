@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
 from miri_background.observation import (
     DITHER_PATTERN,
     FIELDS,
@@ -15,7 +16,8 @@ from miri_background.observation import (
 from miri_background.outcomes import CannotJudge
 
 SCHEMA = Observation.model_json_schema()["properties"]
-CHOICES = [name for name, field in SCHEMA.items() if "const" in field or "enum" in field]
+CHOICES = [name for name, field in SCHEMA.items() if "enum" in field]
+CHOICE_VALUES = {name: SCHEMA[name]["enum"] for name in CHOICES}
 NUMBERS = [name for name in SCHEMA if name not in CHOICES]
 UNIT_LESS = {*CHOICES, "seed"}
 SMALL = 1e-6
@@ -97,7 +99,8 @@ def test_fraction_of_a_whole_number_is_refused(name):
         ("sigma", "a number from 1.1 to 10 standard deviations (bkg_subtract clipping)"),
         ("roll", "a number from 0 below 360 deg (position angle of the V3 axis)"),
         ("seed", "a whole number from 0 to 999999999 (random seed)"),
-        ("filter", "F770W (imaging filter)"),
+        ("simulator", "embedded or mirisim (source of the data)"),
+        ("subarray", "FULL or BRIGHTSKY or SUB256 (subarray)"),
     ],
 )
 def test_legal_range_in_words(name, words):
@@ -115,7 +118,7 @@ def test_all_wrong_parameters_are_named():
 def test_unknown_parameter_is_refused():
     """A parameter that does not exist is named, with those that do."""
     sentence = refusal(grops=20)
-    assert sentence.startswith("grops is not a parameter; the parameters are filter, ")
+    assert sentence.startswith("grops is not a parameter; the parameters are simulator, ")
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -123,6 +126,65 @@ def test_faintest_is_below_brightest(field):
     """Fluxes in the wrong order are named with their values."""
     sentence = refusal(**{f"{field}_faintest": 50.0, f"{field}_brightest": 40.0})
     assert f"{field}_faintest = 50.0 uJy is above {field}_brightest = 40.0 uJy" in sentence
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_faintest_may_be_the_brightest(field):
+    """All stars may be alike."""
+    flux = {f"{field}_faintest": 40.0, f"{field}_brightest": 40.0}
+    assert Observation.create(**flux).model_dump().items() >= flux.items()
+
+
+@pytest.mark.parametrize("level", [SMALL, 0.999])
+def test_sky_that_cannot_be_told_from_none_is_refused(level):
+    """Between no level and the faintest sky, the sentence names both."""
+    sentence = refusal(sky_level=level)
+    assert f"sky_level = {level} MJy/sr is neither 0" in sentence
+    assert "nor from 1.0 MJy/sr" in sentence
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 2000.0])
+def test_sky_is_the_filters_or_bright_enough(level):
+    """A level of 0 asks for the filter's own sky; from 1 MJy/sr it is a level."""
+    assert Observation.create(sky_level=level).sky_level == level
+
+
+@pytest.mark.parametrize("subarray", ["BRIGHTSKY", "SUB256"])
+def test_slow_readout_of_a_subarray_is_refused(subarray):
+    """Of subarrays the instrument has no slow readout: both are named."""
+    sentence = refusal(readout_pattern="SLOWR1", subarray=subarray)
+    assert sentence.startswith(f"subarray = {subarray} is not read with readout_pattern = SLOWR1")
+
+
+@pytest.mark.parametrize("subarray", CHOICE_VALUES["subarray"])
+@pytest.mark.parametrize("pattern", CHOICE_VALUES["readout_pattern"])
+def test_readout_that_is_accepted_can_be_timed(subarray, pattern):
+    """The observation refuses just what has no frame time."""
+    try:
+        accepted = bool(Observation.create(subarray=subarray, readout_pattern=pattern))
+    except InvalidObservation:
+        accepted = False
+    try:
+        timed = frame_time(pattern, subarray) > 0
+    except KeyError:
+        timed = False
+    assert accepted == timed
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in CHOICES for value in CHOICE_VALUES[name]]
+)
+def test_choice_is_accepted(name, value):
+    """Each choice that is offered can be made."""
+    assert getattr(Observation.create(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("subarray", subarrays()), ("readout_pattern", PATTERNS)]
+)
+def test_choices_are_the_instruments(name, known):
+    """What can be chosen is what the instrument has."""
+    assert CHOICE_VALUES[name] == list(known)
 
 
 def test_refusal_is_a_could_not_judge():
@@ -148,10 +210,11 @@ def test_key_of_equal_observations():
     assert Observation.create(roll="115", groups=20.0).key == Observation(roll=115.0).key
 
 
-@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("name", SCHEMA)
 def test_key_changes_with_each_parameter(name):
     """No two observations share a key."""
-    changed = Observation.create(**{name: OTHER_VALUES[name]})
+    other = OTHER_VALUES[name] if name in NUMBERS else CHOICE_VALUES[name][-1]
+    changed = Observation.create(**{name: other})
     assert changed.key != Observation().key
 
 

@@ -39,10 +39,10 @@ from miri_background.outcomes import CannotJudge
 from miri_background.run_directory import RunDirectory
 
 try:
-    RunDirectory(sys.argv[1], Observation())
+    RunDirectory(sys.argv[1], Observation.model_validate_json(sys.argv[2]))
 except CannotJudge as refusal:
     print(refusal)
-' "$1"
+' "$1" "$3"
 """
 
 
@@ -79,6 +79,27 @@ def open_elsewhere():
     for process in processes:
         process.kill()
         process.communicate(timeout=TIMEOUT)
+
+
+@pytest.fixture
+def said_on_small_disk(tmp_path):
+    """Return a function that opens a run on a disk of 50 MB and returns the refusal, if any."""
+    permitted = shutil.which("unshare") and subprocess.run(
+        ["unshare", "-rm", "mount", "-t", "tmpfs", "none", tmp_path],
+        check=False,
+        capture_output=True,
+    )
+    if not permitted or permitted.returncode != 0:
+        pytest.skip("mounting a small disk is not permitted here")
+
+    def said_of(observation):
+        command = ["unshare", "-rm", "sh", "-c", OPEN_RUN_ON_SMALL_DISK, "sh"]
+        arguments = [tmp_path, sys.executable, observation.model_dump_json()]
+        return subprocess.run(
+            command + arguments, check=True, capture_output=True, text=True, timeout=TIMEOUT
+        ).stdout
+
+    return said_of
 
 
 def contents(path):
@@ -225,18 +246,16 @@ def test_place_that_nobody_may_write_is_named(open_run):
         open_run("/proc/run")
 
 
-def test_too_little_space_is_named(tmp_path):
+def test_too_little_space_is_named(said_on_small_disk, tmp_path):
     """A run that cannot be finished is not begun."""
-    permitted = shutil.which("unshare") and subprocess.run(
-        ["unshare", "-rm", "mount", "-t", "tmpfs", "none", tmp_path],
-        check=False,
-        capture_output=True,
-    )
-    if not permitted or permitted.returncode != 0:
-        pytest.skip("mounting a small disk is not permitted here")
-    command = ["unshare", "-rm", "sh", "-c", OPEN_RUN_ON_SMALL_DISK, "sh", tmp_path, sys.executable]
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT)
-    assert said.stdout.startswith(f"{tmp_path} has 0.05 GB free and this run needs 1.")
+    said = said_on_small_disk(OBSERVATION)
+    assert said.startswith(f"{tmp_path} has 0.05 GB free and this run needs 1.")
+
+
+def test_small_subarray_needs_little_space(said_on_small_disk):
+    """What is needed is counted for the pixels that are read."""
+    small = Observation(subarray="SUB256", groups=6, science_exposures=1, background_exposures=2)
+    assert said_on_small_disk(small) == ""
 
 
 def test_run_of_another_process_is_refused(open_run, open_elsewhere, tmp_path):

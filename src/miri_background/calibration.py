@@ -20,6 +20,7 @@ from miri_background.provenance import pipeline_fingerprint
 from miri_background.run_directory import writable
 
 __all__ = [
+    "calibrated_ramp",
     "detector1_rates",
     "image2_output",
     "pipeline_log",
@@ -105,11 +106,10 @@ def detector1_rates(run, executor, steps=None):
         If the pipeline ends with an error, or the directory cannot be written.
     """
     steps = steps or {}
-    references = [os.environ.get(name, "") for name in ("CRDS_PATH", "CRDS_CONTEXT")]
     every, missing = [], []
     for exposure in exposures(run.observation):
         uncal, rate = run.uncal(exposure), run.rate(exposure)
-        key = content_key(checksum(uncal), pipeline_fingerprint(), references, steps)
+        key = content_key(checksum(uncal), pipeline_fingerprint(), _references(), steps)
         every.append(rate)
         if not run.records.is_current(rate, key):
             log = run.log(f"{exposure.name}_detector1")
@@ -130,6 +130,52 @@ def _detector1_rate(records, steps, item):
         with writable(rate.parent), records.writing(key, rate) as (aside,):
             result.save(aside)
         result.close()
+
+
+def calibrated_ramp(run, exposure):
+    """Run calwebb_detector1 on one exposure and keep the ramp that slopes are fitted to.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        Holds the level-1b file and receives the ramp.
+    exposure : Exposure
+        Which exposure.
+
+    Returns
+    -------
+    pathlib.Path
+        The calibrated ramp.
+
+    Raises
+    ------
+    CannotJudge
+        If the pipeline ends with an error, or the directory cannot be written.
+    """
+    uncal, ramp = run.uncal(exposure), run.ramp(exposure)
+    key = content_key(checksum(uncal), pipeline_fingerprint(), _references())
+    if not run.records.is_current(ramp, key):
+        log = run.log(f"{exposure.name}_ramp")
+        with (
+            writable(run.root),
+            tempfile.TemporaryDirectory(prefix=".writing-", dir=ramp.parent) as aside,
+        ):
+            with pipeline_log(log), _explained(f"calwebb_detector1 on {uncal}", log):
+                _import_pipeline().call(
+                    str(uncal),
+                    output_dir=aside,
+                    save_results=True,  # without it, the ramp is not saved either
+                    save_calibrated_ramp=True,
+                    configure_log=False,
+                ).close()
+            with run.records.writing(key, ramp) as (target,):
+                (Path(aside) / ramp.name).rename(target)
+    return ramp
+
+
+def _references():
+    """Return what selects the reference files."""
+    return [os.environ.get(name, "") for name in ("CRDS_PATH", "CRDS_CONTEXT")]
 
 
 @contextmanager

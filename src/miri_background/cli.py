@@ -16,6 +16,7 @@ NOTEBOOK_PARAMETERS = {
     "crds_cache": (str, "synthetic, home, central, 'working directory', or a path"),
     "crds_server_url": (str, "CRDS server, where a real cache is to be completed"),
     "crds_context": (str, "CRDS context of a real cache"),
+    "mirisim_command": (str, "how MIRISim is called, such as 'conda run -n mirisim mirisim'"),
     "control": (str, "none, 'step skipped' or 'background missing': break it on purpose"),
     "workers": (int, "processes that simulate and calibrate; 0 for one per core"),
 }

@@ -33,6 +33,12 @@ DITHER_PATTERN = tuple(
 
 FIELDS = ("science", "background")
 
+_FAINTEST_SKY = 1.0  # MJy/sr: no sky is darker, and less cannot be told from none
+
+# Four are left out at the start of a later integration and one at its end; a slope and a jump
+# need three.
+_FEWEST_GROUPS_OF_MANY = 8
+
 PROGRAM = "99770"  # no flight programme has this number
 
 
@@ -56,11 +62,22 @@ class Observation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    filter: Literal["F770W"] = parameter("F770W", "", "imaging filter")
-    subarray: Literal["FULL"] = parameter("FULL", "", "subarray")
-    readout_pattern: Literal["FASTR1"] = parameter("FASTR1", "", "readout pattern")
+    simulator: Literal["embedded", "mirisim"] = parameter("embedded", "", "source of the data")
+    filter: Literal[
+        "F560W",
+        "F770W",
+        "F1000W",
+        "F1130W",
+        "F1280W",
+        "F1500W",
+        "F1800W",
+        "F2100W",
+        "F2550W",
+    ] = parameter("F770W", "", "imaging filter")
+    subarray: Literal["FULL", "BRIGHTSKY", "SUB256"] = parameter("FULL", "", "subarray")
+    readout_pattern: Literal["FASTR1", "SLOWR1"] = parameter("FASTR1", "", "readout pattern")
     groups: int = parameter(20, "groups", "groups in an integration", ge=6, le=100)
-    integrations: int = parameter(1, "integrations", "integrations in an exposure", ge=1, le=4)
+    integrations: int = parameter(1, "integrations", "integrations in an exposure", ge=1, le=10)
     science_exposures: int = parameter(
         4, "exposures", "dithered exposures of the science field", ge=1, le=len(DITHER_PATTERN)
     )
@@ -80,7 +97,9 @@ class Observation(BaseModel):
         -69.381, "deg", "declination of the background field", ge=-89, le=89
     )
     roll: float = parameter(115.0, "deg", "position angle of the V3 axis", ge=0, lt=360)
-    science_stars: int = parameter(340, "stars", "stars in the science field", ge=0, le=3000)
+    science_stars: int = parameter(
+        340, "stars", "stars in the full array of the science field", ge=0, le=3000
+    )
     science_faintest: float = parameter(
         3.0, "uJy", "flux of the faintest science star", gt=0, le=100_000
     )
@@ -90,21 +109,37 @@ class Observation(BaseModel):
     galaxy_flux: float = parameter(
         400.0, "uJy", "flux of the galaxy in the science field; 0 for none", ge=0, le=100_000
     )
-    background_stars: int = parameter(40, "stars", "stars in the background field", ge=0, le=1000)
+    background_stars: int = parameter(
+        40, "stars", "stars in the full array of the background field", ge=0, le=1000
+    )
     background_faintest: float = parameter(
         3.0, "uJy", "flux of the faintest background star", gt=0, le=100_000
     )
     background_brightest: float = parameter(
         60.0, "uJy", "flux of the brightest background star", gt=0, le=100_000
     )
-    sky_level: float = parameter(5.5, "MJy/sr", "sky at the centre of the array", ge=1, le=100)
+    sky_level: float = parameter(
+        0.0,
+        "MJy/sr",
+        "sky at the centre, from 1; 0 for the filter's zodiacal and thermal light",
+        ge=0,
+        le=2000,
+    )
     sky_gradient: float = parameter(
         1.0, "%/arcmin", "gradient of the sky over the array", ge=0, le=20
     )
     sky_gradient_angle: float = parameter(
         30.0, "deg", "direction of the brighter sky, from +x towards +y", ge=0, lt=360
     )
-    cosmic_ray_rate: float = parameter(28.0, "hits/s", "cosmic rays on the array", ge=0, le=500)
+    cosmic_ray_rate: float = parameter(
+        28.0, "hits/s", "cosmic rays on the full array", ge=0, le=500
+    )
+    shower_rate: float = parameter(
+        0.0, "showers/min", "cosmic-ray showers on the full array", ge=0, le=6
+    )
+    latent_fraction: float = parameter(
+        0.0, "%", "source charge that is released after the exposure, fading with 300 s", ge=0, le=5
+    )
     seed: int = parameter(770, "", "random seed", ge=0, le=999_999_999)
     # At 1 and below, decisions on few values are exact ties, which rounding decides.
     sigma: float = parameter(2.0, "standard deviations", "bkg_subtract clipping", ge=1.1, le=10)
@@ -122,6 +157,33 @@ class Observation(BaseModel):
                     f"{field}_brightest = {brightest} uJy; the legal range ends there"
                 )
                 raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _sky_is_seen(self):
+        if 0 < self.sky_level < _FAINTEST_SKY:
+            msg = (
+                f"sky_level = {self.sky_level} MJy/sr is neither 0, for the filter's own sky, "
+                f"nor from {_FAINTEST_SKY} MJy/sr, where its subtraction can be judged"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _readout_exists(self):
+        if self.readout_pattern != "FASTR1" and self.subarray != "FULL":
+            msg = (
+                f"subarray = {self.subarray} is not read with readout_pattern = "
+                f"{self.readout_pattern}: of subarrays the instrument has FASTR1 only"
+            )
+            raise ValueError(msg)
+        if self.integrations > 1 and self.groups < _FEWEST_GROUPS_OF_MANY:
+            msg = (
+                f"groups = {self.groups} is below {_FEWEST_GROUPS_OF_MANY}, with which more than "
+                f"one integration is possible (integrations = {self.integrations}): four groups at "
+                "the start of the later ones, and the last, are not used"
+            )
+            raise ValueError(msg)
         return self
 
     @classmethod

@@ -100,7 +100,7 @@ def run_provenance(run, references, control, started):
         "versions": versions(),
         "pipeline_fingerprint": pipeline_fingerprint(),
         "crds_context": references.context,
-        "simulator": "embedded",
+        "simulator": run.observation.simulator,
         "observation": run.observation.model_dump(),
         "control": control,
         "host": f"{platform.node()}, {platform.system()} {platform.machine()}",

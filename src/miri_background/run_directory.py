@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from miri_background.files import ProductRecords, write_text_whole
+from miri_background.instrument.readout import subarrays
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
 
@@ -17,11 +18,12 @@ __all__ = ["IMAGE2_SUFFIXES", "RunDirectory", "writable"]
 # The step's output, the background that it subtracted, and calwebb_image2's final product.
 IMAGE2_SUFFIXES = ("bsub", "combinedbackground", "cal")
 
-# Measured, bytes: products of one full-array exposure, whatever the groups ...
-_BYTES_PER_EXPOSURE = 32e6  # truth 8.7 MB, rate 21.2 MB
-_BYTES_PER_GROUP = 2.7e6  # 16-bit pixels and reference output
+# Measured, bytes per pixel: products of one exposure, whatever the groups ...
+_BYTES_PER_EXPOSURE = 30  # truth 8, rate 20
+_BYTES_PER_GROUP = 2.55  # 16-bit pixels and reference output
 # ... and what calwebb_image2 adds for each science exposure (bsub, combined background, cal).
-_BYTES_PER_PRODUCT = 66e6
+_BYTES_PER_PRODUCT = 62
+_BYTES_OF_TABLES = 2e6  # catalogue and cosmic rays of an exposure, headers
 _MARGIN = 1.2  # files written aside, logs, figures, notebook
 
 # Locks that this process holds, by directory: a notebook cell that is run again takes
@@ -156,9 +158,10 @@ class RunDirectory:
         per_exposure = (
             _BYTES_PER_EXPOSURE + _BYTES_PER_GROUP * observation.groups * observation.integrations
         )
-        whole = (
-            len(exposures(observation)) * per_exposure
-            + observation.science_exposures * _BYTES_PER_PRODUCT
+        rows, columns = subarrays()[observation.subarray].shape
+        number = len(exposures(observation))
+        whole = number * _BYTES_OF_TABLES + rows * columns * (
+            number * per_exposure + observation.science_exposures * _BYTES_PER_PRODUCT
         )
         there = sum(
             entry.stat().st_size
@@ -186,6 +189,10 @@ class RunDirectory:
     def rate(self, exposure):
         """Return the path of an exposure's rate file."""
         return self.root / "rate" / f"{exposure.name}_rate.fits"
+
+    def ramp(self, exposure):
+        """Return the path of an exposure's calibrated ramp, where it is kept."""
+        return self.root / "rate" / f"{exposure.name}_ramp.fits"
 
     def image2(self, exposure, suffix):
         """Return the path of a product of calwebb_image2."""

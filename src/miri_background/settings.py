@@ -1,8 +1,13 @@
 """How a run is carried out, beside what it observes: checked before anything runs."""
 
+import os
+from pathlib import Path
+
+import platformdirs
+
 from miri_background.outcomes import CannotJudge
 
-__all__ = ["CONTROLS", "check_settings"]
+__all__ = ["CONTROLS", "check_settings", "suite_cache"]
 
 # What can be broken on purpose, to see the validation fail.
 CONTROLS = ("none", "step skipped", "background missing")
@@ -29,3 +34,11 @@ def check_settings(control="none", workers=0):
     if not isinstance(workers, int) or workers < 0:
         msg = f"workers = {workers!r} is not a whole number from 0 (number of processes)."
         raise CannotJudge(msg)
+
+
+def suite_cache():
+    """Return the directory that the suite keeps between runs what takes long to make."""
+    chosen = os.environ.get("MIRI_BACKGROUND_CACHE")
+    if chosen:
+        return Path(chosen)
+    return platformdirs.user_cache_path("miri-background-validation")

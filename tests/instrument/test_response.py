@@ -5,7 +5,7 @@ import pytest
 
 from miri_background.instrument.aperture import imager_aperture
 from miri_background.instrument.detector import SHAPE, pixel_flat
-from miri_background.instrument.footprint import illuminated, regions
+from miri_background.instrument.footprint import illuminated, regions, transmission
 from miri_background.instrument.response import (
     point_response,
     relative_pixel_area,
@@ -49,24 +49,32 @@ def test_area_varies_as_measured(imager_area):
     np.testing.assert_allclose(found, AREA_RANGE, rtol=0, atol=AREA_ROUNDING)
 
 
-def test_stars_see_the_pixel_flat():
+def test_stars_see_the_pixel_flat_in_the_open():
     """A point source's light is all in the pixel, whatever sky the pixel covers."""
-    np.testing.assert_array_equal(point_response()[illuminated()], pixel_flat()[illuminated()])
+    opened = transmission() == 1.0
+    np.testing.assert_array_equal(point_response()[opened], pixel_flat()[opened])
 
 
-def test_sky_sees_flat_times_area():
+def test_shadows_take_their_part_of_a_stars_light():
+    """Where a mask lets a part through, a pixel responds by that part."""
+    good = illuminated() & (pixel_flat() > 0)
+    # Both factors have few digits: their product and its quotient are exact.
+    np.testing.assert_array_equal(point_response()[good] / pixel_flat()[good], transmission()[good])
+
+
+def test_sky_sees_what_stars_see_times_area():
     """A uniform sky gives light in proportion to the area of sky that a pixel sees."""
     np.testing.assert_allclose(
-        sky_response()[illuminated()],
-        (pixel_flat() * relative_pixel_area())[illuminated()],
+        sky_response(),
+        point_response() * relative_pixel_area(),
         rtol=2 * np.finfo(float).eps,
     )
 
 
 @pytest.mark.parametrize("response", [point_response, sky_response], ids=["star", "sky"])
-def test_masks_block_all_light(response):
-    """Outside the regions nothing responds."""
-    assert not response()[~illuminated()].any()
+def test_nothing_responds_in_the_dark(response):
+    """Where the masks let no light through, nothing responds."""
+    assert not response()[transmission() == 0].any()
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,62 @@
-"""Electrons per flux are those of the published curves."""
+"""Electrons per flux are those of the published curves, offsets those of the delivery."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from astropy import constants, units
+from astropy.table import Table
 
 from miri_background.instrument.detector import GAIN
 from miri_background.instrument.throughput import (
+    BORESIGHT_OFFSETS,
     COLLECTING_AREA,
     FILTERS,
     PIXEL_SOLID_ANGLE,
+    SKY_LEVELS,
     TELESCOPE_TRANSMISSION,
     bandpass,
     electrons_per_microjansky,
     electrons_per_surface_brightness,
     photmjsr,
+    pivot_wavelength,
 )
+from miri_background.observation import Observation
 
-# Read off the curve TN-00072-ATC and the SIAF by other software; half of the last digit is
-# what they may differ by.
-PEAK = 0.3968
-PIVOT = 7.639  # micrometre
-WIDTH = 0.10286  # integral of efficiency d lambda / lambda
+# Read off the curves TN-00072-ATC and the SIAF by other software; half of the last digit is
+# what they may differ by.  Highest efficiency, pivot wavelength in micrometre, and integral of
+# the efficiency over the logarithm of the wavelength.
+CURVES = {
+    "F560W": (0.3416, 5.635, 0.0607),
+    "F770W": (0.3968, 7.639, 0.10286),
+    "F1000W": (0.4146, 9.953, 0.07487),
+    "F1130W": (0.3465, 11.309, 0.02250),
+    "F1280W": (0.3504, 12.810, 0.06767),
+    "F1500W": (0.3697, 15.064, 0.07188),
+    "F1800W": (0.3498, 17.984, 0.05742),
+    "F2100W": (0.3165, 20.795, 0.06979),
+    "F2550W": (0.2319, 25.364, 0.03354),
+}
+RED_ENDS = {"F2550W": 0.0073}  # efficiency where the published curve ends, if not 0
+WIDTH_DIGITS = {"F560W": 4}  # of the integral, where not 5
+# Zodiacal light of DIRBE's model and STScI's table of thermal light (JWST-STScI 4.0), weighted
+# with the bands and added up by other software, MJy/sr
+SKY = {
+    "F560W": 1.30,
+    "F770W": 5.47,
+    "F1000W": 11.9,
+    "F1130W": 16.1,
+    "F1280W": 22.4,
+    "F1500W": 40.0,
+    "F1800W": 97.6,
+    "F2100W": 257.0,
+    "F2550W": 998.0,
+}
 SOLID_ANGLE = 2.8915e-13  # steradian
 STAR = 39.4  # electron / s per microjansky, without the telescope's mirrors
-SKY = 11.4  # electron / s in a pixel per MJy/sr, without the telescope's mirrors
+SKY_ELECTRONS = 11.4  # electron / s in a pixel per MJy/sr, without the telescope's mirrors
 
 
 @pytest.fixture(params=FILTERS)
@@ -32,10 +65,35 @@ def name(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def delivery():
+    """Return the boresight offsets of the distortion delivery, pixels, by filter.
+
+    The file is in pysiaf, whose import would ask GitHub about newer tables.
+    """
+    folder = Path(find_spec("pysiaf").origin).parent / "source_data" / "MIRI" / "delivery"
+    path = folder / "MIRI_FM_MIRIMAGE_DISTORTION_SS.09.00.fits"
+    table = Table.read(path, hdu="Boresight offsets")
+    return {row["FILTER"]: (row["COL_OFFSET"], row["ROW_OFFSET"]) for row in table}
+
+
 @pytest.fixture
-def curve():
-    """Return wavelength and efficiency of F770W."""
-    return bandpass("F770W")
+def curve(name):
+    """Return wavelength and efficiency of a filter."""
+    return bandpass(name)
+
+
+@pytest.mark.parametrize(
+    "table", [CURVES, SKY, SKY_LEVELS, BORESIGHT_OFFSETS], ids=["curves", "skies", "sky", "offset"]
+)
+def test_every_filter_is_in_the_tables(table):
+    """No filter is without a sky and an offset, and none is untested."""
+    assert tuple(table) == FILTERS
+
+
+def test_every_filter_can_be_observed():
+    """The filters are the observation's choices, in the same order."""
+    assert get_args(Observation.model_fields["filter"].annotation) == FILTERS
 
 
 def test_wavelengths_ascend(name):
@@ -49,33 +107,62 @@ def test_efficiency_is_a_probability(name):
     assert 0 <= efficiency.min() <= efficiency.max() < 1
 
 
-def test_curve_ends_at_zero(name):
-    """The band is not cut off."""
-    _, efficiency = bandpass(name)
+def test_curve_begins_at_zero(curve):
+    """The band is not cut off at its blue end."""
     # The curve is given to 1e-4.
-    np.testing.assert_allclose(efficiency[[0, -1]], 0, rtol=0, atol=1e-4)
+    assert curve[1][0] == pytest.approx(0, abs=1e-4)
 
 
-def test_peak_is_published(curve):
+def test_curve_ends_at_its_red_end(name, curve):
+    """The band is not cut off: but for F2550W, whose published curve ends at 30 micrometre."""
+    expected = RED_ENDS.get(name, 0.0)
+    assert curve[1][-1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_peak_is_published(name, curve):
     """The highest efficiency is that of the published curve."""
-    assert curve[1].max() == pytest.approx(PEAK, abs=0.5e-4)
+    assert curve[1].max() == pytest.approx(CURVES[name][0], abs=0.5e-4)
 
 
-def test_pivot_wavelength_is_published(curve):
+def test_pivot_wavelength_is_published(name):
     """The pivot wavelength is that of the published curve."""
-    wavelength, efficiency = curve
-    # Photon-counting: Bessell & Murphy 2012, eq. A11.
-    pivot = np.sqrt(
-        np.trapezoid(efficiency * wavelength, wavelength)
-        / np.trapezoid(efficiency / wavelength, wavelength)
-    )
-    assert pivot == pytest.approx(PIVOT, abs=0.5e-3)
+    assert pivot_wavelength(name) == pytest.approx(CURVES[name][1], abs=0.5e-3)
 
 
-def test_width_is_published(curve):
+def test_width_is_published(name, curve):
     """The integral over the logarithm of the wavelength is that of the published curve."""
     wavelength, efficiency = curve
-    assert np.trapezoid(efficiency / wavelength, wavelength) == pytest.approx(WIDTH, abs=0.5e-5)
+    digit = 10.0 ** -WIDTH_DIGITS.get(name, 5)
+    found = np.trapezoid(efficiency / wavelength, wavelength)
+    assert found == pytest.approx(CURVES[name][2], abs=0.5 * digit)
+
+
+def test_offset_is_the_deliverys(delivery, name):
+    """A filter moves a star by what the distortion delivery says, with its sign."""
+    assert BORESIGHT_OFFSETS[name] == delivery[name]
+
+
+def test_reference_filter_has_no_offset():
+    """The distortion is that of F770W."""
+    assert BORESIGHT_OFFSETS["F770W"] == (0.0, 0.0)
+
+
+def test_sky_is_that_of_the_models(name):
+    """The sky of a filter is what models of zodiacal and thermal light add up to."""
+    assert SKY_LEVELS[name] == SKY[name]
+
+
+def test_sky_brightens_with_the_wavelength():
+    """Dust at 270 K and a telescope at 40 K shine the brighter the redder the filter."""
+    levels = list(SKY_LEVELS.values())
+    assert levels == sorted(levels)
+
+
+@pytest.mark.parametrize("table", [SKY_LEVELS, BORESIGHT_OFFSETS], ids=["sky", "offset"])
+def test_table_cannot_be_changed(table):
+    """What is shared is protected from those who use it."""
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        table["F770W"] = 0.0
 
 
 def test_solid_angle_is_the_siafs():
@@ -92,7 +179,7 @@ def test_star_gives_its_electrons():
 def test_sky_gives_its_electrons():
     """A sky of 1 MJy/sr gives 11.4 electrons per second and pixel before the mirrors."""
     found = electrons_per_surface_brightness("F770W") / TELESCOPE_TRANSMISSION
-    assert found == pytest.approx(SKY, abs=0.05)
+    assert found == pytest.approx(SKY_ELECTRONS, abs=0.05)
 
 
 def test_electrons_are_counted_photons(name):
@@ -101,9 +188,11 @@ def test_electrons_are_counted_photons(name):
     frequency = (constants.c / (wavelength * units.um)).to("Hz")
     photons = (1 * units.uJy) / (constants.h * frequency)
     rate = -np.trapezoid(photons * efficiency, frequency) * COLLECTING_AREA * units.m**2
-    # Trapezoids in frequency and in wavelength differ in second order of the step of 1e-3.
+    # The sums of trapezoids in frequency and in wavelength differ by the square of a step in
+    # the logarithm, weighted with the efficiency.
+    step = np.diff(np.log(wavelength)).max()
     assert rate.to_value("1/s") * TELESCOPE_TRANSMISSION == pytest.approx(
-        electrons_per_microjansky(name), rel=1e-6
+        electrons_per_microjansky(name), rel=step**2
     )
 
 

@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from miri_background.instrument import detector
+from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.references import cache as cache_module
 from miri_background.references.cache import check_cache, crds_environment, synthetic_cache
 from miri_background.references.mappings import CONTEXT
+from miri_background.references.reference_files import ExposureKind
 
-GROUPS = 8
+# The smallest cache there is; ramps of the other test files' length share it.
+PARAMETERS = {"subarray": "SUB256", "groups": 8}
+OBSERVATION = Observation(**PARAMETERS)
+OLD, YOUNG = ".writing-old", ".writing-young"
 TIMEOUT = 120  # s, many times what writing a cache takes
 DARK = "references/jwst/miri/jwst_miri_dark_9001.fits"
 FLAT = "references/jwst/miri/jwst_miri_flat_9001.fits"
@@ -25,8 +29,9 @@ RMAP = "mappings/jwst/jwst_miri_flat_9001.rmap"
 
 WRITE_CACHE = f"""
 import sys
+from miri_background.observation import Observation
 from miri_background.references import synthetic_cache
-print(synthetic_cache(sys.argv[1], {GROUPS}))
+print(synthetic_cache(sys.argv[1], Observation(**{PARAMETERS})))
 """
 
 
@@ -34,13 +39,13 @@ print(synthetic_cache(sys.argv[1], {GROUPS}))
 def whole_cache(tmp_path_factory):
     """Return a synthetic cache, not to be changed."""
     # One root for all test files: the cache is written by whichever comes first.
-    return synthetic_cache(tmp_path_factory.getbasetemp() / "synthetic_caches", GROUPS)
+    return synthetic_cache(tmp_path_factory.getbasetemp() / "synthetic_caches", OBSERVATION)
 
 
 @pytest.fixture
 def own_cache(whole_cache, tmp_path):
     """Return a copy of the cache that a test may damage."""
-    return shutil.copytree(whole_cache, tmp_path / whole_cache.name)
+    return shutil.copytree(whole_cache, tmp_path / "own" / whole_cache.name)
 
 
 @pytest.fixture
@@ -87,7 +92,7 @@ def leftovers(root):
 def test_cache_is_reused(whole_cache):
     """Asked again, the same cache is returned, untouched."""
     before = (whole_cache / DARK).stat().st_mtime_ns
-    assert synthetic_cache(whole_cache.parent, GROUPS) == whole_cache
+    assert synthetic_cache(whole_cache.parent, OBSERVATION) == whole_cache
     assert (whole_cache / DARK).stat().st_mtime_ns == before
 
 
@@ -96,34 +101,76 @@ def test_no_temporary_directory_is_left(whole_cache):
     assert leftovers(whole_cache.parent) == []
 
 
-def test_similar_ramps_share_a_cache(whole_cache):
-    """Ramps up to the length of the dark use the same cache."""
-    assert synthetic_cache(whole_cache.parent, 20) == whole_cache
+def observed(**changed):
+    """Return the observation with other parameters."""
+    return Observation(**PARAMETERS | changed)
 
 
-def test_integrations_share_a_cache(whole_cache):
-    """The number of integrations does not change the references."""
-    assert synthetic_cache(whole_cache.parent, GROUPS, integrations=3) == whole_cache
+def key(observation):
+    """Return the key of the cache that an observation needs."""
+    return cache_module._cache_key(ExposureKind.of(observation))
 
 
-def test_key_changes_with_the_dark():
-    """Longer ramps have a cache of their own."""
-    assert cache_module._cache_key(20) != cache_module._cache_key(40)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"groups": 20},
+        {"seed": 1},
+        {"sky_level": 100.0},
+        {"science_exposures": 1},
+        {"cosmic_ray_rate": 0.0},
+    ],
+    ids=str,
+)
+def test_similar_exposures_share_a_cache(whole_cache, changed):
+    """Ramps up to the length of the dark use the same cache, whatever they see."""
+    assert synthetic_cache(whole_cache.parent, observed(**changed)) == whole_cache
 
 
-@pytest.mark.parametrize("name", ["GAIN", "READ_NOISE", "FRAME_TIME"])
-def test_key_changes_with_the_detector(monkeypatch, name):
-    """Another detector has a cache of its own."""
-    before = cache_module._cache_key(20)
-    monkeypatch.setattr(detector, name, 1.01 * getattr(detector, name))
-    assert cache_module._cache_key(20) != before
+def test_later_integrations_share_a_cache():
+    """From the second on, integrations are alike."""
+    assert key(observed(integrations=2)) == key(observed(integrations=10))
 
 
-@pytest.mark.parametrize(("groups", "integrations"), [(0, 1), (GROUPS, 0)])
-def test_empty_exposure_is_refused(tmp_path, groups, integrations):
-    """An exposure has at least one group and one integration."""
-    with pytest.raises(ValueError, match="at least 1 group and integration"):
-        synthetic_cache(tmp_path, groups, integrations)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"groups": 21},
+        {"integrations": 2},
+        {"filter": "F1500W"},
+        {"subarray": "BRIGHTSKY"},
+        {"subarray": "FULL"},
+    ],
+    ids=str,
+)
+def test_another_kind_of_exposure_has_its_own_cache(changed):
+    """What the references are written for is in the key."""
+    assert key(observed(**changed)) != key(OBSERVATION)
+
+
+def test_another_readout_pattern_has_its_own_cache():
+    """So is the readout pattern, of which the full array has two."""
+    fast, slow = (
+        observed(subarray="FULL", readout_pattern=pattern) for pattern in ("FASTR1", "SLOWR1")
+    )
+    assert key(fast) != key(slow)
+
+
+@pytest.mark.parametrize(
+    "package", ["miri_background.references.arrays", "miri_background.instrument"]
+)
+def test_key_changes_with_the_instrument(monkeypatch, package):
+    """Another detector, or another way to write its references, has a cache of its own."""
+    before = key(OBSERVATION)
+    monkeypatch.setattr(cache_module, "source_fingerprint", lambda *names: names.index(package))
+    assert key(OBSERVATION) != before
+
+
+def test_key_changes_with_libraries(monkeypatch):
+    """Another library may write other bytes."""
+    before = key(OBSERVATION)
+    monkeypatch.setattr(cache_module, "version", lambda _: "99.0")
+    assert key(OBSERVATION) != before
 
 
 def test_interruption_leaves_nothing(monkeypatch, tmp_path):
@@ -134,10 +181,11 @@ def test_interruption_leaves_nothing(monkeypatch, tmp_path):
 
     monkeypatch.setattr(cache_module, "write_mappings", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        synthetic_cache(tmp_path, GROUPS)
+        synthetic_cache(tmp_path, OBSERVATION)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_no_cache(write_elsewhere, tmp_path):
     """What a process killed while writing leaves is not taken for a cache."""
     process = write_elsewhere(tmp_path)
@@ -149,56 +197,63 @@ def test_killed_process_leaves_no_cache(write_elsewhere, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == leftovers(tmp_path) != []
 
 
-def test_abandoned_directories_are_removed(tmp_path):
-    """What killed processes left goes, what another may be writing to stays."""
-    old, young = tmp_path / ".writing-old", tmp_path / ".writing-young"
-    for path in (old, young):
-        path.mkdir()
-    os.utime(old, (0, 0))
-    synthetic_cache(tmp_path, GROUPS)
-    assert leftovers(tmp_path) == [young.name]
-
-
-@pytest.mark.parametrize("name", [DARK, "config/jwst/server_config", "manifest.json"])
+@pytest.mark.parametrize("name", [DARK, RMAP, "config/jwst/server_config", "manifest.json"])
 def test_missing_file_is_noticed(own_cache, name):
-    """A cache without one of its files is written again."""
+    """A cache without one of its files is not whole."""
     (own_cache / name).unlink()
-    synthetic_cache(own_cache.parent, GROUPS)
-    assert (own_cache / name).is_file()
+    assert not cache_module._is_complete(own_cache)
 
 
 @pytest.mark.parametrize("name", [DARK, "manifest.json"])
-def test_truncated_file_is_noticed(own_cache, whole_cache, name):
-    """A cache with a file cut short is written again."""
-    size = (whole_cache / name).stat().st_size
-    os.truncate(own_cache / name, size // 2)
-    synthetic_cache(own_cache.parent, GROUPS)
-    assert (own_cache / name).stat().st_size == size
+def test_truncated_file_is_noticed(own_cache, name):
+    """A cache with a file cut short is not whole."""
+    os.truncate(own_cache / name, (own_cache / name).stat().st_size // 2)
+    assert not cache_module._is_complete(own_cache)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "null", "\0"])
-def test_damaged_manifest_is_noticed(own_cache, whole_cache, text):
-    """A cache whose manifest is not what was written is written again."""
+def test_damaged_manifest_is_noticed(own_cache, text):
+    """A cache whose manifest is not what was written is not whole."""
     (own_cache / "manifest.json").write_text(text)
-    synthetic_cache(own_cache.parent, GROUPS)
-    manifest = (own_cache / "manifest.json").read_text()
-    assert len(manifest) == (whole_cache / "manifest.json").stat().st_size
+    assert not cache_module._is_complete(own_cache)
 
 
-def test_rebuilt_cache_has_the_same_values(own_cache, whole_cache):
-    """The content depends on nothing but the constants."""
-    (own_cache / FLAT).unlink()
-    rebuilt = synthetic_cache(own_cache.parent, GROUPS)
+@pytest.fixture(scope="module")
+def rebuilt(whole_cache, tmp_path_factory):
+    """Return a damaged cache that was asked for, with what asking returned.
+
+    Beside it another process may be writing, and one was killed long ago.
+    """
+    damaged = tmp_path_factory.mktemp("damaged") / whole_cache.name
+    shutil.copytree(whole_cache, damaged)
+    (damaged / FLAT).unlink()
+    for name in (YOUNG, OLD):
+        (damaged.parent / name).mkdir()
+    os.utime(damaged.parent / OLD, (0, 0))
+    return damaged, synthetic_cache(damaged.parent, OBSERVATION)
+
+
+def test_damaged_cache_is_written_again(rebuilt, whole_cache):
+    """The cache is whole again, and its values depend on nothing but the constants."""
     np.testing.assert_array_equal(
-        fits.getdata(rebuilt / FLAT, "SCI"), fits.getdata(whole_cache / FLAT, "SCI")
+        fits.getdata(rebuilt[0] / FLAT, "SCI"), fits.getdata(whole_cache / FLAT, "SCI")
     )
 
 
-def test_damaged_cache_leaves_nothing_behind(own_cache):
+def test_new_cache_is_in_the_place_of_the_damaged_one(rebuilt):
+    """It has the same path."""
+    assert rebuilt[1] == rebuilt[0]
+
+
+def test_damaged_cache_leaves_nothing_behind(rebuilt):
     """The damaged cache is gone when the new one is in its place."""
-    (own_cache / RMAP).unlink()
-    synthetic_cache(own_cache.parent, GROUPS)
-    assert list(own_cache.parent.iterdir()) == [own_cache]
+    visible = [path for path in rebuilt[0].parent.iterdir() if not path.name.startswith(".")]
+    assert visible == [rebuilt[0]]
+
+
+def test_abandoned_directories_are_removed(rebuilt):
+    """What killed processes left goes, what another may be writing to stays."""
+    assert leftovers(rebuilt[0].parent) == [YOUNG]
 
 
 def test_cache_of_a_faster_process_is_used(own_cache, tmp_path):
@@ -210,13 +265,14 @@ def test_cache_of_a_faster_process_is_used(own_cache, tmp_path):
     assert own_cache.stat().st_ino == before
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_cache(write_elsewhere, tmp_path):
     """Two processes at once end with the same whole cache, and quietly."""
     processes = [write_elsewhere(tmp_path) for _ in range(2)]
     outputs = {process.communicate(timeout=TIMEOUT) for process in processes}
     (cache,) = tmp_path.iterdir()
     assert outputs == {(f"{cache}\n", "")}
-    assert synthetic_cache(tmp_path, GROUPS) == cache
+    assert synthetic_cache(tmp_path, OBSERVATION) == cache
 
 
 def test_unusable_root_is_an_os_error(tmp_path):
@@ -224,7 +280,7 @@ def test_unusable_root_is_an_os_error(tmp_path):
     occupied = tmp_path / "file"
     occupied.touch()
     with pytest.raises(OSError, match="file"):
-        synthetic_cache(occupied, GROUPS)
+        synthetic_cache(occupied, OBSERVATION)
 
 
 def test_import_does_without_crds():

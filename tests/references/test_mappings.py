@@ -10,48 +10,74 @@ import sys
 import pytest
 from jwst.pipeline import Detector1Pipeline, Image2Pipeline, Image3Pipeline
 
-from miri_background.instrument.throughput import FILTERS
+from miri_background.observation import Observation
 from miri_background.references.cache import crds_environment, synthetic_cache
 from miri_background.references.mappings import CONTEXT, MATCH_KEYS
 
-GROUPS = 8
 TIMEOUT = 300  # s, several times what certification takes
 
-# CRDS reads its environment once per process, so that each question is asked in a new one.
+# The subarray's cache is the smallest one, which other test files write, too.
+KINDS = {
+    "SUB256": Observation(subarray="SUB256", groups=8),
+    "default": Observation(),
+    "slow": Observation(filter="F1500W", readout_pattern="SLOWR1", integrations=2),
+}
+ALWAYS = "SUB256"
+EVERY_KIND = [
+    name if name == ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in KINDS
+]
+
+# CRDS reads its environment once per process, so that its questions are asked in a new one.
 ASK_CRDS = """
 import json, sys
 import crds
-header, types = json.loads(sys.argv[1])
-print(json.dumps(crds.getreferences(header, reftypes=types, observatory="jwst")))
+answers = []
+for header, types in json.loads(sys.argv[1]):
+    try:
+        answers.append(crds.getreferences(header, reftypes=types, observatory="jwst"))
+    except crds.CrdsLookupError:
+        answers.append("refused")
+print(json.dumps(answers))
 """
-
-EXPOSURE = {
-    "META.INSTRUMENT.NAME": "MIRI",
-    "META.INSTRUMENT.DETECTOR": "MIRIMAGE",
-    "META.INSTRUMENT.FILTER": "F770W",
-    "META.EXPOSURE.TYPE": "MIR_IMAGE",
-    "META.EXPOSURE.READPATT": "FASTR1",
-    "META.SUBARRAY.NAME": "FULL",
-    "META.OBSERVATION.DATE": "2022-08-09",
-    "META.OBSERVATION.TIME": "00:00:00",
+# Header values that the subarray's cache has no reference for, and a type that needs them.
+NOT_COVERED = {
+    "filter": ({"META.INSTRUMENT.FILTER": "F2550W"}, "flat"),
+    "readout pattern": ({"META.EXPOSURE.READPATT": "SLOWR1"}, "dark"),
+    "subarray": ({"META.SUBARRAY.NAME": "FULL"}, "reset"),
+    "date": ({"META.OBSERVATION.DATE": "2021-12-31"}, "gain"),
 }
 
 
+def header(observation):
+    """Return what CRDS is told of an exposure."""
+    return {
+        "META.INSTRUMENT.NAME": "MIRI",
+        "META.INSTRUMENT.DETECTOR": "MIRIMAGE",
+        "META.INSTRUMENT.FILTER": observation.filter,
+        "META.EXPOSURE.TYPE": "MIR_IMAGE",
+        "META.EXPOSURE.READPATT": observation.readout_pattern,
+        "META.SUBARRAY.NAME": observation.subarray,
+        "META.OBSERVATION.DATE": "2022-08-09",
+        "META.OBSERVATION.TIME": "00:00:00",
+    }
+
+
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Return a synthetic cache."""
-    # One root for all test files: the cache is written by whichever comes first.
-    return synthetic_cache(tmp_path_factory.getbasetemp() / "synthetic_caches", GROUPS)
+def cache_of(tmp_path_factory):
+    """Return a function that gives the synthetic cache of a kind of exposure."""
+    # One root for all test files: a cache is written by whichever comes first.
+    root = tmp_path_factory.getbasetemp() / "synthetic_caches"
+    return lambda name: synthetic_cache(root, KINDS[name])
 
 
-@pytest.fixture
-def run_offline(cache):
-    """Return a function that runs Python with the environment of the cache."""
+@pytest.fixture(scope="module")
+def run_offline(cache_of):
+    """Return a function that runs Python with the environment of a cache."""
 
-    def run(*arguments):
+    def run(name, *arguments):
         return subprocess.run(
             [sys.executable, *arguments],
-            env={**os.environ, **crds_environment(cache)},
+            env={**os.environ, **crds_environment(cache_of(name))},
             check=False,
             capture_output=True,
             text=True,
@@ -61,20 +87,22 @@ def run_offline(cache):
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ask_crds(run_offline):
-    """Return a function that asks CRDS for the references of an exposure."""
+    """Return a function that gives CRDS's answers to questions about a cache."""
 
-    def ask(header, types):
-        return run_offline("-c", ASK_CRDS, json.dumps([header, list(types)]))
+    def ask(name, *questions):
+        asked = run_offline(name, "-c", ASK_CRDS, json.dumps(questions))
+        assert asked.returncode == 0, asked.stderr
+        return json.loads(asked.stdout)
 
     return ask
 
 
 @pytest.fixture(scope="module")
-def listed_types(cache):
+def listed_types(cache_of):
     """Return the reference types that the instrument context knows."""
-    text = (cache / "mappings" / "jwst" / "jwst_miri_9001.imap").read_text()
+    text = (cache_of(ALWAYS) / "mappings" / "jwst" / "jwst_miri_9001.imap").read_text()
     return set(ast.literal_eval(text.split("selector = ")[1]))
 
 
@@ -92,48 +120,44 @@ def test_context_knows_names_of_early_builds(listed_types):
     assert "WFSSBKG" in listed_types
 
 
-def test_crds_finds_every_reference(ask_crds, cache):
-    """CRDS finds a file of the cache for each type."""
-    answer = json.loads(ask_crds(EXPOSURE, MATCH_KEYS).stdout)
-    folder = cache / "references" / "jwst" / "miri"
-    assert {os.fspath(path) for path in folder.iterdir()} >= set(answer.values())
-    assert set(answer) == set(MATCH_KEYS)
+@pytest.mark.parametrize("name", EVERY_KIND)
+def test_crds_finds_every_reference(ask_crds, cache_of, name):
+    """CRDS finds a file of the cache for each type that an exposure of its kind asks for."""
+    (found,) = ask_crds(name, (header(KINDS[name]), list(MATCH_KEYS)))
+    folder = cache_of(name) / "references" / "jwst" / "miri"
+    assert set(found) == set(MATCH_KEYS)
+    assert set(found.values()) == {os.fspath(path) for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("name", FILTERS)
-def test_each_filter_has_a_flat(ask_crds, name):
-    """CRDS selects a flat for each filter that there is."""
-    answer = json.loads(ask_crds({**EXPOSURE, "META.INSTRUMENT.FILTER": name}, ["flat"]).stdout)
-    assert "jwst_miri_flat_" in answer["flat"]
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "reftype"),
-    [
-        ("META.INSTRUMENT.FILTER", "F2550W", "flat"),
-        ("META.EXPOSURE.READPATT", "SLOWR1", "dark"),
-        ("META.OBSERVATION.DATE", "2021-12-31", "gain"),
-    ],
-    ids=["filter", "readout pattern", "date"],
-)
-def test_what_is_not_covered_is_refused(ask_crds, key, value, reftype):
-    """CRDS has no reference for what the simulator does not simulate."""
-    refused = ask_crds({**EXPOSURE, key: value}, [reftype])
-    assert "CrdsLookupError" in refused.stderr
-
-
-def test_answers_need_no_more_than_the_cache(ask_crds, cache):
-    """CRDS only reads the cache: it leaves the directory as it was."""
+@pytest.fixture(scope="module")
+def answers(ask_crds, cache_of):
+    """Return answers to questions that are not covered, and the files before and after."""
+    cache = cache_of(ALWAYS)
     before = sorted(cache.rglob("*"))
-    ask_crds(EXPOSURE, ["gain"])
-    assert sorted(cache.rglob("*")) == before
+    covered = header(KINDS[ALWAYS])
+    questions = [({**covered, **changed}, [reftype]) for changed, reftype in NOT_COVERED.values()]
+    told = dict(zip(NOT_COVERED, ask_crds(ALWAYS, *questions), strict=True))
+    return told, before, sorted(cache.rglob("*"))
+
+
+@pytest.mark.parametrize("what", NOT_COVERED)
+def test_what_is_not_covered_is_refused(answers, what):
+    """CRDS has no reference for another kind of exposure: it is not calibrated wrongly."""
+    assert answers[0][what] == "refused"
+
+
+def test_answers_need_no_more_than_the_cache(answers):
+    """CRDS only reads the cache: it leaves the directory as it was."""
+    _, before, after = answers
+    assert after == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["references/jwst/miri", "mappings/jwst"])
-def test_certified(run_offline, cache, folder):
+@pytest.mark.parametrize("name", KINDS)
+def test_certified(run_offline, cache_of, name, folder):
     """CRDS's own certification finds no error."""
-    files = sorted(os.fspath(path) for path in (cache / folder).iterdir())
-    report = run_offline("-m", "crds.certify", "--comparison-context", CONTEXT, *files)
+    files = sorted(os.fspath(path) for path in (cache_of(name) / folder).iterdir())
+    report = run_offline(name, "-m", "crds.certify", "--comparison-context", CONTEXT, *files)
     text = report.stdout + report.stderr
     assert re.search(r"\b0 errors", text), text

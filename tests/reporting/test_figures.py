@@ -3,7 +3,7 @@
 import base64
 import copy
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image as Picture
 from traitlets.config import Config
 
-from miri_background.instrument.detector import SHAPE
 from miri_background.instrument.footprint import illuminated
+from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.reporting.figures import (
     combined_background_figure,
     rates_figure,
@@ -34,44 +34,85 @@ SKY = 14.0  # DN/s
 NOISE = 0.3  # DN/s
 PEAK = 40.0  # DN/s, of the background star
 FLUX = 50.0  # uJy
-STAR = (600, 500)  # x, y in pixels
 DITHER = 60  # pixels
 EXPOSURES = 2
 OFFSET = 0.5  # DN/s
+BAD_FRACTION = 1e-3  # of all pixels, dead or hot
 ALT = "What a reader who does not see the figure should know."
 NUMBER = r"[+-]?\d+\.\d+"
 
 
-def image(values, generator):
+@dataclass(frozen=True)
+class Scene:
+    """What the figures show.
+
+    Parameters
+    ----------
+    subarray : str
+        Name of the subarray.
+    star : tuple of int
+        x and y of the background star, in its pixels.
+    regions : tuple of str
+        What is judged by itself.
+    """
+
+    subarray: str
+    star: tuple
+    regions: tuple
+
+
+SMALL = Scene("SUB256", (100, 120), ("imager",))
+WHOLE = Scene("FULL", (600, 500), ("imager", "Lyot", "4QPM 1065", "4QPM 1140", "4QPM 1550"))
+
+
+def image(scene, values, generator):
     """Return a product with noise around values."""
-    noisy = values + generator.normal(0.0, NOISE, SHAPE)
+    shape = values.shape
+    noisy = values + generator.normal(0.0, NOISE, shape)
+    header = {
+        "SUBARRAY": scene.subarray,
+        "NGROUPS": 20,
+        "NINTS": 1,
+        "TFRAME": frame_time("FASTR1", scene.subarray),
+    }
     return Image(
         "in memory",
-        fits.Header({"NGROUPS": 20}),
+        fits.Header(header),
         noisy.astype(np.float32),
-        np.full(SHAPE, NOISE, dtype=np.float32),
-        np.zeros(SHAPE, dtype=np.uint32),
-        np.full(SHAPE, NOISE**2, dtype=np.float32),
+        np.full(shape, NOISE, dtype=np.float32),
+        np.zeros(shape, dtype=np.uint32),
+        np.full(shape, NOISE**2, dtype=np.float32),
     )
 
 
+@pytest.fixture(
+    scope="module",
+    params=[SMALL, WHOLE],
+    ids=lambda scene: scene.subarray,
+)
+def scene(request):
+    """Return what the figures show."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def products():
+def products(scene):
     """Return products of two exposures with one background star, averaged without clipping."""
     generator = np.random.default_rng(770)
-    sky = np.where(illuminated(), SKY, 0.0)
-    no_sources = Truth(sky, np.zeros(SHAPE), QTable())
-    science = [image(sky, generator) for _ in range(EXPOSURES)]
+    shape = subarrays()[scene.subarray].shape
+    sky = np.where(illuminated(scene.subarray), SKY, 0.0)
+    no_sources = Truth(sky, np.zeros(shape), QTable())
+    science = [image(scene, sky, generator) for _ in range(EXPOSURES)]
     truths, backgrounds = [], []
     for dither in range(EXPOSURES):
-        sources = np.zeros(SHAPE)
-        x, y = STAR[0] + dither * DITHER, STAR[1]
+        sources = np.zeros(shape)
+        x, y = scene.star[0] + dither * DITHER, scene.star[1]
         sources[y, x] = PEAK
         catalogue = QTable(
             {"x": [float(x)], "y": [float(y)], "flux": [FLUX]}, units={"flux": "uJy"}
         )
         truths.append(Truth(sky, sources, catalogue))
-        backgrounds.append(image(sky + sources, generator))
+        backgrounds.append(image(scene, sky + sources, generator))
     mean = replace(backgrounds[0], data=np.mean([each.data for each in backgrounds], axis=0))
     subtracted = [replace(each, data=each.data - mean.data) for each in science]
     headers = [fits.Header({"S_BKDSUB": "COMPLETE"})] * EXPOSURES
@@ -95,11 +136,11 @@ def analysis(products):
 
 
 @pytest.fixture(scope="module")
-def metrics():
+def metrics(scene):
     """Return metrics of residuals, one of them over its limit."""
     measurements = [
         Measurement("residual", region, number, 0.0, 0.002)
-        for region in ("imager", "Lyot", "4QPM 1065", "4QPM 1140", "4QPM 1550")
+        for region in scene.regions
         for number in range(1, EXPOSURES + 1)
     ]
     return judge([replace(measurements[0], value=-0.1234), *measurements[1:]])
@@ -194,10 +235,10 @@ def test_subtracted_has_its_residual(analysis):
     assert float(left[1]) == pytest.approx(OFFSET, abs=0.001)
 
 
-def test_star_is_followed(analysis):
+def test_star_is_followed(scene, analysis):
     """The title's numbers are the star's peak and the half that stays in the mean of two."""
     title = titles(star_figure(analysis))
-    assert f"A star of {FLUX:.0f} µJy at x, y = {STAR[0]}, {STAR[1]}: peak " in title
+    assert f"A star of {FLUX:.0f} µJy at x, y = {scene.star[0]}, {scene.star[1]}: peak " in title
     peak, plain, combined = (float(number) for number in re.findall(rf"({NUMBER})", title))
     # Single pixels with their noise.
     assert [peak, plain, combined] == pytest.approx([PEAK, PEAK / 2, PEAK / 2], abs=4 * NOISE)
@@ -215,6 +256,38 @@ def test_residuals_have_the_worst(analysis, metrics):
     """The title names the residual that is furthest over its limit, with the limit."""
     title = titles(residuals_figure(analysis, metrics))
     assert f"worst: imager, exposure 1: -0.1234 DN/s, limit ±{metrics[0].limit:.4f}" in title
+
+
+@pytest.mark.parametrize("name", ["rates", "combined background", "subtracted"])
+def test_images_are_whole(scene, products, analysis, metrics, name):
+    """The axes of each image count the pixels of what was read, in blocks that fit a screen."""
+    figure = drawn(name, products, analysis, metrics)
+    images = [panel for axes in figure.axes for panel in axes.images]
+    rows, columns = subarrays()[scene.subarray].shape
+    assert {tuple(each.get_extent()) for each in images} == {
+        (-0.5, columns - 0.5, -0.5, rows - 0.5)
+    }
+    assert {each.get_array().shape for each in images} == {
+        (256, round(256 * columns / rows)),
+    }
+
+
+def test_dark_parts_are_grey(scene, products, analysis, metrics):
+    """Only what sees the sky has a colour; of a subarray inside the imager that is all."""
+    figure = drawn("rates", products, analysis, metrics)
+    shown = np.ma.getmaskarray(np.ma.masked_invalid(figure.axes[0].images[0].get_array()))
+    lit = illuminated(scene.subarray)
+    size = lit.shape[0] // shown.shape[0]
+    blocks = lit.reshape(shown.shape[0], size, shown.shape[1], size).any(axis=(1, 3))
+    # A block of which the few lit pixels are bad is grey, too; without blocks each bad pixel is.
+    assert np.mean(shown == ~blocks) > 1 - 2 * BAD_FRACTION
+    assert not np.any(~shown & ~blocks)
+
+
+def test_residuals_are_those_of_the_regions(scene, analysis, metrics):
+    """The axis names the regions that are read, in their order."""
+    points = residuals_figure(analysis, metrics).axes[0]
+    assert [label.get_text() for label in points.get_xticklabels()] == list(scene.regions)
 
 
 @pytest.mark.parametrize("name", ["combined background", "star", "subtracted"])

@@ -6,7 +6,7 @@ import numpy as np
 
 from miri_background.instrument.aperture import imager_aperture
 from miri_background.instrument.detector import SHAPE, pixel_flat
-from miri_background.instrument.footprint import illuminated
+from miri_background.instrument.footprint import transmission
 
 __all__ = ["point_response", "relative_pixel_area", "sky_response"]
 
@@ -18,7 +18,7 @@ def relative_pixel_area():
     Returns
     -------
     ndarray
-        Detector-shaped, float64, read-only, from the distortion of the full array.
+        Full array, float64, read-only, from the distortion of the full array.
     """
     aperture = imager_aperture()
     # Open grids: the polynomials then broadcast powers of rows and columns.
@@ -35,10 +35,10 @@ def point_response():
     Returns
     -------
     ndarray
-        Detector-shaped, float64, read-only: the pixel flat; 0 where the masks of
-        the focal plane block the light.
+        Full array, float64, read-only: the pixel flat times what the masks of the
+        focal plane let pass.
     """
-    response = np.where(illuminated(), pixel_flat(), 0.0)
+    response = transmission() * pixel_flat()
     response.flags.writeable = False
     return response
 
@@ -54,7 +54,7 @@ def sky_response():
     Returns
     -------
     ndarray
-        Detector-shaped, float64, read-only: response to a point source times
+        Full array, float64, read-only: response to a point source times
         relative pixel area.
     """
     response = point_response() * relative_pixel_area()

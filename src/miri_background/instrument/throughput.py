@@ -1,6 +1,7 @@
 """From sky brightness and source flux to electrons: bandpass, mirror, pixel."""
 
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 from sedpy.observate import Filter
@@ -9,17 +10,63 @@ from miri_background.instrument.aperture import ARCSEC_TO_RAD, imager_aperture
 from miri_background.instrument.detector import GAIN
 
 __all__ = [
+    "BORESIGHT_OFFSETS",
     "COLLECTING_AREA",
     "FILTERS",
     "PIXEL_SOLID_ANGLE",
+    "SKY_LEVELS",
     "TELESCOPE_TRANSMISSION",
     "bandpass",
     "electrons_per_microjansky",
     "electrons_per_surface_brightness",
     "photmjsr",
+    "pivot_wavelength",
 ]
 
-FILTERS = ("F770W",)
+FILTERS = (
+    "F560W",
+    "F770W",
+    "F1000W",
+    "F1130W",
+    "F1280W",
+    "F1500W",
+    "F1800W",
+    "F2100W",
+    "F2550W",
+)
+
+# Sky towards the Large Magellanic Cloud, MJy/sr: zodiacal light of the DIRBE model (Kelsall et
+# al. 1998, median over the visible epochs) and the telescope's thermal light (STScI's table 4.0
+# of 2024, fitted to flight data), both weighted with the bandpass.
+SKY_LEVELS = MappingProxyType(
+    {
+        "F560W": 1.30,
+        "F770W": 5.47,
+        "F1000W": 11.9,
+        "F1130W": 16.1,
+        "F1280W": 22.4,
+        "F1500W": 40.0,
+        "F1800W": 97.6,
+        "F2100W": 257.0,
+        "F2550W": 998.0,
+    }
+)
+
+# How far, in columns and rows, a filter moves a star from where F770W puts it: boresight offsets
+# of the MIRI distortion delivery SS.09.00, distributed in pysiaf.
+BORESIGHT_OFFSETS = MappingProxyType(
+    {
+        "F560W": (0.08, 0.06),
+        "F770W": (0.0, 0.0),
+        "F1000W": (0.14, 0.62),
+        "F1130W": (-0.15, 0.59),
+        "F1280W": (0.08, 0.70),
+        "F1500W": (0.36, 0.74),
+        "F1800W": (-0.39, 0.73),
+        "F2100W": (0.02, 0.27),
+        "F2550W": (0.15, 0.55),
+    }
+)
 
 COLLECTING_AREA = 25.4  # m^2, JWST user documentation (unobscured primary mirror)
 TELESCOPE_TRANSMISSION = 0.88  # four mirrors, MIRISim's default tau_telescope
@@ -55,8 +102,19 @@ def bandpass(name):
     return curve.wavelength * 1e-4, curve.transmission
 
 
+def pivot_wavelength(name):
+    """Return the pivot wavelength of a filter, micrometre (Tokunaga & Vacca 2005, eq. A16)."""
+    wavelength, efficiency = bandpass(name)
+    energy = np.trapezoid(efficiency * wavelength, wavelength)
+    return float(np.sqrt(energy / np.trapezoid(efficiency / wavelength, wavelength)))
+
+
 def electrons_per_microjansky(name):
-    """Return electron / s on the detector for a source of 1 microjansky, flat in frequency."""
+    """Return electron / s on the detector for a source of 1 microjansky.
+
+    The flux of a source that is not flat in frequency is its mean over the band, photon
+    by photon: what photometry measures, without any colour correction.
+    """
     wavelength, efficiency = bandpass(name)
     # Photons per second and hertz are F_nu / (h nu); d nu / nu = d lambda / lambda.
     width = np.trapezoid(efficiency / wavelength, wavelength)

@@ -11,28 +11,40 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import asdict
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
 from miri_background.files import checksum, content_key
-from miri_background.instrument import detector, throughput
-from miri_background.instrument.aperture import imager_aperture
-from miri_background.instrument.footprint import illuminated
-from miri_background.instrument.response import sky_response
 from miri_background.outcomes import CannotJudge
-from miri_background.references.arrays import write_references
+from miri_background.provenance import source_fingerprint
 from miri_background.references.mappings import CONTEXT, write_mappings
+from miri_background.references.reference_files import (
+    ExposureKind,
+    write_references,
+)
 
 __all__ = ["check_cache", "crds_environment", "synthetic_cache"]
 
-# The dark is written in steps of this many groups, so that ramps of similar length
-# share a cache.
-_DARK_GROUP_STEP = 20
-
 # A host name with "serverless" keeps CRDS from trying the network at all.
 _SERVERLESS_URL = "https://jwst-serverless.stsci.edu"
+
+# What decides the bytes of a reference file, beside its kind.
+_SOURCES = (
+    *(
+        f"miri_background.references.{name}"
+        for name in (
+            "arrays",
+            "cache",
+            "detectors",
+            "mappings",
+            "metadata",
+            "reference_files",
+            "tables",
+        )
+    ),
+    "miri_background.instrument",
+    "miri_background.simulation.mirisim.constants",
+)
 
 _MANIFEST = "manifest.json"
 _ASIDE_PREFIX = ".writing-"
@@ -45,45 +57,14 @@ _NO_REFERENCE = "n/a"
 _CONTEXTS_NAMED = 5  # an operational cache holds more than a thousand
 
 
-def _dark_groups(groups):
-    """Return the number of groups of the dark for ramps of `groups` groups."""
-    return -(-groups // _DARK_GROUP_STEP) * _DARK_GROUP_STEP
-
-
-def _fingerprint(array):
-    """Return the SHA-256 of an array's values, hexadecimal."""
-    return sha256(array.tobytes()).hexdigest()
-
-
-def _cache_key(dark_groups):
+def _cache_key(kind):
     """Return the key of everything that decides what a cache holds."""
-    values = {
-        "dark_groups": dark_groups,
-        "frame_time": detector.FRAME_TIME,
-        "gain": detector.GAIN,
-        "read_noise": detector.READ_NOISE,
-        "saturation_level": detector.saturation_level(),
-        "linearity": detector.linearity_coefficients().tolist(),
-        "photmjsr": {name: throughput.photmjsr(name) for name in throughput.FILTERS},
-        "pixel_solid_angle": throughput.PIXEL_SOLID_ANGLE,
-        "aperture": asdict(imager_aperture()),
-    }
-    maps = [
-        _fingerprint(array)
-        for array in (
-            detector.bad_pixels(),
-            detector.dark_current(),
-            detector.reference_pixels(),
-            illuminated(),
-            sky_response(),
-        )
-    ]
-    sources = [checksum(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
-    versions = {name: version(name) for name in ("asdf", "astro-sedpy", "crds", "stdatamodels")}
-    return content_key(values, maps, sources, versions)
+    libraries = ("asdf", "astro-sedpy", "crds", "numpy", "photutils", "scipy", "stdatamodels")
+    versions = {name: version(name) for name in libraries}
+    return content_key(kind.parameters(), source_fingerprint(*_SOURCES), versions)
 
 
-def _write_cache(directory, dark_groups):
+def _write_cache(directory, kind):
     """Write a cache into an empty directory, its manifest last."""
     configuration = directory / "config" / "jwst"
     mappings = directory / "mappings" / "jwst"
@@ -91,7 +72,7 @@ def _write_cache(directory, dark_groups):
     for folder in (configuration, mappings, references):
         folder.mkdir(parents=True)
 
-    write_mappings(mappings, write_references(references, dark_groups))
+    write_mappings(mappings, write_references(references, kind))
     # What CRDS would have got from its server, as a Python literal.
     server_config = {
         "observatory": "jwst",
@@ -164,18 +145,18 @@ def _remove_abandoned(root):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def synthetic_cache(root, groups, integrations=1):
+def synthetic_cache(root, observation, mirisim_read_noise=None):
     """Return a complete synthetic CRDS cache, written first if it is not there yet.
 
     Parameters
     ----------
     root : path-like
         Directory of caches; made if it does not exist.
-    groups : int
-        Number of groups in the longest integration to calibrate.
-    integrations : int, optional
-        Number of integrations to calibrate.  It does not change the cache: the
-        pipeline uses the last integration of a reference for all later ones.
+    observation : Observation
+        What is to be calibrated.  Observations of the same filter, subarray and readout
+        pattern, with ramps of similar length, share a cache.
+    mirisim_read_noise : float, optional
+        Noise of one read, DN, if MIRISim has made the ramps.
 
     Returns
     -------
@@ -187,15 +168,10 @@ def synthetic_cache(root, groups, integrations=1):
     ------
     OSError
         If `root` cannot be written.
-    ValueError
-        If `groups` or `integrations` is less than 1.
     """
-    if min(groups, integrations) < 1:
-        msg = f"an exposure has at least 1 group and integration, not {groups} and {integrations}"
-        raise ValueError(msg)
-    dark_groups = _dark_groups(groups)
+    kind = ExposureKind.of(observation, mirisim_read_noise)
     root = Path(root).absolute()
-    target = root / f"crds-{_cache_key(dark_groups)}"
+    target = root / f"crds-{_cache_key(kind)}"
     if _is_complete(target):
         return target
 
@@ -207,7 +183,7 @@ def synthetic_cache(root, groups, integrations=1):
         # permissions that the user's umask gives.
         written = aside / target.name
         written.mkdir()
-        _write_cache(written, dark_groups)
+        _write_cache(written, kind)
         _rename_into_place(written, target, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -4,11 +4,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
+from miri_background.outcomes import CannotJudge
 from miri_background.references.cache import check_cache, crds_environment, synthetic_cache
 from miri_background.references.mappings import CONTEXT
 from miri_background.run_directory import writable
+from miri_background.settings import suite_cache
+from miri_background.simulation.mirisim.calibration import mirisim_calibration
+from miri_background.simulation.mirisim.installation import MIRISim
 
 __all__ = ["ReferenceChoice", "use_references"]
 
@@ -27,25 +29,19 @@ class ReferenceChoice:
         The CRDS cache.
     context : str
         CRDS context, or words if the server or the cache decides.
-    synthetic : bool
-        Whether they are made from the simulator's own constants, so that products
+    made_to_match : bool
+        Whether they are made from the embedded simulator's own constants, so that products
         can be compared with the truth.
     """
 
     path: Path
     context: str
-    synthetic: bool
+    made_to_match: bool
 
 
-def _suite_cache():
-    """Return the directory of the suite's own caches."""
-    chosen = os.environ.get("MIRI_BACKGROUND_CACHE")
-    if chosen:
-        return Path(chosen)
-    return platformdirs.user_cache_path("miri-background-validation")
-
-
-def use_references(choice, run, server_url="", context=""):
+def use_references(
+    choice, observation, inside=None, server_url="", context="", mirisim_command="mirisim"
+):
     """Point CRDS to a cache, by setting this process's environment variables.
 
     Parameters
@@ -55,12 +51,17 @@ def use_references(choice, run, server_url="", context=""):
         directory; "home" for ``$HOME/crds_cache``; "central" for the directory that
         CRDS_PATH names, else STScI's; "working directory" for one inside the run
         (synthetic, unless a server fills it); anything else is a path.
-    run : RunDirectory
-        The run.
+    observation : Observation
+        What is to be calibrated.
+    inside : path-like, optional
+        Root of the run, for "working directory".
     server_url : str, optional
         CRDS server that supplies what the cache lacks.
     context : str, optional
         CRDS context; by default the synthetic one, or what the cache or server names.
+    mirisim_command : str, optional
+        How MIRISim is called, if the observation is simulated by it: synthetic references are
+        then those of its detector, and its noise is measured once.
 
     Returns
     -------
@@ -72,20 +73,26 @@ def use_references(choice, run, server_url="", context=""):
     CannotJudge
         If the cache is missing, has no context, or cannot be written.
     """
-    observation = run.observation
-    inside = run.root / "crds_cache"
+    if choice == "working directory" and inside is None:
+        msg = "There is no working directory here: name the directory of the CRDS cache."
+        raise CannotJudge(msg)
     if choice == "synthetic" or (choice == "working directory" and not server_url):
-        root = _suite_cache() if choice == "synthetic" else inside
+        root = suite_cache() if choice == "synthetic" else Path(inside) / "crds_cache"
+        noise = None
+        if observation.simulator == "mirisim":
+            noise = mirisim_calibration(MIRISim(mirisim_command), observation).read_noise
         with writable(root):
-            path = synthetic_cache(root, observation.groups, observation.integrations)
+            path = synthetic_cache(root, observation, noise)
         context = context or CONTEXT
     else:
         places = {
             "home": Path.home() / "crds_cache",
             "central": Path(os.environ.get("CRDS_PATH", _CENTRAL_CACHE)),
-            "working directory": inside,
         }
-        path = places.get(choice, Path(choice).expanduser())
+        if choice == "working directory":
+            path = Path(inside) / "crds_cache"
+        else:
+            path = places.get(choice, Path(choice).expanduser())
         if server_url and choice != "central":
             with writable(path):
                 path.mkdir(parents=True, exist_ok=True)
@@ -95,4 +102,5 @@ def use_references(choice, run, server_url="", context=""):
     if not context:
         os.environ.pop("CRDS_CONTEXT", None)
     os.environ.update(crds_environment(path, context or None, server_url or None))
-    return ReferenceChoice(path, context or "chosen by CRDS", context == CONTEXT)
+    made_to_match = context == CONTEXT and observation.simulator == "embedded"
+    return ReferenceChoice(path, context or "chosen by CRDS", made_to_match)

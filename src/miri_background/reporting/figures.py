@@ -15,11 +15,14 @@ from PIL import Image as Picture
 
 from miri_background.files import replace_whole
 from miri_background.instrument.detector import bad_pixels
-from miri_background.instrument.footprint import illuminated, regions, within_regions
+from miri_background.instrument.footprint import illuminated, within_regions
+from miri_background.instrument.readout import subarrays
 from miri_background.validation.products import source_positions
 
 __all__ = [
+    "COLOURS",
     "combined_background_figure",
+    "draw",
     "rates_figure",
     "residuals_figure",
     "show",
@@ -28,11 +31,11 @@ __all__ = [
 ]
 
 _MAP = "viridis"
-_BIN = 4  # detector pixels per displayed pixel
+_DISPLAYED = 256  # pixels of a displayed image, about: more are averaged in blocks
 _CUTOUT = 15  # pixels around a star
 _DPI = 90
-_COLOURS = 256  # of the picture files: a third of the size of true colour
-_OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_PALETTE_SIZE = 256  # of the picture files: a third of the size of true colour
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MARKERS = "osD^vP"
 
 
@@ -70,32 +73,51 @@ def _palette():
     # Marker colours and their blends with white, as edges of lines have.
     blends = [
         1 - part * (1 - np.array(to_rgb(colour)))
-        for colour in _OKABE_ITO
+        for colour in COLOURS
         for part in np.linspace(0.15, 1, 14)
     ]
     colours = np.vstack([greys, map_colours, blends])
-    return np.rint(255 * colours[:_COLOURS]).astype(int).ravel().tolist()
+    return np.rint(255 * colours[:_PALETTE_SIZE]).astype(int).ravel().tolist()
 
 
-def _binned(image):
+def _binned(image, subarray):
     """Return the mean of blocks of pixels where the sky is seen, NaN elsewhere."""
-    rows, columns = (size // _BIN for size in image.shape)
+    size = max(image.shape[0] // _DISPLAYED, 1)
+    rows, columns = (pixels // size for pixels in image.shape)
     # Bad pixels have no rate; the combined background holds 0 there.
-    seen = illuminated() & (bad_pixels() == 0) & np.isfinite(image)
+    good = subarrays()[subarray].cut(bad_pixels()) == 0
+    seen = illuminated(subarray) & good & np.isfinite(image)
     blocks = [
-        values[: rows * _BIN, : columns * _BIN].reshape(rows, _BIN, columns, _BIN).sum(axis=(1, 3))
+        values[: rows * size, : columns * size].reshape(rows, size, columns, size).sum(axis=(1, 3))
         for values in (np.where(seen, image, 0.0), seen)
     ]
     with np.errstate(invalid="ignore"):
         return np.where(blocks[1] > 0, blocks[0] / blocks[1], np.nan)
 
 
-def _draw(axes, image, low, high):
-    """Draw a detector-shaped image with axes in detector pixels."""
+def draw(axes, image, subarray, low, high):
+    """Draw the image of a subarray with axes in its pixels.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    image : ndarray
+        Shape of the subarray; averaged in blocks where it is large.
+    subarray : str
+        Its name: what sees no sky stays grey.
+    low, high : float
+        Ends of the colour scale.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        For a colour bar.
+    """
     height, width = image.shape
     colours = plt.get_cmap(_MAP).with_extremes(bad="0.85")
     drawn = axes.imshow(
-        _binned(image),
+        _binned(image, subarray),
         origin="lower",
         cmap=colours,
         vmin=low,
@@ -103,8 +125,7 @@ def _draw(axes, image, low, high):
         extent=(-0.5, width - 0.5, -0.5, height - 0.5),
         interpolation="nearest",
     )
-    axes.set_xticks([0, 500, 1000])
-    axes.set_yticks([0, 500, 1000])
+    axes.locator_params(nbins=4)
     return drawn
 
 
@@ -113,7 +134,7 @@ def _sky_level(analysis):
     return float(analysis.combined.data[analysis.sky].mean())
 
 
-def _gallery(columns, images, titles, low, high, label):
+def _gallery(columns, subarray, images, titles, low, high, label):
     """Return a figure of detector images with one stretch."""
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(
@@ -126,7 +147,7 @@ def _gallery(columns, images, titles, low, high, label):
         squeeze=False,
     )
     for panel, image, title in zip(axes.flat, images, titles, strict=False):
-        drawn = _draw(panel, image, low, high)
+        drawn = draw(panel, image, subarray, low, high)
         panel.set_title(title, fontsize=9)
     for panel in axes.flat[len(images) :]:
         panel.set_axis_off()
@@ -144,9 +165,10 @@ def rates_figure(science, backgrounds) -> Figure:
         for field, rates in (("science", science), ("background", backgrounds))
         for number in range(1, len(rates) + 1)
     ]
-    level = float(np.nanmedian(backgrounds[0].data[illuminated()]))
+    subarray = backgrounds[0].header["SUBARRAY"]
+    level = float(np.nanmedian(backgrounds[0].data[illuminated(subarray)]))
     label = "rate (DN/s, linear stretch)"
-    figure = _gallery(4, images, titles, 0.8 * level, 1.5 * level, label)
+    figure = _gallery(4, subarray, images, titles, 0.8 * level, 1.5 * level, label)
     figure.suptitle(f"Rates of calwebb_detector1: sky of {level:.2f} DN/s under the sources")
     return figure
 
@@ -163,7 +185,7 @@ def combined_background_figure(analysis) -> Figure:
     for panel, image, title, span in zip(
         axes, images, titles, ((0.95, 1.10), (0.95, 1.10), (-0.03, 0.03)), strict=True
     ):
-        drawn = _draw(panel, image, span[0] * level, span[1] * level)
+        drawn = draw(panel, image, analysis.subarray, span[0] * level, span[1] * level)
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("x (detector pixel)")
         figure.colorbar(drawn, ax=panel, label="DN/s, linear stretch", shrink=0.75)
@@ -180,9 +202,9 @@ def _star_to_follow(analysis):
     """
     stars = analysis.products.background_truth[0].catalogue
     x, y = source_positions(stars)
-    inside = within_regions(x, y, _CUTOUT + 0.5)
+    inside = within_regions(x, y, _CUTOUT + 0.5, analysis.subarray)
     if not inside.any():
-        imager = regions()["imager"]
+        imager = analysis.regions["imager"]
         return (imager.x.start + imager.x.stop) / 2, (imager.y.start + imager.y.stop) / 2, 0.0
     flux = stars["flux"].to_value("uJy")
     star = np.argmax(np.where(inside, flux, 0.0))
@@ -253,7 +275,9 @@ def subtracted_figure(analysis) -> Figure:
         analysis.residual(number)[analysis.judged(number)].mean() for number in range(len(images))
     ]
     high = 5 * analysis.sky_noise
-    figure = _gallery(min(len(images), 4), images, titles, -high, high, "DN/s, linear stretch")
+    figure = _gallery(
+        min(len(images), 4), analysis.subarray, images, titles, -high, high, "DN/s, linear stretch"
+    )
     figure.suptitle(
         f"After subtraction: of {_sky_level(analysis):.2f} DN/s of sky, "
         f"{np.mean(means):+.4f} are left where no source is"
@@ -267,7 +291,7 @@ def residuals_figure(analysis, metrics) -> Figure:
     figure, (points, image) = plt.subplots(
         1, 2, figsize=(11, 3.9), width_ratios=(1.7, 1), layout="constrained"
     )
-    names = list(regions())
+    names = list(analysis.regions)
     numbers = sorted({metric.exposure for metric in rows})
     for index, number in enumerate(numbers):
         shift = (index - (len(numbers) - 1) / 2) * 0.16
@@ -277,7 +301,7 @@ def residuals_figure(analysis, metrics) -> Figure:
             [metric.value for metric in mine],
             [metric.standard_error for metric in mine],
             fmt=_MARKERS[index % len(_MARKERS)],
-            color=_OKABE_ITO[index % len(_OKABE_ITO)],
+            color=COLOURS[index % len(COLOURS)],
             label=f"exposure {number}",
             capsize=2,
         )
@@ -297,7 +321,7 @@ def residuals_figure(analysis, metrics) -> Figure:
         fontsize=10,
     )
     residual = np.where(analysis.judged(0), analysis.residual(0), np.nan)
-    drawn = _draw(image, residual, -0.5, 0.5)
+    drawn = draw(image, residual, analysis.subarray, -0.5, 0.5)
     image.set_title("residual of exposure 1, judged pixels", fontsize=10)
     image.set_xlabel("x (detector pixel)")
     figure.colorbar(drawn, ax=image, label="DN/s, linear stretch", shrink=0.8)

@@ -5,18 +5,18 @@ import numpy as np
 from miri_background.instrument.detector import (
     AMPLIFIERS,
     BIAS,
-    FRAME_TIME,
-    FULL_WELL,
-    GAIN,
-    PIXEL_SIZE,
-    READ_NOISE,
-    REFERENCE_COLUMNS,
-    SHAPE,
+    OUTPUT_DRIFT,
+    RESET_GROUPS,
+    full_well,
+    gain,
     raw_signal,
+    read_noise,
     reference_pixels,
+    reset_anomaly,
 )
+from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
 
-__all__ = ["cosmic_ray_charge", "ramp"]
+__all__ = ["ramp"]
 
 _LARGEST_NUMBER = 65535  # 16-bit converter
 
@@ -29,111 +29,32 @@ _RATE_STEP = 2.0**-12  # electron
 # together with the reference pixels; of the size seen in flight ramps.
 _AMPLIFIER_OFFSETS = (0.0, 35.0, -20.0, 10.0)  # DN
 _ODD_ROW_OFFSET = 15.0  # DN
-_OUTPUT_DRIFT = 1.0  # DN from frame to frame, rms
 
-# Cosmic rays: minimum-ionising particles through the 35 micrometre that collect charge.
-_DEPTH = 35.0  # micrometre, infrared-active layer of MIRI's Si:As arrays (Rieke et al. 2015)
-_LOSS = 80.0  # electron / micrometre: 290 eV/um in silicon at 3.6 eV per pair
-_LOSS_SPREAD = 0.15  # width of the Moyal (straggling) distribution, relative
-_LONGEST_TRACK = 40 * PIXEL_SIZE  # micrometre in the plane of the array
-_TRACK_STEP = 5.0  # micrometre between deposits along a track
-_CHARGE_SPREAD = 0.28 * PIXEL_SIZE  # micrometre: diffusion, rms per axis
-_INTERPIXEL = (
-    (0, 0, 0.834),
-    (1, 0, 0.033),
-    (-1, 0, 0.033),
-    (0, 1, 0.024),
-    (0, -1, 0.024),
-    (1, 1, 0.013),
-    (1, -1, 0.013),
-    (-1, 1, 0.013),
-    (-1, -1, 0.013),
-)  # x, y, part
+# Reset-switch charge decay: the start of an integration lacks this part of the signal that
+# the one before has ended with.  After the groups that the pipeline leaves out, a thousandth
+# of it is left.  Of the size of the effect in Ressler et al. (2015).
+_RSCD_PART = 0.005
+_RSCD_DECAY = 0.7  # groups, e-folding
+# Resetting the rows of a pair one after the other pulls down the last frame.
+_LAST_FRAME_PART = 0.005  # of the signal of the other row
 
 
-def cosmic_ray_charge(frames, rate, generator):
-    """Return the charge that cosmic rays leave in each frame, as a list of deposits.
-
-    Particles come from all directions, so the number through the plane goes as the
-    cosine of the angle; a slanted track is longer and crosses several pixels.
-
-    Parameters
-    ----------
-    frames : int
-        Number of frames.
-    rate : float
-        Hits per second on the whole array.
-    generator : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    frame, row, column : ndarray of int
-        Where the deposits are; a pixel can have several.
-    electrons : ndarray
-        Their size.
-    """
-    hits = generator.poisson(rate * FRAME_TIME * frames)
-    frame = generator.integers(frames, size=hits)
-    x = generator.uniform(0, SHAPE[1] * PIXEL_SIZE, hits)
-    y = generator.uniform(0, SHAPE[0] * PIXEL_SIZE, hits)
-    # Isotropic flux through a plane: cos^2 of the angle is uniform.
-    cosine = np.sqrt(1.0 - generator.random(hits))
-    direction = generator.uniform(0, 2 * np.pi, hits)
-    across = np.minimum(_DEPTH * np.sqrt(1 - cosine**2) / cosine, _LONGEST_TRACK)
-    path = np.hypot(across, _DEPTH)
-    # A Moyal variable is -ln of a squared normal one.
-    straggling = 1 + _LOSS_SPREAD * -np.log(generator.standard_normal(hits) ** 2)
-    charge = _LOSS * path * np.maximum(straggling, 0.1)
-
-    steps = np.maximum(np.ceil(path / _TRACK_STEP).astype(int), 1)
-    owner = np.repeat(np.arange(hits), steps)
-    along = (np.arange(steps.sum()) - np.repeat(np.cumsum(steps) - steps, steps) + 0.5) / steps[
-        owner
-    ]
-    spread = generator.normal(0.0, _CHARGE_SPREAD, (2, owner.size))
-    column = np.floor(
-        (x[owner] + along * across[owner] * np.cos(direction[owner]) + spread[0]) / PIXEL_SIZE
-    ).astype(int)
-    row = np.floor(
-        (y[owner] + along * across[owner] * np.sin(direction[owner]) + spread[1]) / PIXEL_SIZE
-    ).astype(int)
-    part = charge[owner] / steps[owner]
-
-    columns = np.concatenate([column + dx for dx, _, _ in _INTERPIXEL])
-    rows = np.concatenate([row + dy for _, dy, _ in _INTERPIXEL])
-    electrons = np.concatenate([part * weight for _, _, weight in _INTERPIXEL])
-    owners = np.tile(frame[owner], len(_INTERPIXEL))
-    inside = (
-        (columns >= REFERENCE_COLUMNS)
-        & (columns < SHAPE[1] - REFERENCE_COLUMNS)
-        & (rows >= 0)
-        & (rows < SHAPE[0])
-    )
-    return owners[inside], rows[inside], columns[inside], electrons[inside]
-
-
-def _output_offsets():
-    """Return the constant offsets of amplifier and row parity, DN, shape of the detector."""
-    rows, columns = np.indices(SHAPE)
-    return np.asarray(_AMPLIFIER_OFFSETS)[columns % AMPLIFIERS] + _ODD_ROW_OFFSET * (rows % 2)
-
-
-def ramp(rate, groups, integrations, cosmic_ray_rate, generator):
+def ramp(rate, observation, deposits, generator, latent=None):
     """Return the ramps of one exposure.
 
     Parameters
     ----------
     rate : ndarray
-        Expected electrons per second in each pixel, dark current included.
-    groups : int
-        Groups (of one frame) in an integration.
-    integrations : int
-        Integrations; each starts from a reset without memory of the last.
-    cosmic_ray_rate : float
-        Hits per second on the array.
+        Expected electrons per second in each pixel that is read, dark current included.
+    observation : Observation
+        Its subarray, readout pattern, groups and integrations are read.
+    deposits : Deposits
+        Charge of cosmic rays.
     generator : numpy.random.Generator
         Source of randomness.
+    latent : callable, optional
+        Gives the expected electrons of a latent image between two times, s after the start
+        of the exposure.
 
     Returns
     -------
@@ -142,31 +63,65 @@ def ramp(rate, groups, integrations, cosmic_ray_rate, generator):
     reference_output : ndarray of uint16
         DN of the fifth, blind output, shape (integrations, groups, rows, columns / 4).
     """
-    expected = np.rint(rate * FRAME_TIME / _RATE_STEP) * _RATE_STEP
-    offsets = _output_offsets()
-    blind = reference_pixels()
-    amplifier, parity = np.indices(SHAPE)[1] % AMPLIFIERS, np.indices(SHAPE)[0] % 2
-    science = np.empty((integrations, groups, *SHAPE), dtype=np.uint16)
-    output = np.empty((integrations, groups, SHAPE[0], SHAPE[1] // AMPLIFIERS), dtype=np.uint16)
+    read, pattern = subarrays()[observation.subarray], PATTERNS[observation.readout_pattern]
+    groups, integrations = observation.groups, observation.integrations
+    time = frame_time(pattern.name, read.name)
+    pixels = (read.y, read.x)
+    rows, columns = read.shape
+    noise = (read.cut(read_noise()) / np.sqrt(pattern.averaged)).astype(np.float32)
+    pedestal = BIAS + _output_offsets(read.shape)
+    per_electron, well = 1.0 / read.cut(gain()), read.cut(full_well())
+    sensitive = ~read.cut(reference_pixels())
+    science = np.empty((integrations, groups, rows, columns), dtype=np.uint16)
+    output = np.empty((integrations, groups, rows, columns // AMPLIFIERS), dtype=np.uint16)
+    steady = _settled(rate * time)
+    before = np.zeros(read.shape)  # DN at the end of the previous integration
     for integration in range(integrations):
-        hit_frame, hit_row, hit_column, charge = cosmic_ray_charge(
-            groups, cosmic_ray_rate, generator
-        )
-        collected = np.zeros(SHAPE)
+        reset = read.cut(reset_anomaly(integration))
+        collected = np.zeros(read.shape)
         for group in range(groups):
+            expected = steady
+            if latent is not None:
+                # FASTR1 and SLOWR1 spend one frame on the reset between integrations.
+                start = ((groups + 1) * integration + group) * time
+                expected = _settled(rate * time + latent(start, start + time) * sensitive)
             collected += generator.poisson(expected)
-            now = hit_frame == group
-            np.add.at(collected, (hit_row[now], hit_column[now]), charge[now])
-            np.minimum(collected, FULL_WELL, out=collected)
-            drift = generator.normal(0.0, _OUTPUT_DRIFT, (2, AMPLIFIERS))[parity, amplifier]
-            linear = BIAS + offsets + drift + collected / GAIN
-            # Reference pixels have no photosensitive layer that could saturate: linear.
-            signal = np.where(blind, linear, raw_signal(linear))
-            signal += READ_NOISE * generator.standard_normal(SHAPE, dtype=np.float32)
-            np.clip(np.rint(signal, out=signal), 0, _LARGEST_NUMBER, out=signal)
-            science[integration, group] = signal
-            fifth = BIAS + READ_NOISE * generator.standard_normal(
-                output.shape[2:], dtype=np.float32
-            )
-            output[integration, group] = np.clip(np.rint(fifth), 0, _LARGEST_NUMBER)
+            row, column, electrons = deposits.within(integration, group)
+            np.add.at(collected, (row, column), electrons)
+            np.minimum(collected, well, out=collected)
+            linear = collected * per_electron
+            if group == groups - 1:
+                final = linear.copy()
+                other = final.reshape(rows // 2, 2, columns)[:, ::-1].reshape(read.shape)
+                linear -= _LAST_FRAME_PART * other
+            if integration:
+                linear -= _RSCD_PART * np.exp(-(group + 1) / _RSCD_DECAY) * before
+            drift = generator.normal(0.0, OUTPUT_DRIFT, (2, AMPLIFIERS))
+            by_output = linear.reshape(rows // 2, 2, columns // AMPLIFIERS, AMPLIFIERS)
+            by_output += drift[np.newaxis, :, np.newaxis, :]
+            linear += pedestal
+            signal = raw_signal(linear, pixels)
+            if group < RESET_GROUPS:
+                signal += reset[group]
+            signal += noise * generator.standard_normal(read.shape, dtype=np.float32)
+            science[integration, group] = _converted(signal)
+            blind = generator.standard_normal(output.shape[2:], dtype=np.float32)
+            output[integration, group] = _converted(BIAS + noise[:, ::AMPLIFIERS] * blind)
+        before = final
     return science, output
+
+
+def _settled(expected):
+    """Return expected electrons rounded to a step, so that draws do not depend on rounding."""
+    return np.rint(expected / _RATE_STEP) * _RATE_STEP
+
+
+def _converted(signal):
+    """Return what the 16-bit converter makes of a signal in DN."""
+    return np.clip(np.rint(signal), 0, _LARGEST_NUMBER)
+
+
+def _output_offsets(shape):
+    """Return the constant offsets of amplifier and row parity, DN."""
+    rows, columns = np.indices(shape)
+    return np.asarray(_AMPLIFIER_OFFSETS)[columns % AMPLIFIERS] + _ODD_ROW_OFFSET * (rows % 2)

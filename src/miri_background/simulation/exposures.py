@@ -11,13 +11,14 @@ from astropy.time import Time, TimeDelta
 from miri_background.instrument.aperture import imager_aperture
 from miri_background.instrument.detector import (
     AMPLIFIERS,
-    FRAME_TIME,
-    GAIN,
-    SHAPE,
     dark_current,
+    full_well,
+    gain,
 )
-from miri_background.observation import FIELDS, PROGRAM, exposures
+from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
+from miri_background.observation import FIELDS, PROGRAM, Exposure, exposures
 from miri_background.simulation.detector import ramp
+from miri_background.simulation.particles import Deposits, cosmic_rays, showers
 from miri_background.simulation.sky import (
     catalogue,
     pixel_positions,
@@ -26,12 +27,22 @@ from miri_background.simulation.sky import (
     source_rate,
 )
 
-__all__ = ["SimulatedExposure", "simulate"]
+__all__ = [
+    "START",
+    "SimulatedExposure",
+    "field_catalogue",
+    "level1b_model",
+    "simulate",
+    "write_truth",
+]
 
-_START = "2026-01-01T00:00:00"
-_MINUTES_BETWEEN_EXPOSURES = 10
-# Spawn keys of the random streams: one for a field's catalogue, one per exposure.
-_CATALOGUE_STREAM, _EXPOSURE_STREAM = 0, 1
+START = "2026-01-01T00:00:00"  # of the first exposure, UTC
+_BETWEEN_EXPOSURES = 600.0  # s: dithers and slews
+# Spawn keys of the random streams: one for a field's catalogue, two per exposure.
+_CATALOGUE_STREAM, _EXPOSURE_STREAM, _PARTICLE_STREAM = 0, 1, 2
+
+# A latent image fades like this (MiriTE 7.9, SCASim's fast component).
+_LATENT_DECAY = 300.0  # s, e-folding
 
 
 @dataclass(frozen=True)
@@ -43,32 +54,82 @@ class SimulatedExposure:
     level1b : stdatamodels.jwst.datamodels.Level1bModel
         Ramps, reference output and metadata.
     background, sources : ndarray
-        Expected rates of sky and sources, DN/s, shape of the detector.
+        Expected rates of sky and sources, DN/s, shape of what is read.
     catalogue : astropy.table.QTable
         Sources with true sky and pixel positions and fluxes.
+    hits : Deposits or None
+        Charge of the cosmic rays, where it is known.
     """
 
     level1b: object
     background: np.ndarray
     sources: np.ndarray
     catalogue: QTable
+    hits: Deposits | None
 
     def write_truth(self, path):
-        """Write the truth file: images BACKGROUND and SOURCES, table CATALOG."""
-        images = [
-            fits.ImageHDU(image.astype(np.float32), name=name)
-            for name, image in (("BACKGROUND", self.background), ("SOURCES", self.sources))
-        ]
-        for hdu in images:
-            hdu.header["BUNIT"] = "DN/s"
-        table = fits.table_to_hdu(self.catalogue)
-        table.name = "CATALOG"
-        fits.HDUList([fits.PrimaryHDU(), *images, table]).writeto(path)
+        """Write the truth file: images, catalogue and cosmic rays."""
+        write_truth(path, self.background, self.sources, self.catalogue, self.hits)
+
+
+def write_truth(path, background, sources, catalogue, hits=None):
+    """Write a truth file.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS file to write: images BACKGROUND and SOURCES, table CATALOG, and table
+        COSMIC_RAYS where they are known.
+    background, sources : ndarray
+        Expected rates, DN/s.
+    catalogue : astropy.table.QTable
+        Sources.
+    hits : Deposits, optional
+        Charge of cosmic rays: integration, group, row and column from 0, electrons.
+    """
+    images = [
+        fits.ImageHDU(image.astype(np.float32), name=name)
+        for name, image in (("BACKGROUND", background), ("SOURCES", sources))
+    ]
+    for hdu in images:
+        hdu.header["BUNIT"] = "DN/s"
+    tables = [("CATALOG", catalogue)]
+    if hits is not None:
+        places = {
+            name: getattr(hits, name).astype(np.int16)
+            for name in ("integration", "group", "row", "column")
+        }
+        charge = {"electrons": hits.electrons.astype(np.float32)}
+        tables.append(("COSMIC_RAYS", QTable(places | charge)))
+    units = []
+    for name, table in tables:
+        units.append(fits.table_to_hdu(table))
+        units[-1].name = name
+    fits.HDUList([fits.PrimaryHDU(), *images, *units]).writeto(path)
 
 
 def _generator(observation, *stream):
     """Return the random generator of one stream of the observation."""
     return np.random.default_rng(np.random.SeedSequence(observation.seed, spawn_key=stream))
+
+
+def field_catalogue(observation, field):
+    """Return the sources of a field, the same in all of its exposures.
+
+    Parameters
+    ----------
+    observation : Observation
+        The observation.
+    field : str
+        "science" or "background".
+
+    Returns
+    -------
+    astropy.table.QTable
+        As `miri_background.simulation.sky.catalogue` gives it.
+    """
+    generator = _generator(observation, FIELDS.index(field), _CATALOGUE_STREAM)
+    return catalogue(observation, field, generator)
 
 
 def simulate(observation, exposure, psf):
@@ -92,36 +153,101 @@ def simulate(observation, exposure, psf):
         Level-1b model and truth.
     """
     field = FIELDS.index(exposure.field)
-    where = pointing(observation, exposure.field, exposure.dither)
-    sources = catalogue(
-        observation, exposure.field, _generator(observation, field, _CATALOGUE_STREAM)
-    )
-    x, y = pixel_positions(sources, where)
-    sources["x"], sources["y"] = x * u.pix, y * u.pix
+    read = subarrays()[observation.subarray]
+    where, sources, light = _scene(observation, exposure, psf)
     sky = sky_rate(observation)
-    light = source_rate(observation, sources, x, y, psf)
-    science, output = ramp(
-        sky + light + dark_current(),
-        observation.groups,
-        observation.integrations,
-        observation.cosmic_ray_rate,
-        _generator(observation, field, _EXPOSURE_STREAM, exposure.dither),
+    hits, shower = (
+        arrive(
+            read,
+            rate,
+            frame_time(observation.readout_pattern, read.name),
+            observation.groups,
+            observation.integrations,
+            _generator(observation, field, _PARTICLE_STREAM, exposure.dither, number),
+        )
+        for number, (arrive, rate) in enumerate(
+            (
+                (cosmic_rays, observation.cosmic_ray_rate),
+                (showers, observation.shower_rate / 60),
+            )
+        )
     )
-    model = _level1b(observation, exposure, where, science, output)
-    sources = sources["id", "ra", "dec", "x", "y", "flux", "kind"]
-    return SimulatedExposure(model, sky / GAIN, light / GAIN, sources)
+    science, output = ramp(
+        sky + light + read.cut(dark_current()),
+        observation,
+        hits.joined(shower),
+        _generator(observation, field, _EXPOSURE_STREAM, exposure.dither),
+        _latent_image(observation, exposure, psf),
+    )
+    model = level1b_model(observation, exposure, where, science, output)
+    conversion = read.cut(gain())
+    sources = sources["id", "ra", "dec", "x", "y", "flux", "kind", "spectral_index"]
+    return SimulatedExposure(model, sky / conversion, light / conversion, sources, hits)
 
 
-def _level1b(observation, exposure, where, science, output):
-    """Return the level-1b model with all the metadata that a real exposure carries."""
+def _scene(observation, exposure, psf):
+    """Return pointing, catalogue with pixel positions, and source light, electron / s."""
+    where = pointing(observation, exposure.field, exposure.dither)
+    sources = field_catalogue(observation, exposure.field)
+    x, y = pixel_positions(observation, sources, where)
+    sources["x"], sources["y"] = x * u.pix, y * u.pix
+    return where, sources, source_rate(observation, sources, x, y, psf)
+
+
+def _latent_image(observation, exposure, psf):
+    """Return what the previous exposure's sources leave behind, None where that is nothing.
+
+    The latent image of the sky is part of the sky that all exposures share.
+
+    Returns
+    -------
+    callable or None
+        Electrons that come between two times, s after the start of the exposure.
+    """
+    if observation.latent_fraction == 0 or exposure.dither == 0:
+        return None
+    before = _scene(observation, Exposure(exposure.field, exposure.dither - 1), psf)[2]
+    integration, _ = _durations(observation)
+    read = subarrays()[observation.subarray]
+    held = np.minimum(before * integration, read.cut(full_well()))
+    released = (
+        observation.latent_fraction / 100 * held * np.exp(-_BETWEEN_EXPOSURES / _LATENT_DECAY)
+    )
+
+    def between(start, end):
+        return released * (np.exp(-start / _LATENT_DECAY) - np.exp(-end / _LATENT_DECAY))
+
+    return between
+
+
+def level1b_model(observation, exposure, where, science, output):
+    """Return a level-1b model with all the metadata that a real exposure carries.
+
+    Parameters
+    ----------
+    observation : Observation
+        The observation.
+    exposure : Exposure
+        Which of its exposures.
+    where : Pointing
+        Where the telescope points.
+    science, output : ndarray of uint16
+        Ramps and reference output, DN, as `ramp` returns them.
+
+    Returns
+    -------
+    stdatamodels.jwst.datamodels.Level1bModel
+        Ready to be saved.
+    """
     # Imported here: it costs seconds, and listing exposures does not need it.
     from stdatamodels.jwst.datamodels import Level1bModel
 
     model = Level1bModel()
     model.data = science
     model.refout = output
-    start = Time(_START, scale="utc") + TimeDelta(
-        60.0 * _MINUTES_BETWEEN_EXPOSURES * exposures(observation).index(exposure), format="sec"
+    _, duration = _durations(observation)
+    start = Time(START, scale="utc") + TimeDelta(
+        (duration + _BETWEEN_EXPOSURES) * exposures(observation).index(exposure), format="sec"
     )
     for group in (
         _exposure_metadata(observation, start),
@@ -136,17 +262,23 @@ def _level1b(observation, exposure, where, science, output):
 def _durations(observation):
     """Return the integration time and the clock time of an exposure, s.
 
-    FASTR1 spends one frame on the reset between integrations.
+    One frame is spent on the reset between integrations.
     """
-    integration = observation.groups * FRAME_TIME
+    frame = _frame_time(observation)
     frames = observation.integrations * observation.groups + observation.integrations - 1
-    return integration, frames * FRAME_TIME
+    return observation.groups * frame, frames * frame
+
+
+def _frame_time(observation):
+    """Return the time of a frame, s."""
+    return frame_time(observation.readout_pattern, observation.subarray)
 
 
 def _exposure_metadata(observation, start):
     """Return metadata of instrument, readout and times."""
     integration, duration = _durations(observation)
     end = start + TimeDelta(duration, format="sec")
+    frame, read = _frame_time(observation), subarrays()[observation.subarray]
     return {
         "telescope": "JWST",
         "origin": "miri-background-validation",
@@ -166,11 +298,11 @@ def _exposure_metadata(observation, start):
             "ngroups": observation.groups,
             "nframes": 1,
             "groupgap": 0,
-            "nsamples": 1,
+            "nsamples": PATTERNS[observation.readout_pattern].samples,
             "noutputs": AMPLIFIERS,
             "sample_time": 10.0,
-            "frame_time": FRAME_TIME,
-            "group_time": FRAME_TIME,
+            "frame_time": frame,
+            "group_time": frame,
             "integration_time": integration,
             "exposure_time": integration * observation.integrations,
             "duration": duration,
@@ -191,10 +323,10 @@ def _exposure_metadata(observation, start):
         },
         "subarray": {
             "name": observation.subarray,
-            "xstart": 1,
-            "ystart": 1,
-            "xsize": SHAPE[1],
-            "ysize": SHAPE[0],
+            "xstart": read.x.start + 1,
+            "ystart": read.y.start + 1,
+            "xsize": read.shape[1],
+            "ysize": read.shape[0],
             "fastaxis": 1,
             "slowaxis": 2,
         },
@@ -235,7 +367,7 @@ def _identity_metadata(observation, exposure, start):
         "visit": {
             "type": "PRIME_TARGETED_FIXED",
             "status": "SUCCESSFUL",
-            "start_time": _START.replace("T", " "),
+            "start_time": START.replace("T", " "),
             "total_exposures": len(exposures(observation, exposure.field)),
             "internal_target": False,
             "too_visit": False,
@@ -257,11 +389,13 @@ def _identity_metadata(observation, exposure, start):
 
 def _pointing_metadata(observation, exposure, where):
     """Return metadata of dither, attitude and world coordinates."""
-    aperture = imager_aperture()
+    aperture, read = imager_aperture(), subarrays()[observation.subarray]
     ra_v1, dec_v1 = where.attitude.sky(0.0, 0.0)
-    jacobian = aperture.jacobian(aperture.x_ref, aperture.y_ref)
+    jacobian = aperture.jacobian(read.x_ref, read.y_ref)
     scale = np.hypot(*jacobian)
-    corners = np.array([[0, 0], [0, SHAPE[0]], [SHAPE[1], SHAPE[0]], [SHAPE[1], 0]]) - 0.5
+    x_ref, y_ref = read.x_ref - read.x.start, read.y_ref - read.y.start
+    left, right, bottom, top = read.x.start, read.x.stop, read.y.start, read.y.stop
+    corners = np.array([[left, bottom], [left, top], [right, top], [right, bottom]]) - 0.5
     region = np.column_stack(where.attitude.sky(*aperture.pixel_to_v2v3(*corners.T)))
     # FITS scales the rows of the matrix: CD_ij = CDELT_i PC_ij.
     roll = np.deg2rad(where.roll_ref)
@@ -269,8 +403,8 @@ def _pointing_metadata(observation, exposure, where):
     matrix = to_sky @ jacobian / scale[:, np.newaxis]
     return {
         "aperture": {
-            "name": "MIRIM_FULL",
-            "pps_name": "MIRIM_FULL",
+            "name": read.aperture,
+            "pps_name": read.aperture,
             "position_angle": (where.roll_ref + aperture.v3_ideal_y_angle) % 360,
         },
         "dither": {
@@ -297,8 +431,8 @@ def _pointing_metadata(observation, exposure, where):
         },
         "wcsinfo": {
             "wcsaxes": 2,
-            "crpix1": aperture.x_ref + 1,
-            "crpix2": aperture.y_ref + 1,
+            "crpix1": x_ref + 1,
+            "crpix2": y_ref + 1,
             "crval1": where.ra_ref,
             "crval2": where.dec_ref,
             "ctype1": "RA---TAN",
@@ -311,10 +445,10 @@ def _pointing_metadata(observation, exposure, where):
             "pc1_2": matrix[0, 1],
             "pc2_1": matrix[1, 0],
             "pc2_2": matrix[1, 1],
-            "siaf_xref_sci": aperture.x_ref + 1,
-            "siaf_yref_sci": aperture.y_ref + 1,
-            "v2_ref": aperture.v2_ref,
-            "v3_ref": aperture.v3_ref,
+            "siaf_xref_sci": x_ref + 1,
+            "siaf_yref_sci": y_ref + 1,
+            "v2_ref": read.v2_ref,
+            "v3_ref": read.v3_ref,
             "vparity": aperture.parity,
             "v3yangle": aperture.v3_ideal_y_angle,
             "ra_ref": where.ra_ref,
@@ -328,9 +462,10 @@ def _pointing_metadata(observation, exposure, where):
 def _integration_times(observation, start):
     """Return the table of integration times, days; the barycentre is not simulated."""
     integration, _ = _durations(observation)
+    frame = _frame_time(observation)
     rows = []
     for number in range(observation.integrations):
-        begin = start + TimeDelta(number * (integration + FRAME_TIME), format="sec")
+        begin = start + TimeDelta(number * (integration + frame), format="sec")
         times = [(begin + TimeDelta(part * integration, format="sec")).mjd for part in (0, 0.5, 1)]
         rows.append((number + 1, *times, *times))
     names = [

@@ -3,14 +3,23 @@
 from functools import partial
 
 from miri_background.files import content_key
+from miri_background.instrument.detector import FULL_WELL
+from miri_background.instrument.optics import point_spread_function
+from miri_background.instrument.readout import frame_time
+from miri_background.instrument.throughput import electrons_per_surface_brightness
 from miri_background.observation import exposures
+from miri_background.outcomes import CannotJudge
 from miri_background.parallel import completed
 from miri_background.provenance import source_fingerprint, versions
 from miri_background.run_directory import writable
 from miri_background.simulation.exposures import simulate
-from miri_background.simulation.optics import point_spread_function
+from miri_background.simulation.mirisim.installation import MIRISim
+from miri_background.simulation.mirisim.observing import take_mirisim_exposures
+from miri_background.simulation.sky import sky_brightness
 
-__all__ = ["take_exposures"]
+__all__ = ["require_unsaturated", "take_exposures"]
+
+_FEWEST_GROUPS = 6  # before saturation: the fewest that an observation may have
 
 # What decides the bytes of a simulated exposure, beside the observation.
 _SOURCES = (
@@ -21,7 +30,7 @@ _SOURCES = (
 _LIBRARIES = ("numpy", "scipy", "astropy", "astro-sedpy")
 
 
-def take_exposures(run, executor):
+def take_exposures(run, executor, mirisim_command="mirisim"):
     """Simulate an observation's exposures with their truth into its run directory.
 
     Exposures that an interrupted run has left there whole are not made again.
@@ -32,6 +41,8 @@ def take_exposures(run, executor):
         Where to write; its observation is simulated.
     executor : concurrent.futures.Executor
         Where to compute.
+    mirisim_command : str, optional
+        How MIRISim is called, if the observation is to be simulated by it.
 
     Returns
     -------
@@ -41,9 +52,13 @@ def take_exposures(run, executor):
     Raises
     ------
     CannotJudge
-        If the directory cannot be written, or holds a file that this suite did not write.
+        If the sky saturates the ramps, MIRISim cannot be run, or the directory cannot be
+        written or holds a file that this suite did not write.
     """
     observation = run.observation
+    if observation.simulator == "mirisim":
+        return take_mirisim_exposures(run, MIRISim(mirisim_command))
+    require_unsaturated(observation)
     key = content_key(
         observation.key,
         source_fingerprint(*_SOURCES),
@@ -63,6 +78,31 @@ def take_exposures(run, executor):
         take = partial(_take_exposure, observation, run.records, key, psf)
         completed(executor, take, missing, "Simulating exposures")
     return [uncal for _, uncal in products]
+
+
+def require_unsaturated(observation):
+    """Refuse ramps that the sky alone saturates before a slope can be fitted.
+
+    Parameters
+    ----------
+    observation : Observation
+        What is to be simulated.
+
+    Raises
+    ------
+    CannotJudge
+        Naming sky, filter and time.
+    """
+    time = frame_time(observation.readout_pattern, observation.subarray)
+    rate = sky_brightness(observation) * electrons_per_surface_brightness(observation.filter)
+    last = int(FULL_WELL / (rate * time))
+    if last < _FEWEST_GROUPS:
+        msg = (
+            f"The sky of {sky_brightness(observation):g} MJy/sr in {observation.filter} fills the "
+            f"pixels within {last + 1} groups of {time:.3f} s: "
+            "take a smaller subarray, FASTR1, or a lower sky_level."
+        )
+        raise CannotJudge(msg)
 
 
 def _take_exposure(observation, records, key, psf, item):

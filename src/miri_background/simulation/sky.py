@@ -10,27 +10,51 @@ from scipy.special import gamma, gammaincinv
 
 from miri_background.instrument.aperture import Attitude, imager_aperture
 from miri_background.instrument.detector import SHAPE
-from miri_background.instrument.footprint import regions
+from miri_background.instrument.footprint import regions, within_regions
+from miri_background.instrument.optics import SPECTRAL_INDICES
+from miri_background.instrument.readout import subarrays
 from miri_background.instrument.response import point_response, sky_response
 from miri_background.instrument.throughput import (
+    BORESIGHT_OFFSETS,
+    SKY_LEVELS,
     electrons_per_microjansky,
     electrons_per_surface_brightness,
 )
 from miri_background.observation import DITHER_PATTERN
 
-__all__ = ["Pointing", "catalogue", "pixel_positions", "pointing", "sky_rate", "source_rate"]
+__all__ = [
+    "EFFECTIVE_RADIUS",
+    "ELLIPTICITY",
+    "GALAXY_ANGLE",
+    "SERSIC_INDEX",
+    "Pointing",
+    "catalogue",
+    "field_attitude",
+    "pixel_positions",
+    "pointing",
+    "sky_brightness",
+    "sky_rate",
+    "source_rate",
+]
 
 # Number of stars per logarithm of flux falls as flux^-0.6, between the counts of
 # a cluster's main sequence and of a field of distant galaxies.
 _LUMINOSITY_SLOPE = -0.6
 
+# Of the stars, this part are photospheres, with the spectral index of the Rayleigh-Jeans
+# limit; the others are anything between warm dust and that.
+_PHOTOSPHERES = 0.7
+# Stars out to this distance beyond the array can be dithered in, or shine in.
+_SURROUNDINGS = 100  # pixels: dithers of up to 80 and the bright part of a star
+
 # The galaxy: a Sersic profile, sizes in arcsec; a quarter of the array from the
 # centre of the imager so that the bright core does not hide the reference star.
-_GALAXY_POSITION = (520.0, 700.0)  # detector pixels of the undithered pointing
-_SERSIC_INDEX = 2.0
-_EFFECTIVE_RADIUS = 1.8  # arcsec
-_ELLIPTICITY = 0.4
-_GALAXY_ANGLE = 40.0  # degrees from +x towards +y on the detector
+_GALAXY_PLACE = (0.24, 0.684)  # of width and height of the imager, undithered pointing
+_GALAXY_SPECTRAL_INDEX = 0.0
+SERSIC_INDEX = 2.0
+EFFECTIVE_RADIUS = 1.8  # arcsec
+ELLIPTICITY = 0.4
+GALAXY_ANGLE = 40.0  # degrees from +x towards +y on the detector
 _CORE_WIDTH = 41  # pixels that are oversampled: outside, the profile is smooth
 _CORE_OVERSAMPLE = 11
 
@@ -61,10 +85,10 @@ class Pointing:
 
 def field_attitude(observation, field):
     """Return the attitude that puts a field's centre on the reference point, undithered."""
-    aperture = imager_aperture()
+    read = subarrays()[observation.subarray]
     return Attitude(
-        aperture.v2_ref,
-        aperture.v3_ref,
+        read.v2_ref,
+        read.v3_ref,
         getattr(observation, f"{field}_ra"),
         getattr(observation, f"{field}_dec"),
         observation.roll,
@@ -91,27 +115,62 @@ def pointing(observation, field, dither):
     Pointing
         The pointing of this dither.
     """
-    aperture = imager_aperture()
+    read = subarrays()[observation.subarray]
+    reference = np.array([read.v2_ref, read.v3_ref])
     centred = field_attitude(observation, field)
     x_offset, y_offset = DITHER_PATTERN[dither]
-    moved = aperture.ideal_to_v2v3(x_offset, y_offset)
+    # The axes of all of the imager's Ideal frames are parallel.
+    moved = reference + imager_aperture().ideal_to_v2v3_matrix @ (x_offset, y_offset)
     ra, dec = (float(angle) for angle in centred.sky(*moved))
-    attitude = Attitude(aperture.v2_ref, aperture.v3_ref, ra, dec, float(centred.roll_at(*moved)))
+    attitude = Attitude(*reference, ra, dec, float(centred.roll_at(*moved)))
     return Pointing(
         attitude,
         ra,
         dec,
-        float(attitude.roll_at(aperture.v2_ref, aperture.v3_ref)),
+        float(attitude.roll_at(*reference)),
         x_offset,
         y_offset,
+    )
+
+
+def _star_positions(count, generator):
+    """Return pixels of the full array: `count` inside its regions, then those around them."""
+    fields = list(regions().values())
+    areas = np.array([region.area for region in fields])
+    owners = np.searchsorted(np.cumsum(areas) / areas.sum(), (np.arange(count) + 0.5) / count)
+    low_x, high_x, low_y, high_y = (
+        np.array([(r.x.start, r.x.stop, r.y.start, r.y.stop) for r in fields], dtype=float)[owners]
+        .reshape(-1, 4)
+        .T
+    )
+    x, y = generator.uniform(low_x, high_x) - 0.5, generator.uniform(low_y, high_y) - 0.5
+    rows, columns = (size + 2 * _SURROUNDINGS for size in SHAPE)
+    # Stars over everything, of which those are kept that are in no region.
+    around = round(count * rows * columns / areas.sum())
+    more_x = generator.uniform(0, columns, around) - _SURROUNDINGS - 0.5
+    more_y = generator.uniform(0, rows, around) - _SURROUNDINGS - 0.5
+    outside = ~within_regions(more_x, more_y, 0.0)
+    return np.concatenate([x, more_x[outside]]), np.concatenate([y, more_y[outside]])
+
+
+def _galaxy_position(observation):
+    """Return where the galaxy is in the full array, undithered: inside the imager's part read."""
+    read, imager = subarrays()[observation.subarray], regions(observation.subarray)["imager"]
+    return tuple(
+        whole.start + part.start + share * (part.stop - part.start)
+        for whole, part, share in (
+            (read.x, imager.x, _GALAXY_PLACE[0]),
+            (read.y, imager.y, _GALAXY_PLACE[1]),
+        )
     )
 
 
 def catalogue(observation, field, generator):
     """Return the sources of a field with their sky positions and fluxes.
 
-    Stars are uniform over all regions that see the sky; each region gets its
-    share of them by area, so the coronagraphs' fields are never empty by chance.
+    Stars are uniform over the full array and its surroundings, whatever is read of it.
+    Each region gets its share of them by area, so the coronagraphs' fields are never
+    empty by chance; the stars beyond the regions have the same density.
 
     Parameters
     ----------
@@ -125,29 +184,26 @@ def catalogue(observation, field, generator):
     Returns
     -------
     astropy.table.QTable
-        Columns ``id``, ``kind`` ("star" or "galaxy"), ``ra``, ``dec`` (deg) and
-        ``flux`` (uJy).
+        Columns ``id``, ``kind`` ("star" or "galaxy"), ``ra``, ``dec`` (deg), ``flux``
+        (uJy, mean over the band) and ``spectral_index`` (exponent of frequency).
     """
-    count = getattr(observation, f"{field}_stars")
-    fields = list(regions().values())
-    areas = np.array([region.area for region in fields])
-    owners = np.searchsorted(np.cumsum(areas) / areas.sum(), (np.arange(count) + 0.5) / count)
-    low_x, high_x, low_y, high_y = (
-        np.array([(r.x.start, r.x.stop, r.y.start, r.y.stop) for r in fields], dtype=float)[owners]
-        .reshape(-1, 4)
-        .T
-    )
-    x = generator.uniform(low_x, high_x) - 0.5
-    y = generator.uniform(low_y, high_y) - 0.5
+    x, y = _star_positions(getattr(observation, f"{field}_stars"), generator)
+    count = len(x)
     faintest, brightest = (
         getattr(observation, f"{field}_{end}") for end in ("faintest", "brightest")
     )
     low, high = np.array([faintest, brightest]) ** _LUMINOSITY_SLOPE
     flux = (low + generator.random(count) * (high - low)) ** (1 / _LUMINOSITY_SLOPE)
+    red, blue = SPECTRAL_INDICES
+    index = np.where(
+        generator.random(count) < _PHOTOSPHERES, blue, generator.uniform(red, blue, count)
+    )
     kind = ["star"] * count
     if field == "science" and observation.galaxy_flux > 0:
-        x, y = np.append(x, _GALAXY_POSITION[0]), np.append(y, _GALAXY_POSITION[1])
+        galaxy_x, galaxy_y = _galaxy_position(observation)
+        x, y = np.append(x, galaxy_x), np.append(y, galaxy_y)
         flux = np.append(flux, observation.galaxy_flux)
+        index = np.append(index, _GALAXY_SPECTRAL_INDEX)
         kind.append("galaxy")
     ra, dec = field_attitude(observation, field).sky(*imager_aperture().pixel_to_v2v3(x, y))
     return QTable(
@@ -157,16 +213,19 @@ def catalogue(observation, field, generator):
             "ra": ra,
             "dec": dec,
             "flux": flux,
+            "spectral_index": index,
         },
         units={"ra": "deg", "dec": "deg", "flux": "uJy"},
     )
 
 
-def pixel_positions(sources, where):
-    """Return the 0-based detector pixels of catalogue sources in one dither.
+def pixel_positions(observation, sources, where):
+    """Return the pixels of catalogue sources in one dither.
 
     Parameters
     ----------
+    observation : Observation
+        Its filter moves the sources, and its subarray counts the pixels.
     sources : astropy.table.QTable
         A catalogue.
     where : Pointing
@@ -175,14 +234,22 @@ def pixel_positions(sources, where):
     Returns
     -------
     x, y : ndarray
-        Through the distortion by Newton's method, so true to 1e-9 pixel.
+        0-based pixels of the subarray, through the distortion by Newton's method, so true
+        to 1e-9 pixel.
     """
     v2v3 = where.attitude.telescope(sources["ra"].to_value("deg"), sources["dec"].to_value("deg"))
-    return imager_aperture().v2v3_to_pixel(*v2v3)
+    x, y = imager_aperture().v2v3_to_pixel(*v2v3)
+    read, offset = subarrays()[observation.subarray], BORESIGHT_OFFSETS[observation.filter]
+    return x + offset[0] - read.x.start, y + offset[1] - read.y.start
+
+
+def sky_brightness(observation):
+    """Return the sky at the centre of the array, MJy/sr."""
+    return observation.sky_level or SKY_LEVELS[observation.filter]
 
 
 def sky_rate(observation):
-    """Return the sky's electrons per second in each pixel, shape of the detector.
+    """Return the sky's electrons per second in each pixel that is read.
 
     The gradient is fixed to the array: what varies over two arcminutes is light
     scattered in the telescope, which does not move with a dither of arcseconds.
@@ -193,26 +260,26 @@ def sky_rate(observation):
     pixels_per_arcmin = 60 / np.sqrt(aperture.pixel_area(aperture.x_ref, aperture.y_ref))
     centre_y, centre_x = (SHAPE[0] - 1) / 2, (SHAPE[1] - 1) / 2
     along = ((x - centre_x) * np.cos(angle) + (y - centre_y) * np.sin(angle)) / pixels_per_arcmin
-    brightness = observation.sky_level * (1 + observation.sky_gradient / 100 * along)
+    brightness = sky_brightness(observation) * (1 + observation.sky_gradient / 100 * along)
     per_brightness = electrons_per_surface_brightness(observation.filter)
-    return np.maximum(brightness, 0.0) * per_brightness * sky_response()
+    rate = np.maximum(brightness, 0.0) * per_brightness * sky_response()
+    return subarrays()[observation.subarray].cut(rate)
 
 
-def _galaxy_image(x, y, psf):
-    """Return the image of the galaxy with a total of 1, centred at x, y, in the detector."""
-    aperture = imager_aperture()
-    scale = np.sqrt(aperture.pixel_area(x, y))
+def _galaxy_image(x, y, spectral_index, psf):
+    """Return the image of the galaxy with a total of 1, centred at x, y of the full array."""
+    scale = np.sqrt(imager_aperture().pixel_area(x, y))
     profile = Sersic2D(
         amplitude=1.0,
-        r_eff=_EFFECTIVE_RADIUS / scale,
-        n=_SERSIC_INDEX,
+        r_eff=EFFECTIVE_RADIUS / scale,
+        n=SERSIC_INDEX,
         x_0=x,
         y_0=y,
-        ellip=_ELLIPTICITY,
-        theta=np.deg2rad(_GALAXY_ANGLE),
+        ellip=ELLIPTICITY,
+        theta=np.deg2rad(GALAXY_ANGLE),
     )
     # Total of a Sersic profile (Graham & Driver 2005, eq. 2), intensity 1 at r_eff.
-    n, b = _SERSIC_INDEX, gammaincinv(2 * _SERSIC_INDEX, 0.5)
+    n, b = SERSIC_INDEX, gammaincinv(2 * SERSIC_INDEX, 0.5)
     total = (
         2
         * np.pi
@@ -220,8 +287,8 @@ def _galaxy_image(x, y, psf):
         * np.exp(b)
         * b ** (-2 * n)
         * gamma(2 * n)
-        * (_EFFECTIVE_RADIUS / scale) ** 2
-        * (1 - _ELLIPTICITY)
+        * (EFFECTIVE_RADIUS / scale) ** 2
+        * (1 - ELLIPTICITY)
     )
     all_rows, all_columns = np.indices(SHAPE, dtype=float)
     image = profile(all_columns, all_rows)
@@ -232,7 +299,7 @@ def _galaxy_image(x, y, psf):
     )
     rows, columns = slice(bottom, bottom + _CORE_WIDTH), slice(left, left + _CORE_WIDTH)
     image[rows, columns] = core.mean(axis=(1, 3))
-    return fftconvolve(image / total, psf.kernel(), mode="same")
+    return fftconvolve(image / total, psf.kernel(spectral_index), mode="same")
 
 
 def source_rate(observation, sources, x, y, psf):
@@ -243,30 +310,39 @@ def source_rate(observation, sources, x, y, psf):
     observation : Observation
         The observation.
     sources : astropy.table.QTable
-        Catalogue with ``kind`` and ``flux``.
+        Catalogue with ``kind``, ``flux`` and ``spectral_index``.
     x, y : ndarray
-        Positions, 0-based detector pixels.
+        Positions, 0-based pixels of the subarray.
     psf : PointSpreadFunction
         Image of a point source.
 
     Returns
     -------
     ndarray
-        Shape of the detector.  The masks of the focal plane cut the light at the
+        Shape of what is read.  The masks of the focal plane cut the light at the
         borders of the regions.
     """
-    image = np.zeros(SHAPE)
-    spline = psf.spline()
+    read = subarrays()[observation.subarray]
+    image = np.zeros(read.shape)
+    reddest, colour = psf.splines()
+    red, blue = SPECTRAL_INDICES
     radius = int(psf.radius)
     electrons = sources["flux"].to_value("uJy") * electrons_per_microjansky(observation.filter)
-    for kind, star_x, star_y, rate in zip(sources["kind"], x, y, electrons, strict=True):
-        if kind == "galaxy":
-            image += rate * np.maximum(_galaxy_image(star_x, star_y, psf), 0.0)
+    for source, at_x, at_y, rate in zip(sources, x, y, electrons, strict=True):
+        if source["kind"] == "galaxy":
+            # On the full array: a dither can move the core out of a subarray, but its wings not.
+            place = (at_x + read.x.start, at_y + read.y.start)
+            galaxy = _galaxy_image(*place, source["spectral_index"], psf)
+            image += rate * read.cut(np.maximum(galaxy, 0.0))
             continue
-        columns = np.arange(
-            max(round(star_x) - radius, 0), min(round(star_x) + radius + 1, SHAPE[1])
+        columns, rows = (
+            np.arange(max(round(at) - radius, 0), min(round(at) + radius + 1, size))
+            for at, size in ((at_x, read.shape[1]), (at_y, read.shape[0]))
         )
-        rows = np.arange(max(round(star_y) - radius, 0), min(round(star_y) + radius + 1, SHAPE[0]))
         if columns.size and rows.size:
-            image[np.ix_(rows, columns)] += rate * spline(rows - star_y, columns - star_x)
-    return image * point_response()
+            part = (source["spectral_index"] - red) / (blue - red)
+            offsets = (rows - at_y, columns - at_x)
+            image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += rate * (
+                reddest(*offsets) + part * colour(*offsets)
+            )
+    return image * read.cut(point_response())

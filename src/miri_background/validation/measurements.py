@@ -7,22 +7,29 @@ from photutils.aperture import CircularAperture, aperture_photometry
 from scipy.stats import truncnorm
 
 from miri_background.instrument.detector import (
-    FRAME_TIME,
+    AMPLIFIERS,
     GAIN,
+    OUTPUT_DRIFT,
+    READ_NOISE,
     bad_pixels,
+    fitted_groups,
     reference_pixels,
 )
 from miri_background.instrument.footprint import illuminated, regions, within_regions
+from miri_background.instrument.readout import subarrays
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.clipping import combine_backgrounds, kept_values
 from miri_background.validation.leak import predicted_leak
 from miri_background.validation.products import DO_NOT_USE, source_positions
+from miri_background.validation.slopes import read_weighting
 
 __all__ = ["Analysis", "Measurement", "measure"]
 
 WHOLE_ARRAY = "whole array"
 
-_SOURCE_MASK = 0.5  # of the sky's noise: brighter source light is masked
+# Source light brighter than this part of the sky's noise is masked: where it is known, and
+# where it is only expected and cannot be taken off exactly.
+_SOURCE_MASK, _EXPECTED_SOURCE_MASK = 0.5, 0.1
 _PIXEL_CLIP = 3.0  # standard deviations, for means over pixels
 # What such clipping leaves of the variance of a normal distribution.
 _CLIPPED_VARIANCE = float(truncnorm(-_PIXEL_CLIP, _PIXEL_CLIP).var())
@@ -65,6 +72,10 @@ class Analysis:
     ----------
     products : Products
         Products of a run.
+    truth : bool, optional
+        Whether the source light of the truth files is what the exposures have, in the units
+        that they are calibrated to.  Otherwise it is an expectation: of MIRISim's images by
+        the embedded optics, or by the embedded detector's constants with other references.
 
     Raises
     ------
@@ -84,11 +95,11 @@ class Analysis:
     common_variance : float
         Variance that all pixels of one rate share, (DN/s)^2.
     sky : ndarray of bool
-        Pixels without sources, bad pixels or shadow.
+        Pixels that see the sky and no source, without bad ones.
     """
 
-    def __init__(self, products):
-        self.products = products
+    def __init__(self, products, truth=True):
+        self.products, self.truth = products, truth
         backgrounds = products.backgrounds
         self.combined = combine_backgrounds(
             *(
@@ -99,32 +110,39 @@ class Analysis:
             products.maxiters,
         )
         background_sources = np.stack([truth.sources for truth in products.background_truth])
+        self.subarray = products.subarray
+        self.regions = regions(self.subarray)
         brightest = np.max(
             [background_sources.max(axis=0), *(truth.sources for truth in products.science_truth)],
             axis=0,
         )
-        good = illuminated() & (bad_pixels() == 0)
+        read = subarrays()[self.subarray]
+        good = illuminated(self.subarray) & (read.cut(bad_pixels()) == 0)
+        self.sky = good
+        self._require_sky()  # the noise is taken from there
         self.sky_noise = self._sky_noise(good, background_sources.max(axis=0))
-        self.sky = good & (brightest < _SOURCE_MASK * self.sky_noise)
+        limit = _SOURCE_MASK if truth else _EXPECTED_SOURCE_MASK
+        self.sky = good & (brightest < limit * self.sky_noise)
         self._require_sky()
+        header = backgrounds[0].header
         # A ramp's slope hangs mostly on its first and last read: photons count for
-        # the time between them.  The first and last groups are not used (rscd, lastframe).
-        self.photon_time = GAIN * FRAME_TIME * (self._groups() - 3)
+        # the time between them.
+        fitted = fitted_groups(int(header["NGROUPS"]), int(header["NINTS"]))
+        frame_time = float(header["TFRAME"])
+        self.photon_time = GAIN * frame_time * sum(number - 1 for number in fitted)
         self.leak, self.combined_variance = predicted_leak(
             background_sources, self.sky_noise, self.photon_time, products.sigma, products.maxiters
         )
-        # Reference pixels are averaged and subtracted in every group: their noise
-        # gets into all pixels of the array alike.
-        read_noise = np.median(backgrounds[0].read_noise_variance[self.sky])
-        used = self._groups() - 2
-        self.common_variance = (
-            float(read_noise) * end_weighting(used) / np.count_nonzero(reference_pixels())
-        )
+        read_noise = float(np.median(backgrounds[0].read_noise_variance[self.sky]))
+        electrons = GAIN * frame_time * (fitted[0] - 1) * float(np.median(self._clean_sky()))
+        ratio = electrons / np.sqrt(electrons + (GAIN * READ_NOISE) ** 2)
+        weighting = read_weighting(fitted[0], ratio)
+        self.common_variance = weighting * self._common_part(read_noise)
 
     def _require_sky(self):
         """Refuse exposures in which a residual could not be seen."""
         for number, usable in enumerate(self.products.usable, start=1):
-            for region in regions().values():
+            for region in self.regions.values():
                 if not (self.sky & usable)[region.slices].any():
                     msg = (
                         f"{region.name} has no pixel of empty sky without a flag in science "
@@ -132,9 +150,21 @@ class Analysis:
                     )
                     raise CannotJudge(msg)
 
-    def _groups(self):
-        """Return the number of groups of the ramps."""
-        return int(self.products.backgrounds[0].header["NGROUPS"])
+    def _clean_sky(self):
+        """Return the rates of the first background on empty sky, DN/s."""
+        return self.products.backgrounds[0].data[self.sky & self.products.usable[0]]
+
+    def _common_part(self, read_noise):
+        """Return the variance that all pixels of a rate share, from that of one pixel's reads.
+
+        Reference pixels are averaged and subtracted in every group, so their noise gets into
+        all pixels of the array alike.  A subarray without reference pixels keeps instead what
+        the outputs drift from frame to frame, each amplifier in odd and even rows by itself.
+        """
+        blind = np.count_nonzero(subarrays()[self.subarray].cut(reference_pixels()))
+        if blind:
+            return read_noise / blind
+        return read_noise * (OUTPUT_DRIFT / READ_NOISE) ** 2 / (2 * AMPLIFIERS)
 
     def _sky_noise(self, good, brightest):
         """Return the noise of one rate on empty sky from differences of two backgrounds."""
@@ -144,7 +174,7 @@ class Analysis:
         )
         difference = (first - second)[empty]
         keep, _ = kept_values(difference[:, np.newaxis], _PIXEL_CLIP)
-        return float(difference[keep[:, 0]].std() / np.sqrt(2))
+        return float(difference[keep[:, 0]].std() / np.sqrt(2 * _CLIPPED_VARIANCE))
 
     def residual(self, number):
         """Return what should be zero: subtracted image less the known light of sources.
@@ -159,33 +189,15 @@ class Analysis:
         ndarray
             DN/s; far from sources, where it is judged, the known light is their faint wings.
         """
-        image = self.products.subtracted[number].data.astype(float)
-        return image - self.products.science_truth[number].sources + self.leak
+        return self.products.subtracted[number].data.astype(float) - self.wings(number)
+
+    def wings(self, number):
+        """Return the light of sources in a subtracted image, DN/s."""
+        return self.products.science_truth[number].sources - self.leak
 
     def judged(self, number):
         """Return the pixels in which a residual is judged."""
         return self.sky & self.products.usable[number] & np.isfinite(self.residual(number))
-
-
-def end_weighting(groups):
-    """Return how much more variance from read noise a slope can have than with equal weights.
-
-    The pipeline's VAR_RNOISE is that of a fit with equal weights, but its fit gives the
-    ends of a ramp the more weight the higher the signal is over the noise (Fixsen et al.
-    2000).  At most it is the difference of last and first read: 2 / (n - 1)^2 of a read's
-    variance over the time step squared, instead of 12 / (n^3 - n).
-
-    Parameters
-    ----------
-    groups : int
-        Groups that are fitted.
-
-    Returns
-    -------
-    float
-        Ratio of the variances.
-    """
-    return groups * (groups + 1) / (6 * (groups - 1))
 
 
 def _clipped_mean(values):
@@ -208,10 +220,13 @@ def residuals(analysis):
     count = len(analysis.products.backgrounds)
     for number in range(len(analysis.products.subtracted)):
         image, judged = analysis.residual(number), analysis.judged(number)
-        for region in regions().values():
+        for region in analysis.regions.values():
             mean, variance = _clipped_mean(image[judged & region.mask()])
             # The science rate's common noise, and that of the mean of n backgrounds.
             common = analysis.common_variance * (1 + 1 / count)
+            if not analysis.truth:
+                # Light that is only expected may be missing, or twice as much.
+                common += np.mean(analysis.wings(number)[judged & region.mask()]) ** 2
             error = np.sqrt(variance + common)
             yield Measurement("residual", region.name, number + 1, mean, error)
 
@@ -223,7 +238,7 @@ def sky_rates(analysis):
         *zip(products.science, products.science_truth, strict=True),
         *zip(products.backgrounds, products.background_truth, strict=True),
     ]
-    for region in regions().values():
+    for region in analysis.regions.values():
         differences, levels, variances = [], [], []
         for image, truth in pairs:
             clean = analysis.sky & region.mask() & (image.dq == 0) & np.isfinite(image.data)
@@ -294,10 +309,10 @@ def steps(analysis):
     yield Measurement("step", WHOLE_ARRAY, None, float(sum(incomplete)))
 
 
-def _aperture_sums(catalogue, radius, *images, good):
+def _aperture_sums(subarray, catalogue, radius, *images, good):
     """Return sums of images over the good pixels of circular apertures around sources."""
     x, y = source_positions(catalogue)
-    inside = within_regions(x, y, radius + _BORDER)
+    inside = within_regions(x, y, radius + _BORDER, subarray)
     if not inside.any():
         return [np.zeros(0) for _ in images]
     apertures = CircularAperture(np.column_stack([x[inside], y[inside]]), radius)
@@ -323,6 +338,7 @@ def star_leak(analysis):
         [
             np.sum(
                 _aperture_sums(
+                    analysis.subarray,
                     truth.catalogue,
                     _STAR_RADIUS,
                     excess,
@@ -356,6 +372,7 @@ def _source_flux(analysis, kind, radius):
         noise = analysis.sky_noise**2 + photons + analysis.combined_variance
         sums = np.array(
             _aperture_sums(
+                analysis.subarray,
                 truth.catalogue[truth.catalogue["kind"] == kind],
                 radius,
                 image,
@@ -382,16 +399,13 @@ def source_fluxes(analysis):
             )
 
 
-def measure(analysis, truth=True):
+def measure(analysis):
     """Return all measurements of a run.
 
     Parameters
     ----------
     analysis : Analysis
-        Products with their expectation.
-    truth : bool, optional
-        Whether the products can be compared with the simulator's truth; not so
-        where other references than the simulator's own calibrated them.
+        Products with their expectation; they are compared with the truth where it is known.
 
     Returns
     -------
@@ -399,6 +413,6 @@ def measure(analysis, truth=True):
         In the order in which they are shown.
     """
     families = [steps, combined_backgrounds, subtraction, residuals]
-    if truth:
+    if analysis.truth:
         families += [star_leak, source_fluxes, sky_rates]
     return [measurement for family in families for measurement in family(analysis)]

@@ -18,8 +18,11 @@ __all__ = [
     "Image",
     "Products",
     "Truth",
+    "read_hits",
+    "read_image",
     "read_products",
     "read_rates",
+    "read_truth",
     "source_positions",
 ]
 
@@ -103,6 +106,11 @@ class Products:
     sigma: float
     maxiters: int
 
+    @property
+    def subarray(self):
+        """Name of the subarray, from the headers."""
+        return self.backgrounds[0].header["SUBARRAY"]
+
     @cached_property
     def usable(self):
         """Pixels, per science exposure, that no exposure flags or hits by a cosmic ray.
@@ -119,8 +127,24 @@ def source_positions(catalogue):
     return tuple(Quantity(catalogue[name]).value for name in ("x", "y"))
 
 
-def _read_image(path):
-    """Return the image of one FITS file."""
+def read_image(path):
+    """Return the image of one FITS file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A product of the pipeline.
+
+    Returns
+    -------
+    Image
+        Its arrays.
+
+    Raises
+    ------
+    CannotJudge
+        If it is missing or damaged.
+    """
     try:
         with fits.open(path) as hdus:
             names = [hdu.name for hdu in hdus]
@@ -142,14 +166,55 @@ def _read_image(path):
         raise CannotJudge(msg) from error
 
 
-def _read_truth(path):
-    """Return the truth of one exposure."""
+def read_truth(path):
+    """Return the truth of one exposure.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Truth file.
+
+    Returns
+    -------
+    Truth
+        Its images and catalogue.
+
+    Raises
+    ------
+    CannotJudge
+        If it is missing or damaged.
+    """
     try:
         with fits.open(path) as hdus:
             images = [hdus[name].data.astype(float) for name in ("BACKGROUND", "SOURCES")]
             return Truth(*images, QTable.read(hdus["CATALOG"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
         msg = f"{path} cannot be read as the truth of an exposure ({error}): simulate it anew."
+        raise CannotJudge(msg) from error
+
+
+def read_hits(path):
+    """Return the charge of the cosmic rays of one exposure.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Truth file.
+
+    Returns
+    -------
+    astropy.table.QTable
+        Columns integration, group, row, column (from 0) and electrons.
+
+    Raises
+    ------
+    CannotJudge
+        If the file has no such table.
+    """
+    try:
+        return QTable.read(path, "COSMIC_RAYS")
+    except (OSError, KeyError, ValueError) as error:
+        msg = f"{path} has no readable table of cosmic rays ({error}): simulate it anew."
         raise CannotJudge(msg) from error
 
 
@@ -168,7 +233,7 @@ def read_rates(run, field):
     list of Image
         In the order of the dithers.
     """
-    return [_read_image(run.rate(exposure)) for exposure in exposures(run.observation, field)]
+    return [read_image(run.rate(exposure)) for exposure in exposures(run.observation, field)]
 
 
 def read_products(run):
@@ -197,22 +262,22 @@ def read_products(run):
     rates = read_rates(run, "science")
     headers, subtracted, combined = [], [], []
     for exposure, rate in zip(science, rates, strict=True):
-        headers.append(_read_image(run.image2(exposure, "cal")).header)
+        headers.append(read_image(run.image2(exposure, "cal")).header)
         skipped = headers[-1].get("S_BKDSUB", "SKIPPED") == "SKIPPED"
         if skipped and not run.image2(exposure, "bsub").exists():
             subtracted.append(rate)
             combined.append(None)
         else:
-            subtracted.append(_read_image(run.image2(exposure, "bsub")))
-            combined.append(_read_image(run.image2(exposure, "combinedbackground")))
+            subtracted.append(read_image(run.image2(exposure, "bsub")))
+            combined.append(read_image(run.image2(exposure, "combinedbackground")))
     return Products(
         rates,
         read_rates(run, "background"),
         subtracted,
         combined,
         headers,
-        [_read_truth(run.truth(exposure)) for exposure in science],
-        [_read_truth(run.truth(exposure)) for exposure in backgrounds],
+        [read_truth(run.truth(exposure)) for exposure in science],
+        [read_truth(run.truth(exposure)) for exposure in backgrounds],
         run.observation.sigma,
         run.observation.maxiters,
     )

@@ -92,9 +92,14 @@ class Metric:
         )
 
 
-@lru_cache(maxsize=1)
-def criteria():
-    """Return the checked contents of criteria.yaml.
+@lru_cache
+def criteria(name="criteria"):
+    """Return the checked contents of a file of criteria.
+
+    Parameters
+    ----------
+    name : str, optional
+        "criteria" for the validation, "closure" for that of the simulation.
 
     Returns
     -------
@@ -106,7 +111,7 @@ def criteria():
     ValueError
         If a criterion has no unit, reason, figure or description, or an unknown kind.
     """
-    content = yaml.safe_load((files(__package__) / "criteria.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((files(__package__) / f"{name}.yaml").read_text(encoding="utf-8"))
     check_criteria(content)
     return content
 
@@ -150,20 +155,22 @@ def critical_value(number, probability):
     return float(norm.isf(probability / (2 * max(number, 1))))
 
 
-def judge(measurements):
+def judge(measurements, name="criteria"):
     """Return the metrics of measurements, each with limit and status.
 
     Parameters
     ----------
     measurements : list of Measurement
         What was measured.
+    name : str, optional
+        Which file of criteria has the limits.
 
     Returns
     -------
     list of Metric
         In the same order.
     """
-    content = criteria()
+    content = criteria(name)
     kinds = {name: criterion["kind"] for name, criterion in content["criteria"].items()}
     number = sum(kinds[each.criterion] == "statistical" for each in measurements)
     k = critical_value(number, content["false_alarm_probability"])
@@ -269,16 +276,26 @@ class Verdict:
 
     def text_table(self):
         """Return the summary as lines of text for a terminal."""
-        lines = [f"{'criterion':<16}{'within':>8}  {'worst value':<24}{'limit':<16}status"]
+        rows = [("criterion", "within", "worst value", "limit", "status")]
         for metric, kept, number in self.summary():
-            value = f"{metric.value_text()} {metric.unit}"
-            limit = f"{metric.limit_text()} {metric.unit}"
-            status = Outcome.PASSED if kept == number else Outcome.FAILED
-            lines.append(
-                f"{metric.name:<16}{f'{kept}/{number}':>8}  {value:<24}{limit:<16}"
-                f"{_SYMBOLS[status.word]} {status.word}"
+            status = (Outcome.PASSED if kept == number else Outcome.FAILED).word
+            rows.append(
+                (
+                    metric.name,
+                    f"{kept}/{number}",
+                    f"{metric.value_text()} {metric.unit}",
+                    f"{metric.limit_text()} {metric.unit}",
+                    f"{_SYMBOLS[status]} {status}",
+                )
             )
-        return "\n".join(lines)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if number == 1 else cell.ljust(width)
+                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        )
 
     def _repr_html_(self):
         """Return the summary as a table for notebook and page."""

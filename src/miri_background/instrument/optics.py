@@ -4,17 +4,25 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.path import Path as Polygon
+from photutils.aperture import CircularAperture
 from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import uniform_filter
 from scipy.signal import fftconvolve
 
 from miri_background.instrument.aperture import ARCSEC_TO_RAD, imager_aperture
+from miri_background.instrument.detector import INTERPIXEL_CAPACITANCE
 from miri_background.instrument.throughput import bandpass
 
-__all__ = ["PointSpreadFunction", "point_spread_function"]
+__all__ = [
+    "CRUCIFORM_FRACTIONS",
+    "SPECTRAL_INDICES",
+    "PointSpreadFunction",
+    "point_spread_function",
+]
 
 _STAMP = 201  # pixels across: beyond it lie 2 % of the light of F770W
 _OVERSAMPLE = 5  # samples per pixel and axis; odd, so that a sample lies on the centre
@@ -22,21 +30,33 @@ _WAVELENGTHS = 9  # over the band: 2e-4 of the peak from the limit of many
 _PUPIL_SAMPLES = 1024
 _PUPIL_WIDTH = 6.7  # m: the outline is 6.6 m across its corners
 
+# Exponents of flux density per hertz as a power of frequency: of the reddest source, such as
+# cool dust, and of the bluest, a photosphere in the Rayleigh-Jeans limit.
+SPECTRAL_INDICES = (-2.0, 2.0)
+
 # Light scattered along rows and columns inside the detector, as part of all light
 # ("cruciform").  Length, hole and halo follow the analytic form that STScI fitted
 # to flight data (stpsf 2.2); the total is normalised to this fraction here, since
-# the published amplitudes depend on the sampling that they are used with.
-_CRUCIFORM_FRACTION = {"F770W": 0.095}
+# the published amplitudes depend on the sampling that they are used with.  The fraction of
+# F770W lies between those of stpsf at four and five samples a pixel (0.100 and 0.089), and those
+# of the other filters are in proportion to stpsf's amplitudes.
+CRUCIFORM_FRACTIONS = MappingProxyType(
+    {
+        "F560W": 0.149,
+        "F770W": 0.095,
+        "F1000W": 0.0215,
+        "F1130W": 0.0029,
+        "F1280W": 0.0046,
+        "F1500W": 0.0,
+        "F1800W": 0.0,
+        "F2100W": 0.0,
+        "F2550W": 0.0,
+    }
+)
 _CRUCIFORM_LENGTH = 25.0  # pixel, e-folding length
 _CRUCIFORM_HOLE = 12.0  # pixel: inside, the arms have half their strength, the halo none
 _HALO_LENGTH = 24.0  # pixel, e-folding length of the round halo
 _HALO_STRENGTH = 0.005  # of the arms' amplitude, per pixel area
-
-# Charge seen by the neighbours (JWST-STScI-002925, as quoted in stpsf): a pixel
-# keeps 0.834, its neighbours in x and y get 0.033 and 0.024, the corners 0.013.
-_INTERPIXEL_CAPACITANCE = np.array(
-    [[0.013, 0.024, 0.013], [0.033, 0.834, 0.033], [0.013, 0.024, 0.013]]
-)
 
 
 def pupil(jacobian, samples=_PUPIL_SAMPLES, width=_PUPIL_WIDTH):
@@ -82,7 +102,7 @@ def diffraction_image(transmission, width, wavelength, pixel, positions):
     Parameters
     ----------
     transmission : ndarray
-        Pupil, shape (n, n).
+        Pupil, shape (n, n), real: the optics have no phase errors.
     width : float
         Width of the pupil array, m.
     wavelength : float
@@ -90,7 +110,7 @@ def diffraction_image(transmission, width, wavelength, pixel, positions):
     pixel : float
         Pixel size, radian.
     positions : ndarray
-        Sample positions along both axes, pixels.
+        Sample positions along both axes, pixels; odd in number, 0 in the middle.
 
     Returns
     -------
@@ -100,12 +120,20 @@ def diffraction_image(transmission, width, wavelength, pixel, positions):
     samples = transmission.shape[0]
     step = width / samples
     across = (np.arange(samples) + 0.5) * step - width / 2
-    kernel = np.exp(-2j * np.pi / wavelength * pixel * np.outer(positions, across))
-    field = kernel @ transmission @ kernel.T
+    # The field of a real pupil at (-x, -y) is the conjugate of that at (x, y), and cosine
+    # and sine are even and odd: a quarter of the products gives the whole image.
+    phase = 2 * np.pi / wavelength * pixel * np.outer(positions[len(positions) // 2 :], across)
+    cosine, sine = np.cos(phase), np.sin(phase)
+    in_cosine, in_sine = cosine @ transmission, sine @ transmission
+    even = in_cosine @ cosine.T, in_sine @ sine.T
+    odd = in_sine @ cosine.T, in_cosine @ sine.T
+    right = (even[0] - even[1]) ** 2 + (odd[0] + odd[1]) ** 2
+    left = (even[0] + even[1]) ** 2 + (odd[0] - odd[1]) ** 2
+    upper = np.hstack([left[:, :0:-1], right])
+    power = np.vstack([upper[:0:-1, ::-1], upper])
     # Parseval: the integral of |field|^2 over the sky is the pupil's power times
     # (wavelength / step)^2 / pixel^2 in pixels.
-    power = np.sum(transmission**2)
-    return np.abs(field) ** 2 * (step * pixel / wavelength) ** 2 / power
+    return power * (step * pixel / wavelength) ** 2 / np.sum(transmission**2)
 
 
 def cruciform_kernel(positions):
@@ -142,33 +170,83 @@ def cruciform_kernel(positions):
 class PointSpreadFunction:
     """Light of a point source in the pixels of the detector.
 
+    Between the two spectra that it is computed for it is interpolated in the
+    spectral index: the image of a source in a band is an average over wavelengths.
+
     Parameters
     ----------
-    samples : ndarray
-        Part of all light in a pixel centred at each sample, shape (n, n).
+    ends : ndarray
+        Part of all light in a pixel centred at each sample, shape (2, n, n), for the
+        reddest and the bluest spectrum of `SPECTRAL_INDICES`.
     oversample : int
         Samples per pixel along each axis; odd.
     """
 
-    samples: np.ndarray
+    ends: np.ndarray
     oversample: int
 
     @property
     def radius(self):
         """Half width of the stamp, pixels; light further out is not rendered."""
-        return (self.samples.shape[0] // 2) / self.oversample
+        return (self.ends.shape[-1] // 2) / self.oversample
 
-    def spline(self):
-        """Return the quintic spline of the samples over y, x offsets in pixels."""
-        axis = np.arange(self.samples.shape[0]) / self.oversample - self.radius
-        # Quintic: interpolation errs by 7e-8 of the peak, cubic by 2e-5.
-        return RectBivariateSpline(axis, axis, self.samples, kx=5, ky=5)
+    def samples(self, spectral_index=0.0):
+        """Return the samples for a spectrum, shape (n, n).
 
-    def kernel(self):
+        Parameters
+        ----------
+        spectral_index : float, optional
+            Exponent of the flux density per hertz as a power of frequency.
+
+        Returns
+        -------
+        ndarray
+            Part of all light in a pixel centred at each sample.
+        """
+        red, blue = SPECTRAL_INDICES
+        part = (spectral_index - red) / (blue - red)
+        return (1 - part) * self.ends[0] + part * self.ends[1]
+
+    def splines(self):
+        """Return cubic splines over y, x offsets in pixels: of the red end, of blue minus red."""
+        axis = np.arange(self.ends.shape[-1]) / self.oversample - self.radius
+        # Interpolation errs by 3e-5 of the peak in F770W, and by less than 1e-4 in F560W.
+        return [
+            RectBivariateSpline(axis, axis, samples)
+            for samples in (self.ends[0], self.ends[1] - self.ends[0])
+        ]
+
+    def kernel(self, spectral_index=0.0):
         """Return the image of a source on a pixel's centre, shape (2 r + 1, 2 r + 1)."""
-        middle = self.samples.shape[0] // 2
+        samples = self.samples(spectral_index)
+        middle = samples.shape[0] // 2
         whole = np.arange(-int(self.radius), int(self.radius) + 1) * self.oversample + middle
-        return self.samples[np.ix_(whole, whole)]
+        return samples[np.ix_(whole, whole)]
+
+    def encircled_energy(self, radii, spectral_index=0.0):
+        """Return the part of all light that aperture photometry finds inside circles.
+
+        Parameters
+        ----------
+        radii : ndarray
+            Pixels.
+        spectral_index : float, optional
+            Of the source.
+
+        Returns
+        -------
+        ndarray
+            The mean over all positions of the source within a pixel, pixels on the circle
+            being counted in part.
+        """
+        # Each pixel stands for its whole area, so the circle is as soft as a pixel is wide.
+        samples = uniform_filter(self.samples(spectral_index), self.oversample, mode="constant")
+        middle = samples.shape[0] // 2
+        apertures = [
+            CircularAperture((middle, middle), radius * self.oversample) for radius in radii
+        ]
+        sums = [aperture.do_photometry(samples)[0][0] for aperture in apertures]
+        return np.array(sums) / self.oversample**2
 
 
 @lru_cache(maxsize=1)
@@ -192,7 +270,7 @@ def point_spread_function(name):
     aperture = imager_aperture()
     jacobian = aperture.jacobian(aperture.x_ref, aperture.y_ref)
     pixel = np.sqrt(abs(np.linalg.det(jacobian))) * ARCSEC_TO_RAD
-    margin = _INTERPIXEL_CAPACITANCE.shape[0] // 2 + 1
+    margin = INTERPIXEL_CAPACITANCE.shape[0] // 2 + 1
     half = (_STAMP // 2 + margin) * _OVERSAMPLE
     positions = np.arange(-half, half + 1) / _OVERSAMPLE
 
@@ -202,24 +280,28 @@ def point_spread_function(name):
     nodes = np.interp(
         (np.arange(_WAVELENGTHS) + 0.5) / _WAVELENGTHS * cumulative[-1], cumulative, wavelength
     )
+    weights = nodes[:, np.newaxis] ** -np.array(SPECTRAL_INDICES)
+    weights /= weights.sum(axis=0)
     transmission = pupil(jacobian)
-    diffraction = np.mean(
-        [
-            diffraction_image(transmission, _PUPIL_WIDTH, node * 1e-6, pixel, positions)
-            for node in nodes
-        ],
-        axis=0,
-    )
-    fraction = _CRUCIFORM_FRACTION[name]
-    scattered = fftconvolve(diffraction, cruciform_kernel(positions), mode="same")
-    image = (1 - fraction) * diffraction + fraction * scattered
-    in_pixel = uniform_filter(image, _OVERSAMPLE, mode="constant")
-    shared = sum(
-        weight * np.roll(in_pixel, (dy * _OVERSAMPLE, dx * _OVERSAMPLE), axis=(0, 1))
-        for dy, row in enumerate(_INTERPIXEL_CAPACITANCE, start=-1)
-        for dx, weight in enumerate(row, start=-1)
-    )
+    diffraction = np.zeros((len(SPECTRAL_INDICES), len(positions), len(positions)))
+    for node, shares in zip(nodes, weights, strict=True):
+        image = diffraction_image(transmission, _PUPIL_WIDTH, node * 1e-6, pixel, positions)
+        diffraction += shares[:, np.newaxis, np.newaxis] * image
     inner = slice(margin * _OVERSAMPLE, -margin * _OVERSAMPLE)
-    samples = np.ascontiguousarray(shared[inner, inner])
-    samples.flags.writeable = False
-    return PointSpreadFunction(samples, _OVERSAMPLE)
+    fraction = CRUCIFORM_FRACTIONS[name]
+    cruciform = cruciform_kernel(positions)
+    ends = []
+    for image in diffraction:
+        scattered = fftconvolve(image, cruciform, mode="same") if fraction else 0.0
+        in_pixel = uniform_filter(
+            (1 - fraction) * image + fraction * scattered, _OVERSAMPLE, mode="constant"
+        )
+        shared = sum(
+            weight * np.roll(in_pixel, (dy * _OVERSAMPLE, dx * _OVERSAMPLE), axis=(0, 1))
+            for dy, row in enumerate(INTERPIXEL_CAPACITANCE, start=-1)
+            for dx, weight in enumerate(row, start=-1)
+        )
+        ends.append(shared[inner, inner])
+    ends = np.array(ends)
+    ends.flags.writeable = False
+    return PointSpreadFunction(ends, _OVERSAMPLE)

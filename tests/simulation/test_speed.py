@@ -1,0 +1,56 @@
+"""One exposure of the full array takes seconds and little memory, on one core."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+TIME_LIMIT = 3.0  # s of processor time, scene and ramp of 20 groups and 340 stars
+MEMORY_LIMIT = 1.5e9  # bytes
+# Processor time, so that other work on the machine does not count; the maps of the detector
+# and the point-spread function, made once for all exposures, are there before.
+MEASURE = """
+import json, time
+from miri_background.instrument.optics import point_spread_function
+from miri_background.observation import Exposure, Observation
+from miri_background.provenance import peak_memory
+from miri_background.simulation.exposures import simulate
+
+observation = Observation(groups=20, science_stars=340)
+psf = point_spread_function(observation.filter)
+simulate(observation, Exposure("science", 0), psf)
+times = []
+for dither in range(1, 4):
+    start = time.process_time()
+    simulate(observation, Exposure("science", dither), psf)
+    times.append(time.process_time() - start)
+print(json.dumps({"time_s": min(times), "memory_bytes": peak_memory()}))
+"""
+ONE_CORE = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Return processor time of an exposure, the best of three, and memory of a process."""
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURE],
+        env=os.environ | ONE_CORE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ended.stdout)
+
+
+def test_exposure_takes_seconds(measured):
+    """Scene and ramp of one exposure stay within the time."""
+    assert measured["time_s"] <= TIME_LIMIT
+
+
+def test_exposure_takes_little_memory(measured):
+    """The whole process stays within the memory."""
+    assert measured["memory_bytes"] <= MEMORY_LIMIT
