@@ -1,0 +1,418 @@
+"""Whether the references of any CRDS cache will carry a run, told before anything runs.
+
+What the installed calwebb_detector1, calwebb_image2 and source catalogue ask CRDS for
+is looked up by CRDS's own rules, opened, and compared with what is plausible.
+"""
+
+import logging
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.references.choice import use_references
+from miri_background.references.plausible import CHECKS, Ill, Readout, check_readable
+from miri_background.simulation.exposures import START
+
+__all__ = [
+    "ILL",
+    "NOT_APPLICABLE",
+    "WELL",
+    "Finding",
+    "crds_parameters",
+    "examine",
+    "examine_choice",
+    "outcome",
+    "report",
+]
+
+WELL, NOT_APPLICABLE, ILL = "well", "not applicable", "ill"
+_SYMBOLS = {WELL: "✓", NOT_APPLICABLE: "–", ILL: "✗"}
+
+_NO_FILE = "N/A"
+_NOT_FOUND = "NOT FOUND"  # how CRDS begins its answer when it selects no file
+
+# When the simulated exposures are taken; a reference has a date from which it is used.
+_DATE, _TIME = START.split("T")
+
+# What happens where the rules say N/A, for the types that a run cannot do without;
+# other steps are skipped.
+_INDISPENSABLE = {
+    "gain": "jump and ramp_fit end calwebb_detector1",
+    "readnoise": "jump and ramp_fit end calwebb_detector1",
+    "distortion": "assign_wcs ends calwebb_image2",
+    "flat": "flat_field is skipped, and the products keep the pixels' response",
+    "photom": "photom is skipped, and the products stay in DN/s",
+    "apcorr": "source_catalog ends calwebb_image3",
+    "abvegaoffset": "source_catalog ends calwebb_image3",
+}
+
+_CATALOGUE = "source_catalog"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the examination of one reference type found.
+
+    Parameters
+    ----------
+    reftype : str
+        CRDS reference type, lower case.
+    file : str
+        Name of the file that CRDS selects, or "N/A".
+    status : str
+        "well"; "not applicable" where a step does without; "ill" for what would end
+        or spoil a run.
+    sentence : str
+        The key numbers, or what is wrong, where, and what to do.
+    """
+
+    reftype: str
+    file: str
+    status: str
+    sentence: str
+
+
+def crds_parameters(observation):
+    """Return what CRDS selects references by: header values of an observation's exposures.
+
+    Parameters
+    ----------
+    observation : Observation
+        The observation.
+
+    Returns
+    -------
+    dict
+        As `get_crds_parameters` of its level-1b models gives them, less what no
+        rule for the imager asks for.
+    """
+    return {
+        "meta.telescope": "JWST",
+        "meta.instrument.name": "MIRI",
+        "meta.instrument.detector": "MIRIMAGE",
+        "meta.instrument.filter": observation.filter,
+        "meta.instrument.lamp_state": "OFF",
+        "meta.instrument.ccc_state": "OPEN",
+        "meta.exposure.type": "MIR_IMAGE",
+        "meta.exposure.readpatt": observation.readout_pattern,
+        "meta.exposure.nints": observation.integrations,
+        "meta.exposure.ngroups": observation.groups,
+        "meta.exposure.nframes": 1,
+        "meta.exposure.groupgap": 0,
+        "meta.subarray.name": observation.subarray,
+        "meta.visit.tsovisit": False,
+        "meta.observation.date": _DATE,
+        "meta.observation.time": _TIME,
+    }
+
+
+@contextmanager
+def _silence():
+    """Keep log lines and warnings of the readers to themselves: findings say it in words."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+class _Selection:
+    """CRDS's choice of files for one observation, from the cache that the environment names."""
+
+    def __init__(self, observation, context):
+        # Imported here: a caller may still set the environment that CRDS reads.
+        import crds
+
+        self._crds = crds
+        self._parameters = crds_parameters(observation)
+        self._context = context
+        try:
+            self.name("mask")  # reads all rules
+        except Ill:
+            pass  # the findings say so
+        except (Exception, SystemExit) as error:
+            msg = (
+                f"CRDS cannot read the rules that select references ({_one_line(error)}): "
+                "name a complete cache, or a CRDS server."
+            )
+            raise CannotJudge(msg) from error
+
+    def name(self, reftype):
+        """Return the name of the file of a type, or "N/A"."""
+        answer = self._crds.getrecommendations(
+            self._parameters, reftypes=[reftype], context=self._context, observatory="jwst"
+        )[reftype]
+        if _NO_FILE in answer.upper():
+            return _NO_FILE
+        if answer.startswith(_NOT_FOUND):
+            why = " ".join(answer.removeprefix(_NOT_FOUND).split())
+            raise Ill(f"CRDS selects none ({why})", "choose a context that covers the observation")
+        return answer
+
+    def path(self, reftype, name):
+        """Return the path of a file in the cache, fetched first where there is a server."""
+        path = Path(self._crds.locate_file(name, "jwst"))
+        if not path.exists():
+            try:
+                self._crds.getreferences(
+                    self._parameters,
+                    reftypes=[reftype],
+                    context=self._context,
+                    observatory="jwst",
+                )
+            except (Exception, SystemExit) as error:
+                raise Ill(
+                    f"it is not in the cache, at {path}",
+                    "copy it there, or give the URL of a CRDS server",
+                ) from error
+        return path
+
+
+def _one_line(error):
+    """Return the kind and the first line of an error."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _examined(reftype, selection, check, without):
+    """Return the finding on one reference type, whatever happens.
+
+    Parameters
+    ----------
+    reftype : str
+        CRDS reference type.
+    selection : _Selection
+        CRDS's choice.
+    check : callable
+        From the path of the file to a sentence.
+    without : callable
+        From nothing to the status and sentence where the rules say N/A.
+    """
+    name = _NO_FILE
+    try:
+        name = selection.name(reftype)
+        if name == _NO_FILE:
+            return Finding(reftype, name, *without())
+        return Finding(reftype, name, WELL, check(selection.path(reftype, name)))
+    except Ill as ill:
+        return Finding(reftype, name, ILL, str(ill))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - readers raise whatever they meet
+        sentence = (
+            f"CRDS refuses to select one ({_one_line(error)}): choose another context"
+            if name == _NO_FILE
+            else f"it cannot be read ({_one_line(error)}): restore it from a whole copy"
+        )
+        return Finding(reftype, name, ILL, sentence)
+
+
+def _stages():
+    """Return the installed pipelines, each with the classes of its steps by name."""
+    # Imported here: it takes seconds.
+    from jwst.pipeline import Detector1Pipeline, Image2Pipeline
+    from jwst.source_catalog import SourceCatalogStep
+
+    return [
+        (Detector1Pipeline, Detector1Pipeline.step_defs),
+        (Image2Pipeline, Image2Pipeline.step_defs),
+        (None, {_CATALOGUE: SourceCatalogStep}),
+    ]
+
+
+def _parameters(path, step):
+    """Return the parameters for a step that a reference holds, checked as the pipeline does."""
+    from stpipe import config_parser
+
+    settings = config_parser.load_config_file(str(path))
+    owner = settings.get("class", "").split(".")[-1]
+    if owner != step.__name__:
+        raise Ill(f"its parameters are of {owner or 'no step'}, not of {step.__name__}")
+    for name in ("class", "name", "config_file"):
+        settings.pop(name, None)
+    given = settings.dict()
+    try:
+        config_parser.validate(settings, step.load_spec_file(), allow_missing=True)
+    except config_parser.ValidationError as error:
+        raise Ill(f"{step.__name__} does not accept its parameters ({_one_line(error)})") from error
+    # Validation has added what was not given.
+    return _converted(settings, given)
+
+
+def _converted(settings, given):
+    """Return the validated values of the parameters that were given, step by step."""
+    return {
+        name: _converted(settings[name], value) if isinstance(value, dict) else settings[name]
+        for name, value in given.items()
+    }
+
+
+def _examine_parameters(stages, selection):
+    """Return the findings on parameter references, and the parameters by name of the step."""
+    findings, settings = [], {}
+
+    def without():
+        return NOT_APPLICABLE, "the step's own parameters are used"
+
+    for pipeline, steps in stages:
+        of_pipeline = {}
+        for name, step in (*steps.items(), (None, pipeline)):
+            if step is None:
+                continue
+            given = settings.setdefault(name, {}) if name else of_pipeline
+
+            def check(path, step=step, given=given):
+                given |= _parameters(path, step)
+                return f"sets {', '.join(given) or 'nothing'}"
+
+            finding = _examined(step.get_config_reftype(), selection, check, without)
+            if finding.status == ILL and finding.file == _NO_FILE:
+                # The pipeline goes on, with an error in its log.
+                why = finding.sentence.rpartition(": ")[0]
+                sentence = f"{why}; the step's own parameters are used"
+                finding = Finding(finding.reftype, _NO_FILE, NOT_APPLICABLE, sentence)
+            findings.append(finding)
+        # What is set for the pipeline goes before what is set for its steps.
+        for name, given in of_pipeline.get("steps", {}).items():
+            settings[name] |= given
+    return findings, settings
+
+
+def _requested(stages, settings):
+    """Return the reference types that will be asked for, each with the names of its steps."""
+    requested = {}
+    for _, steps in stages:
+        for name, step in steps.items():
+            if not settings[name].get("skip", step().skip):
+                for reftype in step.reference_file_types:
+                    requested.setdefault(reftype, []).append(name)
+    return requested
+
+
+def _energies(stages, settings):
+    """Return the encircled energies, per cent, at which the source catalogue measures."""
+    step = stages[-1][1][_CATALOGUE]()
+    names = ("aperture_ee1", "aperture_ee2", "aperture_ee3")
+    return tuple(int(settings[_CATALOGUE].get(name, getattr(step, name))) for name in names)
+
+
+def examine(observation, context=None):
+    """Examine the references that a run would ask CRDS for.
+
+    No step of the pipeline is run.  The cache is the one that this process's
+    environment points to; see `miri_background.references.choice.use_references`.
+
+    Parameters
+    ----------
+    observation : Observation
+        The observation whose exposures would be calibrated.
+    context : str, optional
+        CRDS context; by default the environment's.
+
+    Returns
+    -------
+    list of Finding
+        One for each reference type, parameter references last.
+
+    Raises
+    ------
+    CannotJudge
+        If CRDS finds no context, or the geometry of the subarray is not known here.
+    """
+    readout = Readout(observation)
+    with _silence():
+        selection = _Selection(observation, context)
+        stages = _stages()
+        of_steps, settings = _examine_parameters(stages, selection)
+        readout.energies = _energies(stages, settings)
+
+        def examined(reftype, steps):
+            def check(path):
+                return CHECKS.get(reftype, check_readable)(path, readout)
+
+            def without():
+                if reftype in _INDISPENSABLE:
+                    return (
+                        ILL,
+                        f"without it {_INDISPENSABLE[reftype]}: choose a context that has it",
+                    )
+                readout.area &= reftype != "area"
+                return NOT_APPLICABLE, f"not used by {', '.join(steps)}"
+
+            return _examined(reftype, selection, check, without)
+
+        requested = _requested(stages, settings)
+        # Photom takes the pixel's solid angle from the area, if there is one.
+        first = sorted(requested, key=lambda reftype: reftype != "area")
+        found = {reftype: examined(reftype, requested[reftype]) for reftype in first}
+    return [found[reftype] for reftype in requested] + of_steps
+
+
+def examine_choice(choice, observation, server_url="", context="", mirisim_command="mirisim"):
+    """Point CRDS to a cache and examine its references.
+
+    Parameters
+    ----------
+    choice : str
+        As `use_references` takes it, but for "working directory": there is none here.
+    observation : Observation
+        The observation whose exposures would be calibrated.
+    server_url : str, optional
+        CRDS server that supplies what the cache lacks.
+    context : str, optional
+        CRDS context; by default the synthetic one, or what the cache or server names.
+    mirisim_command : str, optional
+        How MIRISim is called, if the observation is simulated by it.
+
+    Returns
+    -------
+    chosen : ReferenceChoice
+        The cache.
+    findings : list of Finding
+        As of `examine`.
+
+    Raises
+    ------
+    CannotJudge
+        If the cache is missing or has no context, or if CRDS cannot read it.
+    """
+    chosen = use_references(choice, observation, None, server_url, context, mirisim_command)
+    return chosen, examine(observation, context or None)
+
+
+def outcome(findings):
+    """Return passed if no finding is ill, else could not judge."""
+    ill = any(finding.status == ILL for finding in findings)
+    return Outcome.CANNOT_JUDGE if ill else Outcome.PASSED
+
+
+def report(findings):
+    """Return findings as lines of text for a terminal, one for each reference type.
+
+    Parameters
+    ----------
+    findings : list of Finding
+        As `examine` returns them.
+
+    Returns
+    -------
+    str
+        A table, and a last line that counts what is ill.
+    """
+    rows = [("", "status", "type", "file", "finding")] + [
+        (_SYMBOLS[each.status], each.status, each.reftype, each.file, each.sentence)
+        for each in findings
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    lines = ["  ".join([*map(str.ljust, cells[:-1], widths), cells[-1]]) for cells in rows]
+    ill = [each.reftype for each in findings if each.status == ILL]
+    lines.append("")
+    lines.append(
+        f"{len(ill)} of {len(findings)} types ill: {', '.join(ill)}"
+        if ill
+        else f"none of {len(findings)} types is ill"
+    )
+    return "\n".join(lines)
