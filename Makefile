@@ -20,7 +20,7 @@ WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
 # The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
 UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
 
-.PHONY: help env validate test test-fast lint format lock lab clean clean-runs clean-env FORCE
+.PHONY: help env validate closure test test-fast lint format lock lab clean clean-runs clean-env FORCE
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
@@ -34,7 +34,10 @@ validate: $(STAMP) ## judge the pipeline at full size (RUN=DIRECTORY, ARGS="--fi
 # judge, 3 passed but drifted) call .venv/bin/miri-background validate, or read runs/latest/metrics.json.
 	@.venv/bin/miri-background validate $(if $(RUN),--run "$(RUN)") $(ARGS)
 
-test: $(STAMP) ## run every test, and the notebook cell by cell at test size
+closure: $(STAMP) ## compare what the pipeline gets back with what was simulated (RUN=, ARGS=)
+	@.venv/bin/miri-background closure $(if $(RUN),--run "$(RUN)") $(ARGS)
+
+test: $(STAMP) ## run every test, and the notebooks cell by cell at test size
 	@rm -rf $(RENDERED)
 	@.venv/bin/miri-background render --output $(RENDERED)
 	@.venv/bin/python -m pytest $(PARALLEL) --slow --nbval-lax --nbval-current-env $(ARGS) tests $(RENDERED)

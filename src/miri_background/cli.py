@@ -20,7 +20,11 @@ NOTEBOOK_PARAMETERS = {
     "control": (str, "none, 'step skipped' or 'background missing': break it on purpose"),
     "workers": (int, "processes that simulate and calibrate; 0 for one per core"),
 }
-# The notebook as a test: half the groups of the main job, everything else as it is.
+# Parameters that the closure's notebook shares.
+CLOSURE_PARAMETERS = ("working_directory", "workers")
+# Parameters that decide where references come from.
+REFERENCE_PARAMETERS = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
+# The notebooks as tests: half the groups of the main job, everything else as it is.
 TEST_SIZE = {"groups": 10}
 
 
@@ -34,20 +38,29 @@ def _parser():
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     validate = verbs.add_parser("validate", help="run the validation notebook and give the verdict")
     _add_parameters(validate)
-    render = verbs.add_parser("render", help="write the notebook at test size, without running it")
+    closure = verbs.add_parser(
+        "closure", help="compare what the pipeline gets back with what was simulated"
+    )
+    _add_parameters(closure, CLOSURE_PARAMETERS)
+    render = verbs.add_parser("render", help="write the notebooks at test size, without running")
     render.add_argument("--output", type=Path, default=Path("build/notebooks"), metavar="DIRECTORY")
     _add_parameters(render)
+    references = verbs.add_parser("references", help="look after the reference files")
+    actions = references.add_subparsers(dest="action", required=True, metavar="ACTION")
+    doctor = actions.add_parser("doctor", help="examine the values of all that a run will ask for")
+    _add_parameters(doctor, REFERENCE_PARAMETERS)
     verbs.add_parser(
         "manifest", help="simulate the default observation and write data_manifest.yaml"
     )
-    verbs.add_parser("refresh", help="execute the notebook and store its outputs in the checkout")
+    verbs.add_parser("refresh", help="execute the notebooks and store their outputs in them")
     return parser
 
 
-def _add_parameters(parser):
-    """Add an option for each parameter of observation and notebook."""
+def _add_parameters(parser, names=tuple(NOTEBOOK_PARAMETERS)):
+    """Add an option for each parameter of the observation, and for those of the notebook."""
     described = {name: (str, Observation.legal_range(name)) for name in Observation.model_fields}
-    for name, (kind, text) in (described | NOTEBOOK_PARAMETERS).items():
+    of_notebook = {name: NOTEBOOK_PARAMETERS[name] for name in names}
+    for name, (kind, text) in (described | of_notebook).items():
         flags = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
         if name == "working_directory":
             flags["--run"] = None
@@ -61,7 +74,7 @@ def _given(arguments):
     given = {
         name: getattr(arguments, name)
         for name in (*Observation.model_fields, *NOTEBOOK_PARAMETERS)
-        if getattr(arguments, name) is not None
+        if getattr(arguments, name, None) is not None
     }
     observation = Observation.create(
         **{name: given[name] for name in given if name in Observation.model_fields}
@@ -71,22 +84,52 @@ def _given(arguments):
 
 
 def _validate(arguments):
-    """Run the notebook, print the verdict, and return the outcome."""
+    """Run the validation, print the verdict, and return the outcome."""
     observation, parameters = _given(arguments)
     # Imported here, so that --help and wrong parameters are answered at once.
     from miri_background.run_directory import RunDirectory
+    from miri_background.runs.notebook import VALIDATION
+    from miri_background.simulation.observing import require_unsaturated
+
+    require_unsaturated(observation)
+
+    def refuse(directory):
+        # Refused here, a directory stays as it was; the notebook takes it over.
+        RunDirectory(directory, observation).release()
+
+    return _run(VALIDATION, parameters.pop("working_directory", None), parameters, refuse)
+
+
+def _closure(arguments):
+    """Run the closure of the simulation, print the verdict, and return the outcome."""
+    observation, parameters = _given(arguments)
+    if observation.simulator != "embedded":
+        msg = (
+            f"The closure compares with a truth, which simulator = {observation.simulator} does "
+            "not tell: use the embedded simulator."
+        )
+        raise CannotJudge(msg)
+    from miri_background.runs.notebook import CLOSURE
+    from miri_background.simulation.observing import require_unsaturated
+
+    require_unsaturated(observation)
+    named = parameters.pop("working_directory", None)
+    workers = {name: parameters.pop(name) for name in ("workers",) if name in parameters}
+    return _run(CLOSURE, named, workers | {"changes": parameters}, lambda _: None)
+
+
+def _run(name, named, parameters, refuse):
+    """Execute a notebook in a new or named directory, print the verdict, and return the outcome."""
     from miri_background.runs.notebook import (
         execute_notebook,
         new_run_directory,
         point_latest_to,
     )
 
-    named = parameters.pop("working_directory", None)
     directory = Path(named) if named else new_run_directory()
-    # Refused here, a directory stays as it was; the notebook takes it over.
-    RunDirectory(directory, observation).release()
-    print(f"Running the validation in {directory}")
-    run = execute_notebook(parameters, directory)
+    refuse(directory)
+    print(f"Running {name} in {directory}")
+    run = execute_notebook(name, parameters, directory)
     if not named:
         point_latest_to(directory)
     if run.verdict is not None:
@@ -96,14 +139,35 @@ def _validate(arguments):
     return run.outcome
 
 
-def _render(arguments):
-    """Write the parameterised notebook, and return the outcome."""
-    parameters = TEST_SIZE | _given(arguments)[1]
-    from miri_background.runs.notebook import NAME, render_notebook
+def _references(arguments):
+    """Examine the references that a run would use, and return the outcome."""
+    observation, parameters = _given(arguments)
+    from miri_background.references.doctor import examine_choice, outcome, report
 
-    path = arguments.output / f"{NAME}.ipynb"
-    render_notebook(parameters, path)
-    print(path)
+    given = {name: parameters[name] for name in REFERENCE_PARAMETERS if name in parameters}
+    chosen, findings = examine_choice(
+        given.get("crds_cache", "synthetic"),
+        observation,
+        given.get("crds_server_url", ""),
+        given.get("crds_context", ""),
+        given.get("mirisim_command", "mirisim"),
+    )
+    print(f"{chosen.path} ({chosen.context})\n\n{report(findings)}")
+    print(f"\n{outcome(findings).word.upper()}")
+    return outcome(findings)
+
+
+def _render(arguments):
+    """Write the parameterised notebooks, and return the outcome."""
+    parameters = TEST_SIZE | _given(arguments)[1]
+    from miri_background.runs.notebook import CLOSURE, VALIDATION, render_notebook
+
+    changes = {name: parameters[name] for name in parameters if name in Observation.model_fields}
+    workers = {name: parameters[name] for name in ("workers",) if name in parameters}
+    for name, given in ((VALIDATION, parameters), (CLOSURE, workers | {"changes": changes})):
+        path = arguments.output / f"{name}.ipynb"
+        render_notebook(name, given, path)
+        print(path)
     return Outcome.PASSED
 
 
@@ -126,10 +190,11 @@ def _manifest(_):
 
 
 def _refresh(_):
-    """Execute the committed notebook in place, and return the outcome."""
-    from miri_background.runs.notebook import refresh_notebook
+    """Execute the committed notebooks in place, and return the outcome."""
+    from miri_background.runs.notebook import NAMES, refresh_notebook
 
-    print(refresh_notebook())
+    for name in NAMES:
+        print(refresh_notebook(name))
     return Outcome.PASSED
 
 
@@ -149,6 +214,8 @@ def main(arguments=None):
     arguments = _parser().parse_args(arguments)
     verb = {
         "validate": _validate,
+        "closure": _closure,
+        "references": _references,
         "render": _render,
         "manifest": _manifest,
         "refresh": _refresh,

@@ -1,9 +1,14 @@
-"""nbval turns red when the pipeline's averaging is broken."""
+"""nbval turns red when the pipeline is broken."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from miri_background.runs.notebook import CLOSURE, VALIDATION, render_notebook
 
 pytestmark = pytest.mark.slow
 
@@ -16,16 +21,28 @@ background_sub.sigma_clip = lambda data, **kwargs: np.ma.masked_invalid(data)
 """
 
 
-@pytest.fixture
-def nbval(repository, command_line, small_options, suite_environment, finished_copy, tmp_path):
-    """Return a function that runs nbval on the notebook, on rates that are already there."""
-    notebooks = tmp_path / "notebooks"
-    command_line(
-        "render", "--output", notebooks, "--working-directory", finished_copy, *small_options
-    )
-    path = notebooks / "image2_background.ipynb"
+# The same for flux calibration: two percent too much.
+TOO_BRIGHT = """
+from jwst.photom import PhotomStep
 
-    def run(startup):
+process = PhotomStep.process
+
+def brighter(self, *arguments):
+    result = process(self, *arguments)
+    result.data *= 1.02
+    return result
+
+PhotomStep.process = brighter
+"""
+
+
+@pytest.fixture
+def nbval(repository, suite_environment, tmp_path):
+    """Return a function that runs nbval on a notebook, in a kernel that was changed."""
+
+    def run(path, startup):
+        notebooks = path.parent
+        searched = [str(repository), *filter(None, [suite_environment.get("PYTHONPATH")])]
         profile = tmp_path / "ipython" / "profile_default" / "startup"
         profile.mkdir(parents=True)
         (profile / "00-break.py").write_text(startup)
@@ -47,7 +64,10 @@ def nbval(repository, command_line, small_options, suite_environment, finished_c
                 path,
             ],
             env=suite_environment
-            | {"IPYTHONDIR": str(tmp_path / "ipython"), "PYTHONPATH": str(repository)},
+            | {
+                "IPYTHONDIR": str(tmp_path / "ipython"),
+                "PYTHONPATH": os.pathsep.join(searched),
+            },
             cwd=notebooks,
             capture_output=True,
             text=True,
@@ -57,14 +77,50 @@ def nbval(repository, command_line, small_options, suite_environment, finished_c
     return run
 
 
-def test_plain_mean_turns_the_notebook_red(nbval):
+@pytest.fixture
+def validation(command_line, small_options, finished_copy, tmp_path):
+    """Return the validation's notebook on rates that are already there."""
+    notebooks = tmp_path / "notebooks"
+    command_line(
+        "render", "--output", notebooks, "--working-directory", finished_copy, *small_options
+    )
+    return notebooks / f"{VALIDATION}.ipynb"
+
+
+@pytest.fixture
+def closure(finished_closure, tmp_path):
+    """Return the closure's notebook on rates that are already there."""
+    directory = tmp_path / "copy"
+    # Products are only ever replaced, never written in place, so links are safe.
+    shutil.copytree(finished_closure[0], directory, copy_function=os.link, symlinks=True)
+    observed = json.loads((directory / "observation.json").read_text())
+    path = tmp_path / "notebooks" / f"{CLOSURE}.ipynb"
+    path.parent.mkdir()
+    render_notebook(CLOSURE, {"working_directory": str(directory), "changes": observed}, path)
+    return path
+
+
+def test_plain_mean_turns_the_notebook_red(nbval, validation):
     """A kernel in which the step averages without clipping fails the verdict's cell."""
-    ended = nbval(PLAIN_MEAN)
+    ended = nbval(validation, PLAIN_MEAN)
     assert ended.returncode == 1, ended.stdout
     assert "combined value (whole array, exposure 1)" in ended.stdout
 
 
-def test_unbroken_kernel_is_green(nbval):
+def test_unbroken_kernel_is_green(nbval, validation):
     """The same notebook in the same kernel passes where nothing is broken."""
-    ended = nbval("")
+    ended = nbval(validation, "")
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_wrong_fluxes_turn_the_closure_red(nbval, closure):
+    """A kernel in which flux calibration is off fails the verdict's cell."""
+    ended = nbval(closure, TOO_BRIGHT)
+    assert ended.returncode == 1, ended.stdout
+    assert "star photometry (whole array)" in ended.stdout
+
+
+def test_unbroken_closure_is_green(nbval, closure):
+    """The same notebook in the same kernel passes where nothing is broken."""
+    ended = nbval(closure, "")
     assert ended.returncode == 0, ended.stdout

@@ -1,14 +1,16 @@
-"""The committed notebook: complete, executed, small, and of one mind with the package."""
+"""The committed notebooks: complete, executed, small, and of one mind with the package."""
 
 import re
 
 import nbformat
 import pytest
 
-from miri_background.cli import NOTEBOOK_PARAMETERS
+from miri_background.cli import CLOSURE_PARAMETERS, NOTEBOOK_PARAMETERS
 from miri_background.observation import Observation
+from miri_background.runs.notebook import CLOSURE, NAMES, VALIDATION
 
-SECTIONS = [
+SECTIONS = {}
+SECTIONS[VALIDATION] = [
     "Introduction",
     "Terms",
     "Test description",
@@ -30,13 +32,34 @@ SECTIONS = [
     "About this run",
     "Verdict",
 ]
+SECTIONS[CLOSURE] = [
+    "Introduction",
+    "Parameters",
+    "Pipeline",
+    "Measurements",
+    "Rates",
+    "Cosmic rays",
+    "Saturation",
+    "Fluxes of stars",
+    "Positions of stars",
+    "Shape of stars",
+    "Passing criteria",
+    "Verdict",
+]
+IMPORTS = ("code-05", "code-09")  # of the closure and of the validation
 LONGEST_CELL = 20  # lines; only the cells of parameters and imports are longer than 12
 
 
+@pytest.fixture(scope="module", params=NAMES)
+def name(request):
+    """Return the name of a notebook."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def path(repository):
+def path(repository, name):
     """Return the path of the notebook."""
-    return repository / "notebooks" / "image2_background.ipynb"
+    return repository / "notebooks" / f"{name}.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -51,31 +74,47 @@ def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.fixture(scope="module")
-def parameters(code):
+def parameters(repository, name):
     """Return what the cell of parameters sets."""
-    cell = next(cell for cell in code if "parameters" in cell.metadata.get("tags", []))
+    cells = nbformat.read(repository / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     names = {}
     exec(cell.source, names)  # noqa: S102 - our own cell, to see what it sets
     del names["__builtins__"]
     return names
 
 
-def test_sections_are_complete_and_in_order(notebook):
-    """Readers of the predecessor find every section where they look for it."""
+def test_sections_are_complete_and_in_order(name, notebook):
+    """Readers find every section where they look for it."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == SECTIONS
+    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == SECTIONS[name]
 
 
-def test_defaults_are_those_of_the_observation(parameters):
-    """The notebook opened by hand observes what the package observes by default."""
-    observed = {name: parameters[name] for name in Observation.model_fields}
+def test_defaults_are_those_of_the_observation(repository):
+    """The validation opened by hand observes what the package observes by default."""
+    given = parameters(repository, VALIDATION)
+    observed = {name: given[name] for name in Observation.model_fields}
     assert observed == Observation().model_dump()
 
 
-def test_no_parameter_is_missing_or_unknown(parameters):
+def test_no_parameter_of_the_validation_is_missing_or_unknown(repository):
     """Every option of the command line is a parameter of the notebook, and no more."""
-    assert set(parameters) == {*Observation.model_fields, *NOTEBOOK_PARAMETERS}
+    given = parameters(repository, VALIDATION)
+    assert set(given) == {*Observation.model_fields, *NOTEBOOK_PARAMETERS}
+
+
+def test_no_parameter_of_the_closure_is_missing_or_unknown(repository):
+    """Those of the observation come together, and none is changed by default."""
+    given = parameters(repository, CLOSURE)
+    assert set(given) == {*CLOSURE_PARAMETERS, "changes"}
+    assert given["changes"] == {}
+
+
+def test_cells_have_names(notebook):
+    """A difference between two versions is told by cell, and each name is there once."""
+    names = [cell.get("id", "") for cell in notebook.cells]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"parameters|verdict|(?:text|code)-\d\d", each) for each in names)
 
 
 def test_every_cell_was_executed(code):
@@ -110,7 +149,7 @@ def test_notebook_is_small(path):
 
 def test_cells_are_short(code):
     """One idea a cell: no logic that belongs in the package."""
-    longest = {"parameters", "code-09"}
+    longest = {"parameters", *IMPORTS}
     lines = {cell.id: len(cell.source.splitlines()) for cell in code if cell.id not in longest}
     assert {name: count for name, count in lines.items() if count > LONGEST_CELL} == {}
 

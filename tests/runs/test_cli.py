@@ -3,8 +3,11 @@
 import nbformat
 import pytest
 
-from miri_background.cli import NOTEBOOK_PARAMETERS, main
+from miri_background.cli import NOTEBOOK_PARAMETERS, TEST_SIZE, main
 from miri_background.observation import Observation
+from miri_background.repository import repository_file
+from miri_background.runs.notebook import CLOSURE, NAMES
+from miri_background.simulation.observing import require_unsaturated
 
 
 def wrong(capsys, *arguments):
@@ -37,6 +40,20 @@ def test_negative_workers_are_refused(capsys):
     assert (code, "workers = -1 is not a whole number from 0" in said) == (2, True)
 
 
+@pytest.mark.parametrize("verb", ["validate", "closure"])
+def test_sky_that_saturates_is_refused(capsys, verb):
+    """Ramps that the sky alone fills within a few groups are not begun."""
+    code = main([verb, "--filter", "F2550W", "--readout-pattern", "SLOWR1"])
+    said = capsys.readouterr().err
+    assert (code, "998 MJy/sr in F2550W fills the pixels within 3 groups" in said) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["F560W", "F1500W", "F2550W"])
+def test_sky_that_fits_is_not_refused(name):
+    """In FASTR1, the ramps of every filter are long enough for a slope."""
+    require_unsaturated(Observation(filter=name))
+
+
 def test_unknown_option_ends_with_code_2():
     """An option that does not exist is not a failure of the pipeline."""
     with pytest.raises(SystemExit) as ended:
@@ -66,6 +83,23 @@ def test_rendered_notebook_keeps_stored_outputs(tmp_path):
     rendered = nbformat.read(tmp_path / "image2_background.ipynb", as_version=4)
     checked = [c for c in rendered.cells if "nbval-check-output" in c.metadata.get("tags", [])]
     assert [bool(c.outputs and c.execution_count) for c in checked] == [True]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_notebook_is_rendered(name, tmp_path):
+    """Both notebooks are written under their names, and each cell is one of the originals."""
+    main(["render", "--output", str(tmp_path)])
+    rendered = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4)
+    source = nbformat.read(repository_file("notebooks", f"{name}.ipynb"), as_version=4)
+    written = [c for c in rendered.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    assert [cell.source for cell in written] == [cell.source for cell in source.cells]
+
+
+def test_changes_reach_the_closure(tmp_path):
+    """Its notebook takes the parameters of the observation together, test size included."""
+    main(["render", "--output", str(tmp_path), "--sky-level", "7.5"])
+    rendered = nbformat.read(tmp_path / f"{CLOSURE}.ipynb", as_version=4)
+    assert parameter_cell(rendered)["changes"] == TEST_SIZE | {"sky_level": 7.5}
 
 
 def test_every_parameter_has_an_option(capsys):

@@ -164,10 +164,9 @@ def test_references_without_context_are_refused(command_line, small_options, tmp
     assert f"{cache} is a CRDS directory without context" in ended.stdout
 
 
-def test_custom_cache_is_used(command_line, small_options, finished_copy, suite_environment):
+def test_custom_cache_is_used(command_line, small_options, finished_copy, small_cache):
     """A cache named by its path serves as well as the suite's own."""
-    cache = next(Path(suite_environment["MIRI_BACKGROUND_CACHE"]).glob("crds-*"))
-    arguments = ["--crds-cache", cache, "--crds-context", "jwst_9001.pmap"]
+    arguments = ["--crds-cache", small_cache, "--crds-context", "jwst_9001.pmap"]
     ended = command_line("validate", "--run", finished_copy, *arguments, *small_options)
     assert ended.returncode == 0, ended.stdout
 

@@ -26,6 +26,9 @@ from miri_background.run_directory import writable
 from miri_background.validation.verdict import Verdict, load_metrics
 
 __all__ = [
+    "CLOSURE",
+    "NAMES",
+    "VALIDATION",
     "NotebookRun",
     "execute_notebook",
     "new_run_directory",
@@ -33,7 +36,8 @@ __all__ = [
     "render_notebook",
 ]
 
-NAME = "image2_background"
+VALIDATION, CLOSURE = "image2_background", "simulator_closure"
+NAMES = (VALIDATION, CLOSURE)
 _CANNOT_JUDGE = tuple(each.__name__ for each in (CannotJudge, InvalidObservation))
 
 
@@ -82,17 +86,19 @@ def point_latest_to(run):
         aside.symlink_to(run.name)
 
 
-def render_notebook(parameters, output):
-    """Write the notebook with other parameters, its stored outputs kept, without running it.
+def render_notebook(name, parameters, output):
+    """Write a notebook with other parameters, its stored outputs kept, without running it.
 
     Parameters
     ----------
+    name : str
+        Which notebook, one of `NAMES`.
     parameters : dict
         Parameters by name.
     output : pathlib.Path
         Notebook file to write.
     """
-    notebook = load_notebook_node(str(repository_file("notebooks", f"{NAME}.ipynb")))
+    notebook = load_notebook_node(str(repository_file("notebooks", f"{name}.ipynb")))
     rendered = parameterize_notebook(notebook, parameters)
     with writable(output.parent):
         write_text_whole(output, nbformat.writes(rendered) + "\n")
@@ -119,8 +125,13 @@ def _execute(source, target, parameters):
         )
 
 
-def refresh_notebook():
-    """Execute the notebook as it is, and store its outputs in it.
+def refresh_notebook(name):
+    """Execute a notebook as it is, and store its outputs in it.
+
+    Parameters
+    ----------
+    name : str
+        Which notebook, one of `NAMES`.
 
     Returns
     -------
@@ -132,7 +143,7 @@ def refresh_notebook():
     papermill.exceptions.PapermillExecutionError
         If a cell fails; the notebook is then left as it was.
     """
-    source = repository_file("notebooks", f"{NAME}.ipynb")
+    source = repository_file("notebooks", f"{name}.ipynb")
     with replace_whole(source) as (aside,):
         _execute(source, aside, {})
         notebook = tidied(nbformat.read(aside, as_version=4))
@@ -140,11 +151,13 @@ def refresh_notebook():
     return source
 
 
-def execute_notebook(parameters, directory):
-    """Execute the notebook into a run directory.
+def execute_notebook(name, parameters, directory):
+    """Execute a notebook into a run directory.
 
     Parameters
     ----------
+    name : str
+        Which notebook, one of `NAMES`.
     parameters : dict
         Parameters by name; the working directory is set from `directory`.
     directory : path-like
@@ -160,13 +173,13 @@ def execute_notebook(parameters, directory):
     CannotJudge
         If not even the notebook could be started or written.
     """
-    source = repository_file("notebooks", f"{NAME}.ipynb")
+    source = repository_file("notebooks", f"{name}.ipynb")
     directory = Path(directory).expanduser().resolve()
     started = datetime.now(UTC)
-    executed, page = (directory / f"{NAME}.{suffix}" for suffix in ("ipynb", "html"))
+    executed, page = (directory / f"{name}.{suffix}" for suffix in ("ipynb", "html"))
     with writable(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        aside = directory / f".executing-{NAME}.ipynb"
+        aside = directory / f".executing-{name}.ipynb"
         try:
             _execute(source, aside, parameters | {"working_directory": str(directory)})
             outcome, reason = Outcome.PASSED, ""
