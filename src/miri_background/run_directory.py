@@ -178,6 +178,30 @@ class RunDirectory:
             )
             raise CannotJudge(msg)
 
+    def unfinished(self, key):
+        """Return the exposures whose truth and level-1b file are not both there under a key.
+
+        Every file is looked at, so that a foreign one is reported before any work begins.
+
+        Parameters
+        ----------
+        key : str
+            Of everything that decides what the files hold.
+
+        Returns
+        -------
+        list of Exposure
+            In the order they are taken.
+        """
+        current = {
+            exposure: [
+                self.records.is_current(path, key)
+                for path in (self.truth(exposure), self.uncal(exposure))
+            ]
+            for exposure in exposures(self.observation)
+        }
+        return [exposure for exposure, files in current.items() if not all(files)]
+
     def uncal(self, exposure):
         """Return the path of an exposure's level-1b file."""
         return self.root / "uncal" / f"{exposure.name}_uncal.fits"

@@ -21,6 +21,7 @@ __all__ = [
     "CRUCIFORM_FRACTIONS",
     "SPECTRAL_INDICES",
     "PointSpreadFunction",
+    "blue_part",
     "point_spread_function",
 ]
 
@@ -166,6 +167,12 @@ def cruciform_kernel(positions):
     return kernel / (2 * arm_total + halo_total)
 
 
+def blue_part(spectral_index):
+    """Return where spectral indices lie between the ends of `SPECTRAL_INDICES`, from 0 to 1."""
+    red, blue = SPECTRAL_INDICES
+    return (spectral_index - red) / (blue - red)
+
+
 @dataclass(frozen=True)
 class PointSpreadFunction:
     """Light of a point source in the pixels of the detector.
@@ -203,8 +210,7 @@ class PointSpreadFunction:
         ndarray
             Part of all light in a pixel centred at each sample.
         """
-        red, blue = SPECTRAL_INDICES
-        part = (spectral_index - red) / (blue - red)
+        part = blue_part(spectral_index)
         return (1 - part) * self.ends[0] + part * self.ends[1]
 
     def splines(self):

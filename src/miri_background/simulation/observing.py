@@ -64,20 +64,15 @@ def take_exposures(run, executor, mirisim_command="mirisim"):
         source_fingerprint(*_SOURCES),
         [versions()[name] for name in _LIBRARIES],
     )
-    products = [(run.truth(exposure), run.uncal(exposure)) for exposure in exposures(observation)]
-    # Every product is looked at, so that a foreign file is reported before the work begins.
-    current = [[run.records.is_current(path, key) for path in pair] for pair in products]
     missing = [
-        (exposure, *pair)
-        for exposure, pair, there in zip(exposures(observation), products, current, strict=True)
-        if not all(there)
+        (exposure, run.truth(exposure), run.uncal(exposure)) for exposure in run.unfinished(key)
     ]
     if missing:
         # Computed once and handed out: every worker uses the very same numbers.
         psf = point_spread_function(observation.filter)
         take = partial(_take_exposure, observation, run.records, key, psf)
         completed(executor, take, missing, "Simulating exposures")
-    return [uncal for _, uncal in products]
+    return [run.uncal(exposure) for exposure in exposures(observation)]
 
 
 def require_unsaturated(observation):

@@ -11,7 +11,7 @@ from scipy.special import gamma, gammaincinv
 from miri_background.instrument.aperture import Attitude, imager_aperture
 from miri_background.instrument.detector import SHAPE
 from miri_background.instrument.footprint import regions, within_regions
-from miri_background.instrument.optics import SPECTRAL_INDICES
+from miri_background.instrument.optics import SPECTRAL_INDICES, blue_part
 from miri_background.instrument.readout import subarrays
 from miri_background.instrument.response import point_response, sky_response
 from miri_background.instrument.throughput import (
@@ -325,7 +325,6 @@ def source_rate(observation, sources, x, y, psf):
     read = subarrays()[observation.subarray]
     image = np.zeros(read.shape)
     reddest, colour = psf.splines()
-    red, blue = SPECTRAL_INDICES
     radius = int(psf.radius)
     electrons = sources["flux"].to_value("uJy") * electrons_per_microjansky(observation.filter)
     for source, at_x, at_y, rate in zip(sources, x, y, electrons, strict=True):
@@ -340,7 +339,7 @@ def source_rate(observation, sources, x, y, psf):
             for at, size in ((at_x, read.shape[1]), (at_y, read.shape[0]))
         )
         if columns.size and rows.size:
-            part = (source["spectral_index"] - red) / (blue - red)
+            part = blue_part(source["spectral_index"])
             offsets = (rows - at_y, columns - at_x)
             image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += rate * (
                 reddest(*offsets) + part * colour(*offsets)

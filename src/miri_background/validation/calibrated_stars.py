@@ -12,7 +12,7 @@ from photutils.psf import ImagePSF, PSFPhotometry
 
 from miri_background.instrument.detector import GAIN
 from miri_background.instrument.footprint import within_regions
-from miri_background.instrument.optics import SPECTRAL_INDICES
+from miri_background.instrument.optics import SPECTRAL_INDICES, blue_part
 from miri_background.instrument.response import sky_response
 from miri_background.instrument.throughput import MICROJANSKY_PER_MEGAJANSKY
 from miri_background.outcomes import CannotJudge
@@ -118,15 +118,22 @@ class CalibratedStars:
         variance = _sums(np.where(self.usable, self.error, 0.0) ** 2, apertures)
         light = _sums(np.where(self.usable, self.known, 0.0), apertures)
         spoilt = _sums((~self.usable).astype(float), apertures)
-        energies = [self.psf.encircled_energy([self.radius], index)[0] for index in (-2, 0, 2)]
-        # The image, and so its energy, is linear in the spectral index.
-        energy = np.interp(stars["spectral_index"], (-2, 0, 2), energies)
-        stars["colour_correction"] = energies[1] / energy
+        energy = self._energies([self.radius], stars["spectral_index"])[:, 0]
+        stars["colour_correction"] = self.psf.encircled_energy([self.radius])[0] / energy
         own = stars["flux"] * energy
         stars["ratio"] = own / np.sqrt(variance)
         stars["error"] = np.sqrt(variance) * self.factor
         alone = np.abs(light / own - 1) < _CONTAMINATION
         return stars[(spoilt == 0) & alone & (stars["ratio"] > SIGNAL_TO_NOISE)]
+
+    def _energies(self, radii, spectral_indices):
+        """Return the part of all light inside circles around stars, shape (stars, radii).
+
+        The image, and so its energy, is linear in the spectral index.
+        """
+        red, blue = (self.psf.encircled_energy(radii, index) for index in SPECTRAL_INDICES)
+        part = blue_part(np.asarray(spectral_indices))[:, np.newaxis]
+        return (1 - part) * red + part * blue
 
     @staticmethod
     def _circles(stars, radius):
@@ -152,8 +159,7 @@ class CalibratedStars:
         """
         inner, outer = self.annulus
         box, y, x = self._box(star, int(outer) + 1)
-        red, blue = SPECTRAL_INDICES
-        part = (star["spectral_index"] - red) / (blue - red)
+        part = blue_part(star["spectral_index"])
         reddest, colour = (spline(y, x) for spline in self.splines)
         neighbours = self.known[box] - star["flux"] * (reddest + part * colour)
         distance = np.hypot(y[:, np.newaxis], x)
@@ -236,13 +242,14 @@ class CalibratedStars:
 
     def growth(self):
         """Return measured over expected light of bright stars, shape (stars, radii)."""
-        if len(self.stars) == 0:
-            return np.zeros((0, len(GROWTH_RADII)))
         bright = self.stars["ratio"] > BRIGHT
+        stars, sky = self.stars[bright], self.sky[bright]
+        if len(stars) == 0:
+            return np.zeros((0, len(GROWTH_RADII)))
         light = np.where(self.usable, self.flux, 0.0)
         measured = np.array(
             [
-                _sums(light, self._circles(self.stars, radius)) - self.sky * np.pi * radius**2
+                _sums(light, self._circles(stars, radius)) - sky * np.pi * radius**2
                 for radius in GROWTH_RADII
             ]
         ).T
@@ -251,12 +258,6 @@ class CalibratedStars:
         own_sky = np.diff(self.psf.encircled_energy([inner, outer]))[0] / (
             np.pi * (outer**2 - inner**2)
         )
-        expected = [
-            star["flux"]
-            * (
-                self.psf.encircled_energy(GROWTH_RADII, star["spectral_index"])
-                - own_sky * np.pi * GROWTH_RADII**2
-            )
-            for star in self.stars
-        ]
-        return (measured / expected)[bright]
+        inside = self._energies(GROWTH_RADII, stars["spectral_index"])
+        inside -= own_sky * np.pi * GROWTH_RADII**2
+        return measured / (np.asarray(stars["flux"])[:, np.newaxis] * inside)

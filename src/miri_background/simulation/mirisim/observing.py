@@ -88,17 +88,8 @@ def take_mirisim_exposures(run, installation):
     observation = run.observation
     calibration = mirisim_calibration(installation, observation)
     key = content_key(observation.key, asdict(calibration), source_fingerprint(*_SOURCES))
-    # Every product is looked at, so that a foreign file is reported before the work begins.
-    current = {
-        exposure: [
-            run.records.is_current(path, key) for path in (run.truth(exposure), run.uncal(exposure))
-        ]
-        for exposure in exposures(observation)
-    }
-    missing = {
-        field: [each for each in exposures(observation, field) if not all(current[each])]
-        for field in FIELDS
-    }
+    unfinished = run.unfinished(key)
+    missing = {field: [each for each in unfinished if each.field == field] for field in FIELDS}
     for field in tqdm([field for field in FIELDS if missing[field]], "MIRISim", leave=False):
         _take_field(run, installation, calibration, key, field, missing[field])
     return [run.uncal(exposure) for exposure in exposures(observation)]
