@@ -115,9 +115,20 @@ def run_provenance(run, references, control, started):
 
 def peak_memory():
     """Return the largest resident memory so far of this process or of an ended child, bytes."""
-    largest = max(
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    # Linux counts kibibytes, macOS bytes.
-    return largest if sys.platform == "darwin" else largest * 1024
+    children = _bytes(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    return max(_own_peak_memory(), children)
+
+
+def _own_peak_memory():
+    """Return the largest resident memory so far of this process, bytes."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return _bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # Linux counts in ru_maxrss what the process that started this one had, too.
+    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) * 1024
+
+
+def _bytes(maxrss):
+    """Return what `getrusage` tells in bytes: Linux counts kibibytes, macOS bytes."""
+    return maxrss if sys.platform == "darwin" else maxrss * 1024

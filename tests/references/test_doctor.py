@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -672,10 +673,19 @@ def test_every_reference_of_a_run_was_examined(finished, small_cache, examine):
     assert files.items() <= examined.items()
 
 
-def test_memory_stays_small(findings):
+@pytest.mark.slow
+def test_memory_stays_small(whole_cache):
     """A dark is read a group at a time."""
-    import resource
-
-    assert findings
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit < 1.5e9
+    measure = (
+        "from miri_background.observation import Observation; "
+        "from miri_background.provenance import peak_memory; "
+        "from miri_background.references.doctor import examine; "
+        f"examine(Observation(groups={OBSERVATION.groups})); print(peak_memory())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", measure],
+        env=os.environ | crds_environment(whole_cache),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert int(ended.stdout.splitlines()[-1]) < 1.5e9
