@@ -1,6 +1,7 @@
 """A run directory belongs to one run of one observation, and nothing else is touched."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from miri_background.files import checksum
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
-from miri_background.run_directory import IMAGE2_SUFFIXES, RunDirectory, writable
+from miri_background.run_directory import (
+    IMAGE2_SUFFIXES,
+    RunDirectory,
+    recorded_verdicts,
+    writable,
+)
 
 OBSERVATION = Observation()
 OTHER_OBSERVATION = Observation(seed=7)
@@ -304,3 +311,41 @@ def test_other_errors_are_left_alone():
     """Only what the file system refuses is a could-not-judge."""
     with pytest.raises(ZeroDivisionError), writable("anywhere"):
         _ = 1 / 0
+
+
+class Written:
+    """A verdict that writes a text."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def write(self, path):
+        """Write the text."""
+        path.write_text(self.text)
+
+
+def test_attempts_are_verdicts(tmp_path):
+    """What is begun again before any verdict is still the first attempt."""
+    attempts = []
+    for text in ("first", "second"):
+        attempts += [RunDirectory(tmp_path, OBSERVATION).attempt for _ in range(2)]
+        RunDirectory(tmp_path, OBSERVATION).write_verdict(Written(text))
+    assert attempts == [1, 1, 2, 2]
+
+
+def test_record_has_the_checksum_of_each_verdict(tmp_path):
+    """The last one is that of the metrics file that is there."""
+    run = RunDirectory(tmp_path, OBSERVATION)
+    for text in ("first", "second"):
+        run.write_verdict(Written(text))
+    checksums = [hashlib.sha256(text.encode()).hexdigest() for text in ("first", "second")]
+    assert recorded_verdicts(run.root) == checksums
+    assert checksum(run.metrics) == checksums[-1]
+
+
+def test_verdict_that_cannot_be_written_is_no_attempt(tmp_path):
+    """A verdict that its schema refuses leaves no file and no record."""
+    run = RunDirectory(tmp_path, OBSERVATION)
+    with pytest.raises(TypeError):
+        run.write_verdict(Written(None))
+    assert (run.attempt, run.metrics.exists()) == (1, False)

@@ -23,6 +23,7 @@ __all__ = [
     "calibrated_ramp",
     "detector1_rates",
     "image2_output",
+    "import_pipeline",
     "pipeline_log",
     "write_association",
 ]
@@ -64,19 +65,29 @@ def pipeline_log(path):
         handler.close()
 
 
-@lru_cache(maxsize=1)
-def _import_pipeline():
-    """Import the pipeline and take what it made out of the garbage collector's sight.
+@lru_cache
+def import_pipeline(name):
+    """Import a pipeline and take what it made out of the garbage collector's sight.
 
-    stpipe collects garbage at the start of each of Detector1's steps.  Going
-    through the hundred thousands of objects that imports leave behind takes half
-    of the pipeline's time for short ramps; frozen, they are passed over.  Once a process.
+    stpipe collects garbage at the start of each step.  Going through the hundred
+    thousands of objects that imports leave behind takes half of the pipeline's time for
+    short ramps; frozen, they are passed over.  Once a process.
+
+    Parameters
+    ----------
+    name : str
+        Name of a class of `jwst.pipeline`.
+
+    Returns
+    -------
+    type
+        The class.
     """
-    from jwst.pipeline import Detector1Pipeline
+    from jwst import pipeline
 
     gc.collect()
     gc.freeze()
-    return Detector1Pipeline
+    return getattr(pipeline, name)
 
 
 def detector1_rates(run, executor, steps=None):
@@ -124,7 +135,7 @@ def _detector1_rate(records, steps, item):
     """Run calwebb_detector1 on one level-1b file and write its rate file."""
     key, uncal, rate, log = item
     with pipeline_log(log):
-        detector1 = _import_pipeline()
+        detector1 = import_pipeline("Detector1Pipeline")
         with _explained(f"calwebb_detector1 on {uncal}", log):
             result = detector1.call(str(uncal), steps=steps, configure_log=False)
         with writable(rate.parent), records.writing(key, rate) as (aside,):
@@ -161,7 +172,7 @@ def calibrated_ramp(run, exposure):
             tempfile.TemporaryDirectory(prefix=".writing-", dir=ramp.parent) as aside,
         ):
             with pipeline_log(log), _explained(f"calwebb_detector1 on {uncal}", log):
-                _import_pipeline().call(
+                import_pipeline("Detector1Pipeline").call(
                     str(uncal),
                     output_dir=aside,
                     save_results=True,  # without it, the ramp is not saved either
@@ -202,19 +213,19 @@ def write_association(run, control="none"):
     run : RunDirectory
         Its rate files are associated.
     control : str, optional
-        With "background missing", the last background is left out on purpose.
+        With "background missing", calwebb_image2 gets an association without the last
+        background, and its products are judged by the one with all.
 
     Returns
     -------
     pathlib.Path
-        The association file.
+        The association file for calwebb_image2.
     """
     from jwst.associations.asn_from_list import asn_from_list
     from jwst.associations.lib.rules_level2_base import DMSLevel2bBase
 
     science = exposures(run.observation, "science")
     backgrounds = exposures(run.observation, "background")
-    members = backgrounds[:-1] if control == "background missing" else backgrounds
     association = asn_from_list(
         [(run.rate(each).name, "science") for each in science],
         rule=DMSLevel2bBase,
@@ -224,16 +235,24 @@ def write_association(run, control="none"):
     for product, exposure in zip(association["products"], science, strict=True):
         product["name"] = exposure.name
         product["members"] += [
-            {"expname": run.rate(each).name, "exptype": "background"} for each in members
+            {"expname": run.rate(each).name, "exptype": "background"} for each in backgrounds
         ]
+    written = {run.association: association.dump(format="json")[1]}
+    if control == "background missing":
+        for product in association["products"]:
+            product["members"].pop()
+        # Under a name by which it is not taken for what should have been subtracted.
+        broken = run.association.with_name("background_missing.json")
+        written[broken] = association.dump(format="json")[1]
     with writable(run.root):
-        write_text_whole(run.association, association.dump(format="json")[1] + "\n")
+        for path, text in written.items():
+            write_text_whole(path, text + "\n")
         # Members without a path are portable; they are looked for beside the association.
         for exposure in (*science, *backgrounds):
             link = run.association.parent / run.rate(exposure).name
             link.unlink(missing_ok=True)
             link.symlink_to(os.path.relpath(run.rate(exposure), link.parent))
-    return run.association
+    return list(written)[-1]
 
 
 @contextmanager

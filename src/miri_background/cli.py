@@ -1,6 +1,7 @@
 """The command line: ``miri-background VERB``, each verb thin."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.settings import check_settings
 
 __all__ = ["main"]
+
+
+def _absolute(text):
+    """Return a path that means the same from every directory, as the notebook has its own."""
+    return str(Path(text).expanduser().absolute())
+
 
 # Parameters of the notebook beside those of the observation; the notebook says what they mean.
 NOTEBOOK_PARAMETERS = {
@@ -19,6 +26,7 @@ NOTEBOOK_PARAMETERS = {
     "mirisim_command": (str, "how MIRISim is called, such as 'conda run -n mirisim mirisim'"),
     "control": (str, "none, 'step skipped' or 'background missing': break it on purpose"),
     "workers": (int, "processes that simulate and calibrate; 0 for one per core"),
+    "baselines": (_absolute, "directory of baselines; by default that of the checkout"),
 }
 # Parameters that the closure's notebook shares.
 CLOSURE_PARAMETERS = ("working_directory", "workers")
@@ -33,7 +41,8 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="miri-background",
         description="Does the installed JWST pipeline subtract MIRI imaging backgrounds correctly?",
-        epilog="exit codes: 0 passed, 1 failed, 2 could not judge",
+        epilog="exit codes: 0 passed, 1 failed, 2 could not judge, 3 passed, but drifted from the "
+        "baseline",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     validate = verbs.add_parser("validate", help="run the validation notebook and give the verdict")
@@ -45,6 +54,53 @@ def _parser():
     render = verbs.add_parser("render", help="write the notebooks at test size, without running")
     render.add_argument("--output", type=Path, default=Path("build/notebooks"), metavar="DIRECTORY")
     _add_parameters(render)
+    check = verbs.add_parser("check", help="judge products of calwebb_image2 that are there")
+    check.add_argument(
+        "directory",
+        type=Path,
+        metavar="DIRECTORY",
+        help="rates, associations, *_bsub and *_combinedbackground; truth/ is used where it is",
+    )
+    check.add_argument(
+        "--sigma",
+        type=float,
+        metavar="SIGMA",
+        help="clipping threshold that the step was given (default: of the run, else 3)",
+    )
+    check.add_argument(
+        "--maxiters",
+        type=int,
+        metavar="NUMBER",
+        help="clipping iterations that it was given, 0 for no limit (default: of the run, else 0)",
+    )
+    check.add_argument(
+        "--association",
+        type=Path,
+        metavar="FILE",
+        help="the only one to judge (default: all of type image2)",
+    )
+    check.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIRECTORY",
+        help="for metrics.json and junit.xml (default: the products' DIRECTORY; for a run of "
+        "this suite, DIRECTORY/check)",
+    )
+    check.add_argument(
+        "--baselines", type=_absolute, metavar="DIRECTORY", help=NOTEBOOK_PARAMETERS["baselines"][1]
+    )
+    check.add_argument(
+        "--json", action="store_true", help="print metrics.json, and all else to standard error"
+    )
+    okify = verbs.add_parser(
+        "okify", help="make a run that passed the baseline of its pipeline build"
+    )
+    okify.add_argument("run", type=Path, metavar="RUN", help="run directory")
+    okify.add_argument("--reason", default="", help="why its numbers are right")
+    okify.add_argument("--write", action="store_true", help="write the baseline; else only show it")
+    okify.add_argument(
+        "--baselines", type=_absolute, metavar="DIRECTORY", help=NOTEBOOK_PARAMETERS["baselines"][1]
+    )
     references = verbs.add_parser("references", help="look after the reference files")
     actions = references.add_subparsers(dest="action", required=True, metavar="ACTION")
     doctor = actions.add_parser("doctor", help="examine the values of all that a run will ask for")
@@ -90,8 +146,11 @@ def _validate(arguments):
     from miri_background.run_directory import RunDirectory
     from miri_background.runs.notebook import VALIDATION
     from miri_background.simulation.observing import require_unsaturated
+    from miri_background.validation.baselines import baseline_directory, baselines_of
 
     require_unsaturated(observation)
+    # A damaged baseline is told before the work, not after it.
+    baselines_of(baseline_directory(parameters.get("baselines")), observation)
 
     def refuse(directory):
         # Refused here, a directory stays as it was; the notebook takes it over.
@@ -134,9 +193,62 @@ def _run(name, named, parameters, refuse):
         point_latest_to(directory)
     if run.verdict is not None:
         print(f"\n{run.verdict.text_table()}")
+        drift = run.verdict.drift
+        if drift is not None:
+            # The last line has the sentence of a run that drifted.
+            told = drift.table() if run.outcome is Outcome.DRIFTED else drift.text()
+            print(f"\n{told}".rstrip())
     print(f"\n{run.outcome.word.upper()}{': ' if run.reason else ''}{run.reason}")
     print(f"Page:     {run.page}\nNotebook: {run.notebook}")
     return run.outcome
+
+
+def _check(arguments):
+    """Judge products that are there, print the verdict, and return the outcome."""
+    directory, output = arguments.directory, arguments.output
+    from miri_background.runs.check import check, report, write_check, write_reason
+
+    stream = sys.stderr if arguments.json else sys.stdout
+    try:
+        judged = check(
+            directory,
+            arguments.sigma,
+            arguments.maxiters,
+            arguments.association,
+            arguments.baselines,
+        )
+    except CannotJudge as error:
+        write_reason(directory, output, str(error))
+        if arguments.json:
+            print(json.dumps(_reason(error), ensure_ascii=False))
+        raise
+    # Printed first: a verdict that cannot be written is not lost.
+    print(report(judged), file=stream)
+    if arguments.json:
+        print(judged.verdict.json_text(), end="")
+    for path in write_check(judged, output):
+        print(f"Written: {path}", file=stream)
+    return judged.verdict.outcome
+
+
+def _reason(error):
+    """Return what could not be judged as machines read it."""
+    outcome = Outcome.CANNOT_JUDGE
+    return {"outcome": outcome.word, "exit_code": outcome.exit_code, "reason": str(error)}
+
+
+def _okify(arguments):
+    """Show what making a run a baseline would change, write it if asked, and return the outcome."""
+    from miri_background.runs.okify import propose_baseline
+
+    proposal = propose_baseline(arguments.run, arguments.reason, arguments.baselines)
+    print(f"{proposal.changes}\n")
+    if arguments.write:
+        proposal.write()
+        print(f"Written: {proposal.path}")
+    else:
+        print(f"Nothing was written; with --write, this would be: {proposal.path}")
+    return Outcome.PASSED
 
 
 def _references(arguments):
@@ -164,7 +276,8 @@ def _render(arguments):
 
     changes = {name: parameters[name] for name in parameters if name in Observation.model_fields}
     workers = {name: parameters[name] for name in ("workers",) if name in parameters}
-    for name, given in ((VALIDATION, parameters), (CLOSURE, workers | {"changes": changes})):
+    changed = workers | {"changes": changes}
+    for name, given in ((VALIDATION, parameters), (CLOSURE, changed)):
         path = arguments.output / f"{name}.ipynb"
         render_notebook(name, given, path)
         print(path)
@@ -209,12 +322,14 @@ def main(arguments=None):
     Returns
     -------
     int
-        Exit code: 0 passed, 1 failed, 2 could not judge.
+        Exit code: 0 passed, 1 failed, 2 could not judge, 3 passed, but drifted from the baseline.
     """
     arguments = _parser().parse_args(arguments)
     verb = {
         "validate": _validate,
         "closure": _closure,
+        "check": _check,
+        "okify": _okify,
         "references": _references,
         "render": _render,
         "manifest": _manifest,

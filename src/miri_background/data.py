@@ -1,27 +1,19 @@
 """The data that data_manifest.yaml names, verified."""
 
-import hashlib
-
 import yaml
-from astropy.io import fits
 
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
+from miri_background.provenance import level1b_checksum
 from miri_background.repository import repository_file
 
-__all__ = ["check_level1b", "level1b_checksum", "manifest_of"]
+__all__ = ["check_level1b", "manifest_of"]
 
 _HEADER = """\
 # The data of the main job: the observation that `make validate` simulates by default, and
 # the SHA-256 of the SCI array (big-endian 16-bit numbers) of each level-1b file that it gives.
 # Written by `miri-background manifest`.
 """
-
-
-def level1b_checksum(path):
-    """Return the SHA-256 of a level-1b file's SCI array, hexadecimal."""
-    with fits.open(path) as hdus:
-        return hashlib.sha256(hdus["SCI"].data.astype(">u2").tobytes()).hexdigest()
 
 
 def manifest_of(run):

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from miri_background.files import content_key
+from miri_background.html import html_table
 from miri_background.outcomes import CannotJudge
 
 __all__ = [
@@ -252,15 +253,11 @@ class Observation(BaseModel):
 
     def _repr_html_(self):
         """Return the parameters as a table for notebook and page."""
-        rows = "".join(
-            f"<tr><td>{name}</td><td>{getattr(self, name)}</td><td>{self.unit(name)}</td>"
-            f"<td>{field.description}</td></tr>"
+        rows = [
+            (name, getattr(self, name), self.unit(name), field.description)
             for name, field in type(self).model_fields.items()
-        )
-        return (
-            "<table><thead><tr><th>parameter</th><th>value</th><th>unit</th><th>meaning</th></tr>"
-            f"</thead><tbody>{rows}</tbody></table>"
-        )
+        ]
+        return html_table(("parameter", "value", "unit", "meaning"), rows)
 
     @property
     def key(self):

@@ -86,7 +86,11 @@ def completed(executor, function, items, description):
     try:
         # A pool may break while it is still being given work.
         futures.extend(executor.submit(function, item) for item in items)
-        for future in tqdm(as_completed(futures), description, len(futures), leave=False):
+        # A process that is itself a worker leaves it to its parent to tell how far all are.
+        worker = multiprocessing.parent_process() is not None
+        for future in tqdm(
+            as_completed(futures), description, len(futures), leave=False, disable=worker
+        ):
             future.result()
     except BrokenProcessPool as error:
         msg = (

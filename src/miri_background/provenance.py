@@ -1,6 +1,7 @@
 """What a result depends on: versions, source fingerprints, machine, time and memory."""
 
 import hashlib
+import json
 import platform
 import resource
 import sys
@@ -10,9 +11,14 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from astropy.io import fits
+
 from miri_background.files import checksum
+from miri_background.repository import checkout_state
 
 __all__ = [
+    "check_provenance",
+    "level1b_checksum",
     "peak_memory",
     "pipeline_fingerprint",
     "run_provenance",
@@ -22,16 +28,9 @@ __all__ = [
 
 # Packages that calwebb_detector1 and calwebb_image2 consist of.
 _PIPELINE = ("jwst", "stcal", "stdatamodels", "stpipe")
-_VERSIONS = (
-    *_PIPELINE,
-    "crds",
-    "numpy",
-    "scipy",
-    "astropy",
-    "astro-sedpy",
-    "photutils",
-    "miri-background-validation",
-)
+# Packages that a verdict is computed with, and what a run needs beside.
+_JUDGING = ("numpy", "scipy", "astropy", "photutils", "miri-background-validation")
+_RUNNING = (*_PIPELINE, "crds", "astro-sedpy", *_JUDGING)
 _SOURCES = (".py", ".so", ".yaml", ".json")
 
 
@@ -72,9 +71,25 @@ def pipeline_fingerprint():
     return source_fingerprint(*_PIPELINE)
 
 
-def versions():
+def versions(packages=_RUNNING):
     """Return the versions of Python and of the packages that a result depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS}
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _circumstances(started):
+    """Return machine, times and memory of what began at a time."""
+    return {
+        "host": f"{platform.node()}, {platform.system()} {platform.machine()}",
+        "started": started.isoformat(),
+        "wall_time_s": (datetime.now(UTC) - started).total_seconds(),
+        "peak_memory_bytes": peak_memory(),
+    }
+
+
+def level1b_checksum(path):
+    """Return the SHA-256 of a level-1b file's SCI array, hexadecimal."""
+    with fits.open(path) as hdus:
+        return hashlib.sha256(hdus["SCI"].data.astype(">u2").tobytes()).hexdigest()
 
 
 def run_provenance(run, references, control, started):
@@ -96,21 +111,88 @@ def run_provenance(run, references, control, started):
     dict
         As the schema of metrics.json describes it.
     """
+    level1b = sorted((run.root / "uncal").glob("*.fits"))
     return {
+        "kind": "run",
         "versions": versions(),
         "pipeline_fingerprint": pipeline_fingerprint(),
         "crds_context": references.context,
         "simulator": run.observation.simulator,
         "observation": run.observation.model_dump(),
         "control": control,
-        "host": f"{platform.node()}, {platform.system()} {platform.machine()}",
-        "started": started.isoformat(),
-        "wall_time_s": (datetime.now(UTC) - started).total_seconds(),
-        "peak_memory_bytes": peak_memory(),
-        "inputs": {
-            path.name: checksum(path) for path in sorted((run.root / "uncal").glob("*.fits"))
-        },
+        **_circumstances(started),
+        "inputs": {path.name: checksum(path) for path in level1b},
+        # Files differ in the time at which they were written; their ramps need not.
+        "level1b_sci_sha256": {path.name: level1b_checksum(path) for path in level1b},
+        "attempt": run.attempt,
+        **checkout_state(),
     }
+
+
+def check_provenance(products, directory, truth, started):
+    """Return what the verdict on products depends on that were already there.
+
+    Parameters
+    ----------
+    products : Products
+        What was judged.
+    directory : pathlib.Path
+        Where it is.
+    truth : str
+        "compared" with the numbers, "expected" without being compared, or "none".
+    started : datetime.datetime
+        When the check began.
+
+    Returns
+    -------
+    dict
+        As the schema of metrics.json describes it.
+    """
+    rates = [image.header for image in (*products.science, *products.backgrounds)]
+    names = [
+        path.relative_to(directory) if path.is_relative_to(directory) else path
+        for path in products.inputs
+    ]
+    inputs = {str(name): checksum(path) for name, path in zip(names, products.inputs, strict=True)}
+    return {
+        "kind": "check",
+        "versions": versions(_JUDGING),
+        "directory": str(directory.resolve()),
+        "sigma": products.sigma,
+        "maxiters": products.maxiters,
+        "truth": truth,
+        "rates": _calibrations(rates),
+        "calibrated": _calibrations(products.calibrated_headers),
+        **_circumstances(started),
+        "inputs": inputs,
+        **_observed(products, directory),
+    }
+
+
+def _observed(products, directory):
+    """Return what a baseline is found by, as far as headers and a run of this suite tell it."""
+    calibrations = _calibrations(products.calibrated_headers)
+    if len(calibrations) > 1:
+        return {}
+    told = {
+        "crds_context": calibrations[0]["CRDS_CTX"],
+        "versions": versions(_JUDGING) | {"jwst": calibrations[0]["CAL_VER"]},
+    }
+    path = directory / "observation.json"
+    if path.exists():
+        told["observation"] = json.loads(path.read_text(encoding="utf-8"))
+        told["level1b_sci_sha256"] = {
+            path.name: level1b_checksum(path)
+            for path in sorted((directory / "uncal").glob("*.fits"))
+        }
+    return told
+
+
+def _calibrations(headers):
+    """Return which pipelines and contexts headers name, each pair once."""
+    keywords = ("CAL_VER", "CRDS_CTX")
+    pairs = {tuple(str(header.get(name, "")) for name in keywords) for header in headers}
+    return [dict(zip(keywords, pair, strict=True)) for pair in sorted(pairs)]
 
 
 def peak_memory():

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from miri_background.files import ProductRecords, write_text_whole
+from miri_background.files import ProductRecords, checksum, replace_whole, write_text_whole
 from miri_background.instrument.readout import subarrays
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
 
-__all__ = ["IMAGE2_SUFFIXES", "RunDirectory", "writable"]
+__all__ = ["IMAGE2_SUFFIXES", "RunDirectory", "recorded_verdicts", "writable"]
 
 # The step's output, the background that it subtracted, and calwebb_image2's final product.
 IMAGE2_SUFFIXES = ("bsub", "combinedbackground", "cal")
@@ -53,6 +53,28 @@ def writable(directory):
             "free space or permissions there, or name another directory."
         )
         raise CannotJudge(msg) from error
+
+
+def _verdicts_record(root):
+    """Return the path of the record of verdicts of a run directory."""
+    return Path(root) / ".records" / "verdicts"
+
+
+def recorded_verdicts(root):
+    """Return what is recorded of each verdict that was given in a run directory.
+
+    Parameters
+    ----------
+    root : path-like
+        The run directory.
+
+    Returns
+    -------
+    list of str
+        SHA-256 of each metrics file, the last one's last.
+    """
+    path = _verdicts_record(root)
+    return path.read_text(encoding="utf-8").split() if path.exists() else []
 
 
 class RunDirectory:
@@ -243,3 +265,22 @@ class RunDirectory:
     def log(self, name):
         """Return the path of a log file."""
         return self.root / "logs" / f"{name}.log"
+
+    @property
+    def attempt(self):
+        """Number of the verdict that comes next in this directory, from 1."""
+        return len(recorded_verdicts(self.root)) + 1
+
+    def write_verdict(self, verdict):
+        """Write the metrics file of a verdict, and record that one was given.
+
+        Parameters
+        ----------
+        verdict : Verdict
+            What is written.
+        """
+        with writable(self.root), replace_whole(self.metrics) as (aside,):
+            verdict.write(aside)
+            verdicts = [*recorded_verdicts(self.root), checksum(aside)]
+            # Recorded first: killed in between, a run counts one verdict too many, never too few.
+            write_text_whole(_verdicts_record(self.root), "\n".join(verdicts) + "\n")

@@ -28,7 +28,9 @@ SECTIONS[VALIDATION] = [
     "One background star",
     "Subtracted images",
     "Residuals",
+    "Structure",
     "Passing criteria",
+    "What to know about these products",
     "About this run",
     "Verdict",
 ]
@@ -46,6 +48,7 @@ SECTIONS[CLOSURE] = [
     "Passing criteria",
     "Verdict",
 ]
+VERDICTS = dict.fromkeys((VALIDATION, CLOSURE), "PASSED: every metric is within its limit.\n")
 IMPORTS = ("code-05", "code-09")  # of the closure and of the validation
 LONGEST_CELL = 20  # lines; only the cells of parameters and imports are longer than 12
 
@@ -103,9 +106,10 @@ def test_no_parameter_of_the_validation_is_missing_or_unknown(repository):
     assert set(given) == {*Observation.model_fields, *NOTEBOOK_PARAMETERS}
 
 
-def test_no_parameter_of_the_closure_is_missing_or_unknown(repository):
+@pytest.mark.parametrize("of", [CLOSURE])
+def test_no_parameter_of_other_notebooks_is_missing_or_unknown(repository, of):
     """Those of the observation come together, and none is changed by default."""
-    given = parameters(repository, CLOSURE)
+    given = parameters(repository, of)
     assert set(given) == {*CLOSURE_PARAMETERS, "changes"}
     assert given["changes"] == {}
 
@@ -127,11 +131,11 @@ def test_no_error_is_stored(code):
     assert [o for cell in code for o in cell.outputs if o.output_type == "error"] == []
 
 
-def test_verdict_cell_holds_the_verdict(code):
+def test_verdict_cell_holds_the_verdict(name, code):
     """What nbval compares is the verdict itself."""
     checked = [c for c in code if "nbval-check-output" in c.metadata.get("tags", [])]
     printed = ["".join(output.text for output in cell.outputs) for cell in checked]
-    assert printed == ["PASSED: every metric is within its limit.\n"]
+    assert printed == [VERDICTS[name]]
 
 
 def test_every_figure_has_alternative_text(code):

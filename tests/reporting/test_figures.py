@@ -1,7 +1,6 @@
 """Every figure has its number in the title, and its alternative text beside it."""
 
 import base64
-import copy
 import re
 from dataclasses import dataclass, replace
 
@@ -20,14 +19,18 @@ from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.reporting.figures import (
     combined_background_figure,
+    leak_figure,
     rates_figure,
     residuals_figure,
     show,
     star_figure,
+    structure_figure,
     subtracted_figure,
 )
-from miri_background.validation.measurements import Analysis, Measurement
+from miri_background.validation.analysis import Analysis
+from miri_background.validation.measurement import Measurement
 from miri_background.validation.products import Image, Products, Truth
+from miri_background.validation.statistical import statistical_measurements
 from miri_background.validation.verdict import judge
 
 SKY = 14.0  # DN/s
@@ -71,6 +74,7 @@ def image(scene, values, generator):
     noisy = values + generator.normal(0.0, NOISE, shape)
     header = {
         "SUBARRAY": scene.subarray,
+        "READPATT": "FASTR1",
         "NGROUPS": 20,
         "NINTS": 1,
         "TFRAME": frame_time("FASTR1", scene.subarray),
@@ -81,7 +85,10 @@ def image(scene, values, generator):
         noisy.astype(np.float32),
         np.full(shape, NOISE, dtype=np.float32),
         np.zeros(shape, dtype=np.uint32),
-        np.full(shape, NOISE**2, dtype=np.float32),
+        {
+            name: np.full(shape, NOISE**2 / 2, dtype=np.float32)
+            for name in ("VAR_RNOISE", "VAR_POISSON")
+        },
     )
 
 
@@ -126,6 +133,7 @@ def products(scene):
         truths,
         2.0,
         3,
+        ["image2_asn.json"] * EXPOSURES,
     )
 
 
@@ -179,9 +187,7 @@ def titles(figure):
 
 def with_products(analysis, **changed):
     """Return an analysis of which some products are others, and the backgrounds the same."""
-    other = copy.copy(analysis)
-    other.products = replace(analysis.products, **changed)
-    return other
+    return analysis.judging(replace(analysis.products, **changed))
 
 
 def with_offset(analysis, name):
@@ -242,6 +248,55 @@ def test_star_is_followed(scene, analysis):
     peak, plain, combined = (float(number) for number in re.findall(rf"({NUMBER})", title))
     # Single pixels with their noise.
     assert [peak, plain, combined] == pytest.approx([PEAK, PEAK / 2, PEAK / 2], abs=4 * NOISE)
+
+
+@pytest.fixture(scope="module")
+def statistics(analysis):
+    """Return the metrics of what needs no truth."""
+    return judge(statistical_measurements(analysis))
+
+
+@pytest.mark.parametrize("criterion", ["columns", "rows"])
+def test_structure_has_the_worst_line(analysis, statistics, criterion):
+    """The title of each panel has the line that is furthest off, of all regions."""
+    title = titles(structure_figure(analysis, statistics))
+    (found,) = re.findall(rf"{criterion}: worst ({NUMBER}) DN/s", title)
+    values = [metric.value for metric in statistics if metric.name == criterion]
+    assert min(abs(float(found) - value) for value in values) < 0.001
+
+
+def test_structure_counts_its_apertures(analysis, statistics):
+    """The histogram tells how many fluxes it has and how they scatter."""
+    title = titles(structure_figure(analysis, statistics))
+    number, scatter = re.search(r"(\d+) apertures on empty sky:\nscatter (\S+) of", title).groups()
+    assert int(number) > 0
+    # Independent noise of 0.3 DN/s; a standard deviation of n fluxes is certain to 1 / sqrt(2 n).
+    assert float(scatter) == pytest.approx(1, abs=4 / np.sqrt(2 * int(number)) + 0.01)
+
+
+def test_leak_tells_how_far_it_is_off_theory(analysis):
+    """The title's number is that of the worst class; of two exposures, half of the star stays."""
+    title = titles(leak_figure(analysis))
+    (deviation,) = re.findall(r"at most (\S+) standard errors", title)
+    # One class of contrast, in which one pixel has its noise.
+    assert float(deviation) < 4
+
+
+def test_leak_shows_light_that_should_not_stay(analysis):
+    """Ten times the light in the average is far off theory."""
+    bright = [
+        replace(image, data=image.data + 10 * np.float32(analysis.leak))
+        for image in analysis.products.combined
+    ]
+    title = titles(leak_figure(with_products(analysis, combined=bright)))
+    (deviation,) = re.findall(r"at most (\S+) standard errors", title)
+    assert float(deviation) > 100
+
+
+def test_leak_of_nothing_is_no_error(analysis):
+    """A step that subtracted nothing has nothing to show."""
+    skipped = with_products(analysis, combined=[None] * EXPOSURES)
+    assert "What sigma" not in titles(leak_figure(skipped))
 
 
 def test_no_star_is_no_error(analysis):

@@ -40,6 +40,20 @@ def test_negative_workers_are_refused(capsys):
     assert (code, "workers = -1 is not a whole number from 0" in said) == (2, True)
 
 
+def test_missing_directory_of_baselines_is_refused(capsys, tmp_path):
+    """A directory that is not there is named before anything runs."""
+    said, code = wrong(capsys, "--baselines", str(tmp_path / "none"))
+    assert (code, f"{tmp_path}/none is not a directory" in said) == (2, True)
+
+
+def test_damaged_baseline_is_refused(capsys, tmp_path):
+    """So is a file that a run would be compared with, and that is none."""
+    path = tmp_path / f"jwst-3.0.0-F770W-FULL-{Observation().key}.json"
+    path.write_text("{")
+    said, code = wrong(capsys, "--baselines", str(tmp_path))
+    assert (code, f"{path} is not a whole baseline" in said) == (2, True)
+
+
 @pytest.mark.parametrize("verb", ["validate", "closure"])
 def test_sky_that_saturates_is_refused(capsys, verb):
     """Ramps that the sky alone fills within a few groups are not begun."""

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from miri_background.data import level1b_checksum
 from miri_background.instrument.optics import point_spread_function
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.parallel import process_pool
+from miri_background.provenance import level1b_checksum
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.exposures import simulate
 from miri_background.simulation.observing import take_exposures
@@ -50,6 +50,7 @@ TAKE = f"""
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from miri_background.observation import Observation
+from miri_background.provenance import level1b_checksum
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures
 with ThreadPoolExecutor(1) as executor:

@@ -19,9 +19,9 @@ from miri_background.outcomes import CannotJudge
 from miri_background.references.cache import crds_environment, synthetic_cache
 from miri_background.reporting import closure_figures
 from miri_background.run_directory import RunDirectory
+from miri_background.validation.analysis import Analysis
 from miri_background.validation.closure import (
     Closure,
-    _Exposed,
     _trend,
     closure_measurements,
     jump_detection,
@@ -29,15 +29,15 @@ from miri_background.validation.closure import (
     saturation_flags,
     star_measurements,
 )
-from miri_background.validation.measurements import Analysis
+from miri_background.validation.exposed import ExposedDetector
 from miri_background.validation.products import (
     DO_NOT_USE,
     JUMP_DET,
     SATURATED,
     Image,
     Truth,
-    read_products,
 )
+from miri_background.validation.stage2 import read_products
 from miri_background.validation.verdict import criteria, judge
 
 OBSERVATION = Observation(subarray="SUB256", groups=8)
@@ -51,7 +51,12 @@ WEAK = 10.0  # electrons, less than half a standard deviation of a group
 @pytest.fixture(scope="module")
 def exposed():
     """Return the detector as it is read."""
-    return _Exposed(OBSERVATION)
+    return ExposedDetector(
+        OBSERVATION.readout_pattern,
+        OBSERVATION.subarray,
+        OBSERVATION.groups,
+        OBSERVATION.integrations,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -389,11 +394,9 @@ def run(finished_closure, observed, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def analysis(finished_closure, observed):
+def analysis(finished_closure):
     """Return the analysis of the finished run, from its rates."""
-    directory = RunDirectory(finished_closure[0], observed)
-    directory.release()
-    return Analysis(read_products(directory))
+    return Analysis(read_products(finished_closure[0]))
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from astropy.stats import sigma_clip
 
-from miri_background.validation.leak import predicted_leak
+from miri_background.validation.clipping import kept_values
+from miri_background.validation.leak import Clipping, largest_deviation
 
 NOISE = 0.3  # DN/s
 PHOTON_TIME = 190.0  # (DN/s) / (DN/s)^2, of 20 groups
@@ -15,7 +16,7 @@ BRIGHT = 100.0 * NOISE
 # Chance that a correct prediction is further off than so many standard errors: 1 in 16 000.
 K = 4.0
 DRAWS = 120  # that the prediction averages
-SKY_DRAWS = 100_000  # that its variance on empty sky is taken from
+SKY_DRAWS = 400_000  # values that its variance on empty sky is taken from
 BRUTE_DRAWS = 20_000
 
 
@@ -26,7 +27,8 @@ def sources(*columns):
 
 def prediction(rates, sigma=2.0, maxiters=MAXITERS):
     """Return predicted leak and variance of each pixel."""
-    leak, variance = predicted_leak(rates, NOISE, PHOTON_TIME, sigma, maxiters)
+    scatter = np.sqrt(NOISE**2 + rates / PHOTON_TIME)
+    leak, variance = Clipping(len(rates), sigma, maxiters).leak(rates, scatter, NOISE)
     return leak[0], variance[0]
 
 
@@ -137,5 +139,22 @@ def test_variance_on_empty_sky(count, sigma, factor):
     _, variance = prediction(np.zeros((count, 1, 1)), sigma, maxiters=None)
     scatter = np.sqrt(variance.item() / (NOISE**2 / count))
     # The factors were measured to 0.01; a deviation's relative error is 1 / sqrt(2 n).
-    tolerance = 0.005 + K * factor / np.sqrt(2 * SKY_DRAWS)
+    tolerance = 0.005 + K * factor / np.sqrt(2 * SKY_DRAWS / count)
     assert scatter == pytest.approx(factor, abs=tolerance)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7, 8, 10])
+def test_largest_deviation_decides_whether_one_can_be_rejected(count):
+    """A threshold below what one of so many can deviate rejects it, one above does not."""
+    # Of two, both are as far off: neither can be told from the other.
+    values = np.zeros((count, 1))
+    values[0] = 1e9
+    limit = largest_deviation(count)
+    below, above = (kept_values(values, factor * limit)[0].all() for factor in (0.999, 1.001))
+    assert (below, above) == (False, True)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(3, 2.121), (4, 2.309), (7, 2.858), (8, 3.024)])
+def test_largest_deviation_is_known(count, expected):
+    """By hand: one of n equal values changed is n / sqrt(n - 1) standard deviations off."""
+    assert largest_deviation(count) == pytest.approx(expected, abs=0.001)

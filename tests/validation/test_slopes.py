@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from miri_background.validation.slopes import read_weighting, slope_noise
+from miri_background.validation.slopes import read_weighting, slope_noise, slope_statistics
 
 GAIN = 4.0  # electron / DN
 READ_NOISE = 6.0  # DN
@@ -141,3 +141,73 @@ def test_reads_weigh_alike_at_low_signal(groups):
 def test_near_a_step_the_larger_weight_is_assumed():
     """The ratio of a single ramp may lie on the other side."""
     assert read_weighting(19, 4.9) == read_weighting(19, 7.0) > read_weighting(19, 3.0)
+
+
+# ------------------------------------------------------------------ weights by the ramp's own ratio
+
+GROUPS = 18
+
+
+def own_weights_slopes(rate, generator):
+    """Return slopes, DN/s, of ramps that are fitted with the exponent of their own ratio."""
+    photons = generator.poisson(rate * TIME * GAIN, (GROUPS, RAMPS))
+    ramps = np.cumsum(photons, axis=0) / GAIN + generator.normal(0, READ_NOISE, photons.shape)
+    electrons = np.maximum(GAIN * (ramps[-1] - ramps[0]), 0)
+    ratio = electrons / np.sqrt(electrons + (READ_NOISE * GAIN) ** 2)
+    middle = (GROUPS - 1) / 2
+    steps = np.abs((np.arange(GROUPS) - middle) / middle)
+    fitted = np.zeros(RAMPS)
+    starts = np.array(list(EXPONENTS))
+    for number, exponent in enumerate(EXPONENTS.values()):
+        mine = np.searchsorted(starts, ratio, side="right") - 1 == number
+        if mine.any():
+            weights = np.sqrt(steps**exponent)
+            fitted[mine] = np.polyfit(np.arange(GROUPS) * TIME, ramps[:, mine], 1, w=weights)[0]
+    return fitted
+
+
+def statistics(lowest, highest):
+    """Return the statistics for this file's detector."""
+    one = np.ones(1)
+    return slope_statistics((lowest, highest), GAIN * one, READ_NOISE * one, TIME, [GROUPS])
+
+
+@pytest.fixture(scope="module", params=[10, 20, 50], ids=lambda ratio: f"ratio {ratio}")
+def at_step(request):
+    """Return slopes of ramps at a step of the exponent, their rate, and what is predicted."""
+    rate = rate_of(request.param, GROUPS)
+    found = own_weights_slopes(rate, np.random.default_rng(request.param))
+    return rate, found, statistics(0.8 * rate, 1.2 * rate)
+
+
+def test_offset_of_chosen_weights(at_step):
+    """Slopes of ramps that choose their weights are off by what is predicted."""
+    rate, found, predicted = at_step
+    error = found.std() / np.sqrt(RAMPS)
+    assert abs(found.mean() - rate - predicted.offset(rate)) < 4 * error
+
+
+def test_scatter_of_chosen_weights(at_step):
+    """Their scatter is that of fixed weights times the predicted ratio."""
+    rate, found, predicted = at_step
+    expected = float(noise(rate, [GROUPS])[0]) * predicted.ratio(rate)
+    # Between grid and step, fixed weights jump by 2 %: either side of the step is right.
+    assert found.std() == pytest.approx(expected, rel=SCATTER_TOLERANCE + 0.02)
+
+
+def test_weights_choose_high_slopes():
+    """At a step, the mean slope is too high: five standard errors of the draws are seen."""
+    rate = rate_of(10, GROUPS)
+    assert statistics(0.8 * rate, 1.2 * rate).offset(rate) > 0
+
+
+def test_between_steps_nothing_is_chosen():
+    """Far from any step all ramps are fitted alike."""
+    rate = rate_of(33, GROUPS)
+    assert statistics(0.99 * rate, 1.01 * rate).offset(rate) == pytest.approx(0, abs=1e-4 * rate)
+
+
+def test_beyond_the_rates_there_is_no_offset():
+    """Sources much brighter than the sky are fitted with the weights of photons."""
+    rate = rate_of(10, GROUPS)
+    assert statistics(0.8 * rate, 1.2 * rate).offset(3 * rate) == 0

@@ -5,6 +5,7 @@ title the number that the figure is about.
 """
 
 from io import BytesIO
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,21 +13,26 @@ from IPython.display import Image, display
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image as Picture
+from scipy.stats import norm
 
 from miri_background.files import replace_whole
 from miri_background.instrument.detector import bad_pixels
 from miri_background.instrument.footprint import illuminated, within_regions
 from miri_background.instrument.readout import subarrays
+from miri_background.validation.against_truth import leak_of
 from miri_background.validation.products import source_positions
+from miri_background.validation.statistical import aperture_pulls, line_means
 
 __all__ = [
     "COLOURS",
     "combined_background_figure",
     "draw",
+    "leak_figure",
     "rates_figure",
     "residuals_figure",
     "show",
     "star_figure",
+    "structure_figure",
     "subtracted_figure",
 ]
 
@@ -34,6 +40,7 @@ _MAP = "viridis"
 _DISPLAYED = 256  # pixels of a displayed image, about: more are averaged in blocks
 _CUTOUT = 15  # pixels around a star
 _DPI = 90
+_CONTRAST_RANGE, _CONTRAST_CLASSES = (0.5, 500.0), 12  # of the figure of leaking light
 _PALETTE_SIZE = 256  # of the picture files: a third of the size of true colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MARKERS = "osD^vP"
@@ -180,7 +187,7 @@ def combined_background_figure(analysis) -> Figure:
     combined = _combined_image(analysis)
     truth = products.background_truth[0].background
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
-    images = (products.backgrounds[0].data, combined, combined - truth)
+    images = (analysis.backgrounds[0].data, combined, combined - truth)
     titles = ("background 1", "combined background", "combined background − true sky")
     for panel, image, title, span in zip(
         axes, images, titles, ((0.95, 1.10), (0.95, 1.10), (-0.03, 0.03)), strict=True
@@ -225,7 +232,7 @@ def star_figure(analysis) -> Figure:
     x, y, flux = _star_to_follow(analysis)
     column, row = round(x), round(y)
     box = (slice(row - _CUTOUT, row + _CUTOUT + 1), slice(column - _CUTOUT, column + _CUTOUT + 1))
-    exposures = [image.data[box] for image in products.backgrounds]
+    exposures = [image.data[box] for image in analysis.backgrounds]
     with np.errstate(invalid="ignore"):
         plain = np.mean(exposures, axis=0)
     combined = _combined_image(analysis)[box]
@@ -269,7 +276,7 @@ def star_figure(analysis) -> Figure:
 
 def subtracted_figure(analysis) -> Figure:
     """Return the background-subtracted science exposures."""
-    images = [image.data for image in analysis.products.subtracted]
+    images = [image.data for image in analysis.subtracted]
     titles = [f"science {number} subtracted" for number in range(1, len(images) + 1)]
     means = [
         analysis.residual(number)[analysis.judged(number)].mean() for number in range(len(images))
@@ -325,4 +332,84 @@ def residuals_figure(analysis, metrics) -> Figure:
     image.set_title("residual of exposure 1, judged pixels", fontsize=10)
     image.set_xlabel("x (detector pixel)")
     figure.colorbar(drawn, ax=image, label="DN/s, linear stretch", shrink=0.8)
+    return figure
+
+
+def structure_figure(analysis, metrics) -> Figure:
+    """Return the mean residuals of columns and rows of the imager, and fluxes on empty sky."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+    means = {each.criterion: each for each in line_means(analysis) if each.region.name == "imager"}
+    for panel, criterion in zip(axes, ("columns", "rows"), strict=False):
+        metric = _worst(metrics, criterion)
+        panel.set_xlabel("x (detector pixel)" if criterion == "columns" else "y (detector pixel)")
+        panel.set_title(
+            f"{criterion}: worst {metric.value:+.3f} DN/s\n"
+            f"in {metric.region}, limit ±{metric.limit:.3f}",
+            fontsize=10,
+        )
+        if criterion not in means:
+            continue
+        each = means[criterion]
+        mine = next(
+            other for other in metrics if (other.name, other.region) == (criterion, "imager")
+        )
+        factor = mine.limit / mine.standard_error
+        panel.fill_between(
+            each.numbers, -factor * each.errors, factor * each.errors, color="0.9", zorder=0
+        )
+        panel.plot(each.numbers, each.means, ".", markersize=3, color=COLOURS[0])
+        panel.axhline(0, color="0.4", linewidth=0.8)
+    axes[0].set_ylabel("mean residual in the imager (DN/s)")
+    pulls = np.concatenate([each for _, each in aperture_pulls(analysis)])
+    edges = np.linspace(-5, 5, 51)
+    axes[2].hist(pulls, edges, density=True, color=COLOURS[4])
+    axes[2].plot(edges, norm.pdf(edges), color=COLOURS[1], label="independent pixels")
+    axes[2].legend(fontsize=8)
+    axes[2].set_xlabel("aperture flux / predicted noise")
+    axes[2].set_title(
+        f"{pulls.size} apertures on empty sky:\nscatter {pulls.std():.3f} of predicted", fontsize=10
+    )
+    return figure
+
+
+def _worst(metrics, name):
+    """Return the metric of a criterion that is closest to or furthest over its limit."""
+    mine = [metric for metric in metrics if metric.name == name]
+    return max(mine, key=lambda metric: abs(metric.value) / metric.limit)
+
+
+def leak_figure(analysis) -> Figure:
+    """Return what stays of background sources, by their contrast, and what theory predicts."""
+    combined = next((image for image in analysis.products.combined if image is not None), None)
+    edges = np.geomspace(*_CONTRAST_RANGE, _CONTRAST_CLASSES + 1)
+    found = [
+        leak
+        for low, high in pairwise(edges)
+        if combined is not None and (leak := leak_of(analysis, combined, low, high)) is not None
+    ]
+    figure, axes = plt.subplots(figsize=(8, 3.9), layout="constrained")
+    contrasts = [leak.contrast for leak in found]
+    axes.plot(contrasts, [leak.predicted for leak in found], color=COLOURS[1], label="predicted")
+    axes.errorbar(
+        contrasts,
+        [leak.measured for leak in found],
+        [leak.error for leak in found],
+        fmt="o",
+        color=COLOURS[0],
+        capsize=2,
+        label="measured",
+    )
+    count = len(analysis.backgrounds)
+    axes.axhline(100 / count, color="0.4", linestyle="--", label=f"plain mean of {count}")
+    axes.set_xscale("log")
+    axes.set_xlabel("light of a source in a pixel / noise of the sky")
+    axes.set_ylabel("light that stays (%)")
+    axes.legend(fontsize=8)
+    if found:
+        worst = max(found, key=lambda leak: abs(leak.measured - leak.predicted) / leak.error)
+        axes.set_title(
+            f"What sigma = {analysis.products.sigma:g} leaves of background sources: at most "
+            f"{abs(worst.measured - worst.predicted) / worst.error:.1f} standard errors off theory",
+            fontsize=10,
+        )
     return figure

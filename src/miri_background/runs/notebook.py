@@ -48,9 +48,9 @@ class NotebookRun:
     Parameters
     ----------
     outcome : Outcome
-        Passed, failed or could not judge.
+        Passed, failed, could not judge, or drifted.
     reason : str
-        One sentence on what failed or why there is no verdict; empty if passed.
+        One sentence on what failed, why there is no verdict, or what moved; empty if passed.
     verdict : Verdict or None
         Metrics, if the run came so far.
     notebook, page : pathlib.Path
@@ -204,6 +204,8 @@ def execute_notebook(name, parameters, directory):
             # As after a cell that leaves the kernel quietly.
             outcome = Outcome.CANNOT_JUDGE
             reason = "The notebook ended before its verdict: see the executed notebook."
+        elif outcome is Outcome.PASSED and verdict.outcome is Outcome.DRIFTED:
+            outcome, reason = Outcome.DRIFTED, verdict.drift.sentence()
         if parameters.get("control", "none") != "none":
             reason = f"broken on purpose (control: {parameters['control']}). {reason}"
         write_text_whole(executed, nbformat.writes(notebook) + "\n")

@@ -9,15 +9,29 @@ six and more values).
 """
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
-__all__ = ["CombinedBackground", "combine_backgrounds", "kept_values", "sigma_clipped_mean"]
+from miri_background.validation.comparison import UNIT_ROUNDOFF
+from miri_background.validation.products import DO_NOT_USE
+
+__all__ = [
+    "CombinedBackground",
+    "average_backgrounds",
+    "kept_values",
+    "member_averages",
+    "sigma_clipped_mean",
+    "united_flags",
+]
+
+# Values of all backgrounds that are averaged at a time: few enough for a processor's cache.
+_BLOCK = 2**19
 
 
 @dataclass(frozen=True)
 class CombinedBackground:
-    """The average of background exposures, all arrays of the exposures' shape.
+    """The average of background exposures, all arrays of shape (rows, columns).
 
     Parameters
     ----------
@@ -29,35 +43,68 @@ class CombinedBackground:
     dq : ndarray of uint32
         Flags of all exposures, or-ed.
     margin : ndarray
-        How far the closest decision was from going the other way, in units of the
-        values; decisions within rounding are not certain.
+        How far the closest decision was from going the other way, in units of what
+        single precision can move it.
+    kept : ndarray of uint16
+        Number of exposures that were averaged.
+    rounding, error_rounding : ndarray
+        Largest errors of mean and of error in single precision.
     """
 
     data: np.ndarray
     error: np.ndarray
     dq: np.ndarray
     margin: np.ndarray
+    kept: np.ndarray
+    rounding: np.ndarray
+    error_rounding: np.ndarray
+
+    @property
+    def certain(self):
+        """Whether each pixel's clipping does not hang on rounding."""
+        return self.margin > 1
+
+
+@dataclass(frozen=True)
+class MemberAverages:
+    """What each background exposure gives to the average.
+
+    Parameters
+    ----------
+    values, variances : ndarray
+        Mean of the integrations and of their squared errors, shape (exposures, rows, columns).
+    rounding : ndarray
+        Largest errors of the means in single precision, same shape.
+    margin : ndarray
+        How far the closest decision between integrations was from going the other way, in
+        units of what single precision can move it, shape (rows, columns).
+    """
+
+    values: np.ndarray
+    variances: np.ndarray
+    rounding: np.ndarray
+    margin: np.ndarray
 
 
 def _median(values, keep):
     """Return the median along the first axis of the values to keep, NaN where there is none."""
-    count = keep.sum(axis=0)
+    number = keep.sum(axis=0)
     ordered = np.sort(np.where(keep, values, np.inf), axis=0)
-    upper = np.minimum(count // 2, len(values) - 1)
-    lower = np.maximum((count - 1) // 2, 0)
+    upper = np.minimum(number // 2, len(values) - 1)
+    lower = np.maximum((number - 1) // 2, 0)
     pair = np.take_along_axis(ordered, np.stack([lower, upper]), axis=0)
     with np.errstate(invalid="ignore"):
         middle = (pair[0] + pair[1]) / 2
-    return np.where(count > 0, middle, np.nan)
+    return np.where(number > 0, middle, np.nan)
 
 
 def _mean_and_deviation(values, keep):
     """Return mean and population standard deviation along the first axis."""
-    count = keep.sum(axis=0)
+    number = keep.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(keep, values, 0.0).sum(axis=0) / count
+        mean = np.where(keep, values, 0.0).sum(axis=0) / number
         squares = np.where(keep, values - mean, 0.0) ** 2
-        return mean, np.sqrt(squares.sum(axis=0) / count)
+        return mean, np.sqrt(squares.sum(axis=0) / number)
 
 
 def kept_values(values, sigma, maxiters=None):
@@ -70,7 +117,7 @@ def kept_values(values, sigma, maxiters=None):
     sigma : float
         Rejected are values further than this many standard deviations from the median.
     maxiters : int, optional
-        Most iterations; until nothing changes if not given.
+        Most iterations; until nothing changes if not given, or 0, as in astropy.
 
     Returns
     -------
@@ -78,26 +125,31 @@ def kept_values(values, sigma, maxiters=None):
         Shape of `values`.
     margin : ndarray
         Smallest distance of any value from the border of being rejected, in any
-        iteration, shape of `values` without the first axis.
+        iteration, shape of `values` without the first axis.  The median itself is never
+        near the border, however small the deviation.
     """
-    values = np.asarray(values, dtype=float)
+    shape = np.shape(values)
+    values = np.array(values, dtype=float).reshape(shape[0], -1)
     finite = np.isfinite(values)
-    values = np.where(finite, values, 0.0)
-    keep = left = finite
-    margin = np.full(values.shape[1:], np.inf)
-    iteration = 0
-    while maxiters is None or iteration < maxiters:
-        centre = _median(values, left)
+    values[~finite] = 0.0
+    keep, margin = finite.copy(), np.full(values.shape[1], np.inf)
+    left, pixels = finite, np.arange(values.shape[1])
+    for _ in range(maxiters) if maxiters else count():
         _, deviation = _mean_and_deviation(values, left)
         with np.errstate(invalid="ignore"):
-            excess = np.where(finite, np.abs(values - centre) - sigma * deviation, np.inf)
-        margin = np.minimum(margin, np.abs(excess).min(axis=0))
-        keep = excess <= 0
-        if not (left & ~keep).any():
+            distance = np.abs(values - _median(values, left))
+            excess = distance - sigma * deviation
+        passed = finite & (excess <= 0)
+        keep[:, pixels] = passed
+        border = np.where(finite & (distance > 0), np.abs(excess), np.inf).min(axis=0)
+        margin[pixels] = np.minimum(margin[pixels], border)
+        # The next limits differ only where one of the values that they come from is gone.
+        changed = (left & ~passed).any(axis=0)
+        if not changed.any():
             break
-        left = left & keep
-        iteration += 1
-    return keep, margin
+        left, pixels = (left & passed)[:, changed], pixels[changed]
+        values, finite = values[:, changed], finite[:, changed]
+    return keep.reshape(shape), margin.reshape(shape[1:])
 
 
 def sigma_clipped_mean(values, sigma, maxiters=None):
@@ -106,35 +158,162 @@ def sigma_clipped_mean(values, sigma, maxiters=None):
     return _mean_and_deviation(np.where(keep, values, 0.0), keep)[0]
 
 
-def combine_backgrounds(data, error, dq, sigma, maxiters=None):
-    """Return what the background step documents as the average of 2-D backgrounds.
+def _magnitude(values):
+    """Return the sum of the magnitudes along the first axis of those values that are finite."""
+    return np.where(np.isfinite(values), np.abs(values), 0.0).sum(axis=0)
+
+
+def _decision_rounding(values, keep, sigma):
+    """Return how far rounding in single precision can move a decision of clipping.
+
+    Median and distance from it are rounded once each.  An error of the mean, from which the
+    deviation is taken, adds to the deviation in quadrature; the squares and their sum round the
+    deviation in proportion to itself, half of it under the root.
+    """
+    finite = np.isfinite(values)
+    values = np.where(finite, values, 0.0)
+    of_mean = UNIT_ROUNDOFF * np.abs(values).sum(axis=0)
+    widest, narrowest = (
+        np.nan_to_num(_mean_and_deviation(values, chosen)[1]) for chosen in (finite, keep)
+    )
+    of_deviation = np.hypot(narrowest, of_mean) - narrowest
+    of_deviation += (len(values) / 2 + 2) * UNIT_ROUNDOFF * widest
+    return 2 * UNIT_ROUNDOFF * np.abs(values).max(axis=0) + sigma * of_deviation
+
+
+def _clipped_integrations(values, sigma, maxiters):
+    """Return mean, margin and rounding of one exposure's integrations."""
+    keep, margin = kept_values(values, sigma, maxiters)
+    mean, _ = _mean_and_deviation(np.where(keep, values, 0.0), keep)
+    # Squared errors are rounded before they are compared: each, the median and the deviation.
+    decision = _decision_rounding(values, keep, sigma)
+    decision += (2 + sigma) * UNIT_ROUNDOFF * np.where(keep, np.abs(values), 0.0).max(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return mean, margin / decision, UNIT_ROUNDOFF * _magnitude(values)
+
+
+def member_averages(backgrounds, sigma, maxiters=None, masked=False, empty_as_zero=True):
+    """Return what each background exposure gives to the average.
+
+    The integrations of an exposure are clipped and averaged first; values and squared errors
+    independently of each other.
 
     Parameters
     ----------
-    data, error : ndarray
-        Values and errors, shape (exposures, rows, columns).
-    dq : ndarray of uint32
-        Flags; they do not decide what is averaged.
+    backgrounds : list of Image
+        Exposures, all of shape (rows, columns) or all (integrations, rows, columns).
     sigma : float
         Clipping threshold.
     maxiters : int, optional
         Most clipping iterations.
+    masked : bool, optional
+        Whether values with the flag DO_NOT_USE are left out.
+    empty_as_zero : bool, optional
+        Whether what has no value in any integration of an exposure counts as 0.
+
+    Returns
+    -------
+    MemberAverages
+        Values and variances.
+    """
+    shape = (len(backgrounds), *backgrounds[0].data.shape[-2:])
+    values, variances = np.empty(shape), np.empty(shape)
+    rounding, margin = np.zeros(shape), np.full(shape[1:], np.inf)
+    for number, image in enumerate(backgrounds):
+        data, squares = image.data.astype(float), image.err.astype(float) ** 2
+        if masked:
+            data[(image.dq & DO_NOT_USE) > 0] = np.nan
+        if data.ndim == 2:
+            values[number], variances[number] = data, squares
+        elif len(data) == 0:
+            values[number] = variances[number] = np.nan
+        else:
+            mean, decision, rounding[number] = _clipped_integrations(data, sigma, maxiters)
+            variance, other_decision, _ = _clipped_integrations(squares, sigma, maxiters)
+            margin = np.minimum(margin, np.minimum(decision, other_decision))
+            if empty_as_zero:
+                mean, variance = (np.nan_to_num(each, nan=0.0) for each in (mean, variance))
+            values[number], variances[number] = mean, variance
+    return MemberAverages(values, variances, rounding, margin)
+
+
+def _average(backgrounds, sigma, maxiters, **choices):
+    """Return all but the flags of the average of backgrounds, in the order of its fields."""
+    members = member_averages(backgrounds, sigma, maxiters, **choices)
+    keep, margin = kept_values(members.values, sigma, maxiters)
+    kept = keep.sum(axis=0)
+    empty = kept == 0
+    # What the values were rounded themselves moves each of them, the median and the deviation.
+    decision = _decision_rounding(members.values, keep, sigma)
+    decision += (2 + sigma) * members.rounding.max(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(keep, members.values, 0.0).sum(axis=0) / kept
+        variance = np.where(keep, members.variances, 0.0).sum(axis=0)
+        error = np.where(empty, 0.0, np.sqrt(variance) / kept)
+        margin = np.minimum(members.margin, margin / decision)
+        # k - 1 sums and a division round by a unit each, of no more than the summed magnitudes.
+        rounding = UNIT_ROUNDOFF * _magnitude(members.values)
+        rounding += np.where(keep, members.rounding, 0.0).sum(axis=0) / np.maximum(kept, 1)
+    # Squares, sums and divisions; the root halves what they round, and is rounded itself.
+    integrations = max(len(image.data) if image.data.ndim == 3 else 0 for image in backgrounds)
+    operations = (len(backgrounds) + integrations + 1) / 2 + 2
+    return (
+        np.where(empty, 0.0, mean),
+        error,
+        margin,
+        kept.astype(np.uint16),
+        rounding,
+        operations * UNIT_ROUNDOFF * error,
+    )
+
+
+def united_flags(image):
+    """Return the flags of any integration of an exposure, shape (rows, columns)."""
+    return image.dq if image.dq.ndim == 2 else np.bitwise_or.reduce(image.dq, axis=0)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Some rows of an exposure; arrays as those of `Image`."""
+
+    data: np.ndarray
+    err: np.ndarray
+    dq: np.ndarray
+
+
+def average_backgrounds(backgrounds, sigma, maxiters=None, masked=False, empty_as_zero=True):
+    """Return what the background step documents as the average of backgrounds.
+
+    Parameters
+    ----------
+    backgrounds : list of Image
+        Exposures in the frame of the science exposure, all of shape (rows, columns) or all
+        (integrations, rows, columns).
+    sigma : float
+        Clipping threshold.
+    maxiters : int, optional
+        Most clipping iterations.
+    masked : bool, optional
+        Whether values with the flag DO_NOT_USE are left out; otherwise no flag decides what is
+        averaged.
+    empty_as_zero : bool, optional
+        Whether what has no value in any integration of an exposure counts as 0.
 
     Returns
     -------
     CombinedBackground
         Average, its error and flags.
     """
-    keep, margin = kept_values(data, sigma, maxiters)
-    count = keep.sum(axis=0)
-    mean, _ = _mean_and_deviation(np.where(keep, data, 0.0), keep)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        variance = np.where(keep, np.asarray(error, dtype=float) ** 2, 0.0).sum(axis=0)
-        uncertainty = np.sqrt(variance) / count
-    empty = count == 0
-    return CombinedBackground(
-        np.where(empty, 0.0, mean),
-        np.where(empty, 0.0, uncertainty),
-        np.bitwise_or.reduce(dq, axis=0),
-        margin,
-    )
+    shape = backgrounds[0].data.shape[-2:]
+    layers = max(len(backgrounds), *(image.data.size // np.prod(shape) for image in backgrounds))
+    step = max(1, _BLOCK // (layers * shape[1]))
+    blocks = []
+    for first in range(0, shape[0], step):
+        rows = (..., slice(first, first + step), slice(None))
+        parts = [_Rows(image.data[rows], image.err[rows], image.dq[rows]) for image in backgrounds]
+        blocks.append(_average(parts, sigma, maxiters, masked=masked, empty_as_zero=empty_as_zero))
+    data, error, *others = (np.concatenate(planes) for planes in zip(*blocks, strict=True))
+    dq = np.zeros(shape, dtype=np.uint32)
+    for image in backgrounds:
+        dq |= united_flags(image)
+    return CombinedBackground(data, error, dq, *others)

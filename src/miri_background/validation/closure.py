@@ -13,28 +13,21 @@ from astropy.table import vstack
 from scipy.ndimage import binary_dilation
 
 from miri_background.instrument.detector import (
-    BIAS,
-    bad_pixels,
-    dark_current,
-    fitted_groups,
-    gain,
-    linearity_coefficients,
-    read_noise,
     saturation_level,
     skipped_groups,
 )
-from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.optics import point_spread_function
-from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
+from miri_background.validation.against_truth import sky_rates
 from miri_background.validation.calibrated_stars import (
     BRIGHT,
     GROWTH_RADII,
     SIGNAL_TO_NOISE,
     CalibratedStars,
 )
-from miri_background.validation.measurements import WHOLE_ARRAY, Measurement, sky_rates
+from miri_background.validation.exposed import ExposedDetector
+from miri_background.validation.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.products import (
     JUMP_DET,
     SATURATED,
@@ -105,39 +98,12 @@ class Detection:
     differences: int
 
 
-class _Exposed:
-    """The detector in the way that an observation reads it: maps cut to its subarray."""
-
-    def __init__(self, observation):
-        self.observation = observation
-        self.read = subarrays()[observation.subarray]
-        self.time = frame_time(observation.readout_pattern, observation.subarray)
-        self.gain = self.read.cut(gain())
-        self.dark = self.read.cut(dark_current()) / self.gain
-        averaged = PATTERNS[observation.readout_pattern].averaged
-        self.raw_read_noise = self.read.cut(read_noise()) / np.sqrt(averaged)
-        self.good = illuminated(self.read.name) & (self.read.cut(bad_pixels()) == 0)
-
-    def read_noise(self, rate):
-        """Return the noise of one read of the linear signal in the middle of a ramp, DN.
-
-        The noise is of the raw signal, which the linearity correction stretches.
-        """
-        raw = BIAS + rate * self.time * self.observation.groups / 2
-        stretch = 1 + 2 * self.read.cut(linearity_coefficients()[2]) * raw
-        return self.raw_read_noise * stretch
-
-    def group_noise(self, rate):
-        """Return the noise of the difference of two groups, DN."""
-        return np.sqrt(2 * self.read_noise(rate) ** 2 + rate * self.time / self.gain)
-
-
 def rate_pulls(exposed, image, truth):
     """Return how far a rate is from the truth, in standard deviations.
 
     Parameters
     ----------
-    exposed : _Exposed
+    exposed : ExposedDetector
         The detector.
     image : Image
         Rate.
@@ -152,13 +118,12 @@ def rate_pulls(exposed, image, truth):
     clean = exposed.good & (image.dq == 0) & np.isfinite(image.data)
     known = truth.background + truth.sources
     collected = known + exposed.dark
-    observation = exposed.observation
     expected, _ = slope_noise(
         collected,
         exposed.gain,
         exposed.read_noise(collected),
         exposed.time,
-        fitted_groups(observation.groups, observation.integrations),
+        exposed.fitted,
     )
     values = np.where(clean, (image.data - known) / expected, np.nan)
     return Pulls(values, float(np.median((image.err / expected)[clean])))
@@ -175,7 +140,7 @@ def jump_detection(exposed, flags, truth, hits):
 
     Parameters
     ----------
-    exposed : _Exposed
+    exposed : ExposedDetector
         The detector.
     flags : ndarray
         Flags of each group, shape (integrations, groups, rows, columns).
@@ -239,7 +204,7 @@ def saturation_flags(exposed, raw):
 
     Parameters
     ----------
-    exposed : _Exposed
+    exposed : ExposedDetector
         The detector.
     raw : ndarray
         Level-1b signal, DN, shape (integrations, groups, rows, columns).
@@ -285,7 +250,12 @@ class Closure:
     def __init__(self, run, analysis):
         self.analysis, self.filter = analysis, run.observation.filter
         self.psf = point_spread_function(self.filter)
-        exposed = _Exposed(run.observation)
+        exposed = ExposedDetector(
+            *(
+                getattr(run.observation, name)
+                for name in ("readout_pattern", "subarray", "groups", "integrations")
+            )
+        )
         products = analysis.products
         pairs = [
             *zip(products.science, products.science_truth, strict=True),

@@ -1,12 +1,16 @@
-"""The products of a run, read once, with their truth."""
+"""What is judged: images, their truth, and how the files that hold them are read."""
 
-from dataclasses import dataclass
-from functools import cached_property
+import os
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.units import Quantity
+from astropy.utils.exceptions import AstropyUserWarning
 
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
@@ -18,9 +22,10 @@ __all__ = [
     "Image",
     "Products",
     "Truth",
+    "in_two_dimensions",
+    "read_header",
     "read_hits",
     "read_image",
-    "read_products",
     "read_rates",
     "read_truth",
     "source_positions",
@@ -31,10 +36,13 @@ DO_NOT_USE = 1
 SATURATED = 2
 JUMP_DET = 4
 
+_PLANES = ("SCI", "ERR", "DQ")
+_VARIANCES = ("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
+
 
 @dataclass(frozen=True)
 class Image:
-    """A 2-D product: values, errors, flags and the headers that say what was done.
+    """A product: values, errors, flags and the header that says what was done.
 
     Parameters
     ----------
@@ -43,11 +51,12 @@ class Image:
     header : astropy.io.fits.Header
         Primary header.
     data, err : ndarray
-        Values and errors, DN/s, shape (rows, columns).
+        Values and errors, DN/s, shape (rows, columns), or (integrations, rows, columns).
     dq : ndarray of uint32
-        Flags.
-    read_noise_variance : ndarray or None
-        Variance of the rate from read noise, (DN/s)^2, in rate files.
+        Flags, shape of the values.
+    variances : dict of ndarray
+        Parts of the variance, (DN/s)^2, by the names of their extensions: VAR_POISSON,
+        VAR_RNOISE, VAR_FLAT; those that the file has.
     """
 
     path: object
@@ -55,7 +64,7 @@ class Image:
     data: np.ndarray
     err: np.ndarray
     dq: np.ndarray
-    read_noise_variance: np.ndarray | None = None
+    variances: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,16 +77,19 @@ class Truth:
         Expected rates, DN/s, shape (rows, columns).
     catalogue : astropy.table.QTable
         Sources with true positions and fluxes.
+    exact : bool, optional
+        Whether it is of the simulator that made the ramps; otherwise it is an expectation.
     """
 
     background: np.ndarray
     sources: np.ndarray
     catalogue: QTable
+    exact: bool = True
 
 
 @dataclass(frozen=True)
 class Products:
-    """Everything that is measured in a run; lists are in the order of the dithers.
+    """Everything that is measured; lists are in the order of the association.
 
     Parameters
     ----------
@@ -88,12 +100,16 @@ class Products:
         per science exposure; None where nothing was subtracted.
     calibrated_headers : list of astropy.io.fits.Header
         Primary headers of the calibrated products.
-    science_truth, background_truth : list of Truth
-        Truth of the exposures.
+    science_truth, background_truth : list of Truth or None
+        Truth of the exposures, where it is known.
     sigma : float
         Clipping threshold that the step was given.
-    maxiters : int
-        Clipping iterations that the step was given.
+    maxiters : int or None
+        Clipping iterations that the step was given; None for as many as change anything.
+    associations : list of str
+        Name of the association file of each science exposure.
+    inputs : sequence of pathlib.Path, optional
+        All files that were read.
     """
 
     science: list
@@ -104,22 +120,42 @@ class Products:
     science_truth: list
     background_truth: list
     sigma: float
-    maxiters: int
+    maxiters: int | None
+    associations: list
+    inputs: tuple = ()
 
     @property
     def subarray(self):
-        """Name of the subarray, from the headers."""
-        return self.backgrounds[0].header["SUBARRAY"]
+        """Name of the subarray; backgrounds may have been cut to it from the whole array."""
+        return self.science[0].header["SUBARRAY"]
 
-    @cached_property
-    def usable(self):
-        """Pixels, per science exposure, that no exposure flags or hits by a cosmic ray.
 
-        From the rate files' flags, so that a fault of the step cannot hide itself.
-        """
-        flagged = np.bitwise_or.reduce([image.dq for image in self.backgrounds])
-        bits = DO_NOT_USE | SATURATED | JUMP_DET
-        return [((flagged | image.dq) & bits) == 0 for image in self.science]
+def in_two_dimensions(image):
+    """Return the average of an image's integrations; a two-dimensional image as it is.
+
+    Parameters
+    ----------
+    image : Image
+        A rate, or rates of integrations.
+
+    Returns
+    -------
+    Image
+        Mean of the integrations that have a value, its error, and the flags of all.
+    """
+    if image.data.ndim == 2:
+        return image
+    known = np.isfinite(image.data)
+    count = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        data = np.where(known, image.data, 0).sum(axis=0) / count
+        variances = {
+            name: (np.where(known, plane, 0).sum(axis=0) / count**2).astype(np.float32)
+            for name, plane in (image.variances | {"ERR": image.err**2}).items()
+        }
+    err = np.sqrt(variances.pop("ERR"))
+    flags = np.bitwise_or.reduce(image.dq, axis=0)
+    return replace(image, data=data.astype(np.float32), err=err, dq=flags, variances=variances)
 
 
 def source_positions(catalogue):
@@ -127,13 +163,79 @@ def source_positions(catalogue):
     return tuple(Quantity(catalogue[name]).value for name in ("x", "y"))
 
 
-def read_image(path):
+@contextmanager
+def _whole_file(path, kind):
+    """Open a FITS file that has all its bytes, and explain what cannot be read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    kind : str
+        What it should be, for the sentence.
+
+    Yields
+    ------
+    astropy.io.fits.HDUList
+        Arrays are read, not mapped, so that none is shorter than its header says.
+
+    Raises
+    ------
+    CannotJudge
+        If it is missing or damaged.
+    """
+    try:
+        # What astropy warns of in a file that was cut short is refused here.
+        with (
+            warnings.catch_warnings(action="ignore", category=AstropyUserWarning),
+            Path(path).open("rb") as stream,  # which astropy would not close, if it stumbled
+            fits.open(stream, memmap=False) as hdus,
+        ):
+            _require_whole(hdus, os.fstat(stream.fileno()).st_size)
+            yield hdus
+    except FileNotFoundError:
+        msg = f"{path} is missing: run the pipeline's steps again."
+        raise CannotJudge(msg) from None
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, fits.VerifyError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(map(str, error.args))
+        reason = " ".join(reason.split()).rstrip(".")
+        msg = f"{path} cannot be read as {kind} ({reason}): make it anew."
+        raise CannotJudge(msg) from error
+
+
+def _require_whole(hdus, size):
+    """Refuse a file whose extensions do not end where it ends, size in bytes."""
+    places = [hdu.fileinfo() for hdu in hdus]
+    if max(place["datLoc"] + place["datSpan"] for place in places) != size:
+        msg = "it was cut short, or has bytes that belong to no extension"
+        raise ValueError(msg)
+
+
+def _primary_header(hdus):
+    """Return the primary header, of which every value can be read."""
+    header = hdus[0].header.copy()
+    tuple(header.values())  # astropy parses a card when it is asked for its value
+    return header
+
+
+def _plane(hdus, name):
+    """Return the array of an extension in the machine's own byte order."""
+    if name not in hdus or hdus[name].data is None:
+        msg = f"it has no array {name}"
+        raise ValueError(msg)
+    data = hdus[name].data
+    return data.astype(data.dtype.newbyteorder("="), copy=False)
+
+
+def read_image(path, variances=True):
     """Return the image of one FITS file.
 
     Parameters
     ----------
     path : pathlib.Path
         A product of the pipeline.
+    variances : bool, optional
+        Whether the parts of the variance are read, too.
 
     Returns
     -------
@@ -145,25 +247,41 @@ def read_image(path):
     CannotJudge
         If it is missing or damaged.
     """
-    try:
-        with fits.open(path) as hdus:
-            names = [hdu.name for hdu in hdus]
-            variance = hdus["VAR_RNOISE"].data if "VAR_RNOISE" in names else None
-            return Image(
-                path,
-                hdus[0].header.copy(),
-                *(
-                    hdus[name].data.astype(hdus[name].data.dtype.newbyteorder("="))
-                    for name in ("SCI", "ERR", "DQ")
-                ),
-                variance,
-            )
-    except FileNotFoundError:
-        msg = f"{path} is missing: run the pipeline's steps again."
-        raise CannotJudge(msg) from None
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        msg = f"{path} cannot be read as a product of the pipeline ({error}): make it anew."
-        raise CannotJudge(msg) from error
+    with _whole_file(path, "a product of the pipeline") as hdus:
+        parts = [name for name in _VARIANCES if variances and name in hdus]
+        planes = {name: _plane(hdus, name) for name in (*_PLANES, *parts)}
+        for name, plane in planes.items():
+            if plane.shape != planes["SCI"].shape:
+                msg = f"{name} has shape {plane.shape}, and SCI {planes['SCI'].shape}"
+                raise ValueError(msg)
+            if plane.dtype.kind not in ("iu" if name == "DQ" else "f"):
+                msg = f"{name} has values of type {plane.dtype}"
+                raise TypeError(msg)
+        data, err, dq = (planes.pop(name) for name in _PLANES)
+        dq = dq.astype(np.uint32, copy=False)
+        return Image(path, _primary_header(hdus), data, err, dq, planes)
+
+
+def read_header(path):
+    """Return the primary header of a product of the pipeline, without reading its arrays.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Its primary header.
+
+    Raises
+    ------
+    CannotJudge
+        If it is missing or damaged.
+    """
+    with _whole_file(path, "a product of the pipeline") as hdus:
+        return _primary_header(hdus)
 
 
 def read_truth(path):
@@ -184,13 +302,10 @@ def read_truth(path):
     CannotJudge
         If it is missing or damaged.
     """
-    try:
-        with fits.open(path) as hdus:
-            images = [hdus[name].data.astype(float) for name in ("BACKGROUND", "SOURCES")]
-            return Truth(*images, QTable.read(hdus["CATALOG"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path} cannot be read as the truth of an exposure ({error}): simulate it anew."
-        raise CannotJudge(msg) from error
+    with _whole_file(path, "the truth of an exposure") as hdus:
+        images = [_plane(hdus, name) for name in ("BACKGROUND", "SOURCES")]
+        # Cosmic rays are told by the simulator that made the ramps, and by no other.
+        return Truth(*images, QTable.read(hdus["CATALOG"]), "COSMIC_RAYS" in hdus)
 
 
 def read_hits(path):
@@ -234,50 +349,3 @@ def read_rates(run, field):
         In the order of the dithers.
     """
     return [read_image(run.rate(exposure)) for exposure in exposures(run.observation, field)]
-
-
-def read_products(run):
-    """Read the products of a run.
-
-    Where calwebb_image2 says that it skipped the background step, what the step
-    gave on is its input: the rate stands for the subtracted image.
-
-    Parameters
-    ----------
-    run : RunDirectory
-        A run through calwebb_image2.
-
-    Returns
-    -------
-    Products
-        All arrays.
-
-    Raises
-    ------
-    CannotJudge
-        If a product is missing or damaged, naming it.
-    """
-    science = exposures(run.observation, "science")
-    backgrounds = exposures(run.observation, "background")
-    rates = read_rates(run, "science")
-    headers, subtracted, combined = [], [], []
-    for exposure, rate in zip(science, rates, strict=True):
-        headers.append(read_image(run.image2(exposure, "cal")).header)
-        skipped = headers[-1].get("S_BKDSUB", "SKIPPED") == "SKIPPED"
-        if skipped and not run.image2(exposure, "bsub").exists():
-            subtracted.append(rate)
-            combined.append(None)
-        else:
-            subtracted.append(read_image(run.image2(exposure, "bsub")))
-            combined.append(read_image(run.image2(exposure, "combinedbackground")))
-    return Products(
-        rates,
-        read_rates(run, "background"),
-        subtracted,
-        combined,
-        headers,
-        [read_truth(run.truth(exposure)) for exposure in science],
-        [read_truth(run.truth(exposure)) for exposure in backgrounds],
-        run.observation.sigma,
-        run.observation.maxiters,
-    )

@@ -4,7 +4,6 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from html import escape
 from importlib.resources import files
 
 import jsonschema
@@ -12,9 +11,20 @@ import yaml
 from scipy.stats import norm
 
 from miri_background.files import write_text_whole
+from miri_background.html import html_table
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
+from miri_background.validation.drift import Drift
 
-__all__ = ["Metric", "Verdict", "judge", "load_metrics"]
+__all__ = [
+    "Advisory",
+    "Behaviour",
+    "Metric",
+    "Verdict",
+    "judge",
+    "load_metrics",
+    "metrics_schema",
+    "verdict_of",
+]
 
 _KINDS = ("exact", "statistical", "requirement")
 _NUMBERS = ("value", "standard_error", "limit")
@@ -49,6 +59,8 @@ class Metric:
         Name of the figure that shows it.
     reason : str
         Why the limit is what it is.
+    trials : int, optional
+        Of how many statistics with such an error this is the one that is furthest off.
     """
 
     name: str
@@ -63,6 +75,7 @@ class Metric:
     status: str
     figure: str
     reason: str
+    trials: int = 1
 
     @property
     def passed(self):
@@ -172,10 +185,10 @@ def judge(measurements, name="criteria"):
     """
     content = criteria(name)
     kinds = {name: criterion["kind"] for name, criterion in content["criteria"].items()}
-    number = sum(kinds[each.criterion] == "statistical" for each in measurements)
-    k = critical_value(number, content["false_alarm_probability"])
+    number = sum(kinds[each.criterion] != "exact" for each in measurements)
     metrics = []
     for each in measurements:
+        k = critical_value(number * each.trials, content["false_alarm_probability"])
         criterion = content["criteria"][each.criterion]
         limit = {
             "exact": 0.0,
@@ -202,9 +215,57 @@ def judge(measurements, name="criteria"):
                 outcome.word,
                 criterion["figure"],
                 reason,
+                each.trials,
             )
         )
     return metrics
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What a build does where the documentation leaves a choice, by its name.
+
+    Parameters
+    ----------
+    aspect : str
+        What is chosen: "errors", "flags", "averaged pixels".
+    name : str
+        Name of the behaviour.
+    known_in : str
+        Releases of jwst that are known to behave so, "none: proposed" if there is none.
+    worth : str
+        What it is worth on these data, in one sentence with numbers.
+    """
+
+    aspect: str
+    name: str
+    known_in: str
+    worth: str
+
+
+@dataclass(frozen=True)
+class Advisory:
+    """What the step does as documented, and what a user of its products should know.
+
+    Parameters
+    ----------
+    name : str
+        What it is about.
+    value : float
+        The number.
+    unit : str
+        Its unit.
+    sentence : str
+        What it means, with the number.
+    advice : str
+        What to do about it.
+    """
+
+    name: str
+    value: float
+    unit: str
+    sentence: str
+    advice: str
 
 
 class Verdict:
@@ -216,25 +277,35 @@ class Verdict:
         All metrics of the run.
     provenance : dict
         What the result depends on.
+    behaviours : sequence of Behaviour, optional
+        What the step does where its documentation leaves a choice.
+    advisories : sequence of Advisory, optional
+        What the step does as documented and may surprise; they do not decide the outcome.
+    drift : Drift, optional
+        What moved since the baseline; without one, that was not asked.
     """
 
-    def __init__(self, metrics, provenance):
+    def __init__(self, metrics, provenance, behaviours=(), advisories=(), drift=None):
         self.metrics = metrics
         self.provenance = provenance
+        self.behaviours = tuple(behaviours)
+        self.advisories = tuple(advisories)
+        self.drift = drift
 
     @property
     def outcome(self):
         """Outcome of the run."""
-        passed = bool(self.metrics) and all(metric.passed for metric in self.metrics)
-        return Outcome.PASSED if passed else Outcome.FAILED
+        if not self.metrics or self.failures():
+            return Outcome.FAILED
+        return Outcome.DRIFTED if self.drift and self.drift.drifted else Outcome.PASSED
 
     def failures(self):
         """Return the metrics that break their limit."""
         return [metric for metric in self.metrics if not metric.passed]
 
     def sentence(self):
-        """Return the verdict in one sentence, the same for every run that passed."""
-        if self.outcome is Outcome.PASSED:
+        """Return the verdict in one sentence, the same for every run that passed or drifted."""
+        if self.outcome is not Outcome.FAILED:
             return "PASSED: every metric is within its limit."
         return (
             f"FAILED: {len(self.failures())} of {len(self.metrics)} metrics are over their limit."
@@ -311,7 +382,7 @@ class Verdict:
                 metric.unit,
                 f"{_SYMBOLS[status]} {status}",
             )
-            rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+            rows.append(cells)
         heads = (
             "criterion",
             "what is counted or measured",
@@ -321,22 +392,21 @@ class Verdict:
             "unit",
             "status",
         )
-        head = "".join(f"<th>{name}</th>" for name in heads)
-        return (
-            "<table><thead><tr>"
-            + head
-            + "</tr></thead><tbody>"
-            + "".join(rows)
-            + "</tbody></table>"
-        )
+        return html_table(heads, rows)
 
     def __repr__(self):
         return self.text_table()
 
-    def write(self, path):
-        """Write metrics.json, checked against its schema."""
+    def content(self):
+        """Return what metrics.json holds, checked against its schema.
+
+        Returns
+        -------
+        dict
+            Outcome, provenance, metrics, behaviours and advisories.
+        """
         content = {
-            "schema_version": 1,
+            "schema_version": 2,
             "outcome": self.outcome.word,
             "exit_code": self.outcome.exit_code,
             "provenance": self.provenance,
@@ -344,10 +414,21 @@ class Verdict:
                 asdict(metric) | {name: _json(getattr(metric, name)) for name in _NUMBERS}
                 for metric in self.metrics
             ],
+            "behaviours": [asdict(each) for each in self.behaviours],
+            "advisories": [asdict(each) for each in self.advisories],
         }
+        if self.drift is not None:
+            content["drift"] = self.drift.content()
         jsonschema.validate(content, metrics_schema())
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        write_text_whole(path, text + "\n")
+        return content
+
+    def json_text(self):
+        """Return metrics.json as text."""
+        return json.dumps(self.content(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def write(self, path):
+        """Write metrics.json, checked against its schema."""
+        write_text_whole(path, self.json_text())
 
 
 def _json(value):
@@ -393,8 +474,30 @@ def load_metrics(path):
         reason = getattr(error, "message", error)
         msg = f"{path} is not a whole metrics file ({reason}): run the validation again."
         raise CannotJudge(msg) from error
+    return verdict_of(content)
+
+
+def verdict_of(content):
+    """Return the verdict that a metrics file holds.
+
+    Parameters
+    ----------
+    content : dict
+        As the schema of metrics.json describes it.
+
+    Returns
+    -------
+    Verdict
+        As it was written.
+    """
     metrics = [
         Metric(**(each | {name: math.nan for name in ("value", "limit") if each[name] is None}))
         for each in content["metrics"]
     ]
-    return Verdict(metrics, content["provenance"])
+    return Verdict(
+        metrics,
+        content["provenance"],
+        [Behaviour(**each) for each in content["behaviours"]],
+        [Advisory(**each) for each in content["advisories"]],
+        Drift.of(content["drift"]) if "drift" in content else None,
+    )

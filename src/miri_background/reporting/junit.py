@@ -1,0 +1,126 @@
+"""A verdict as JUnit XML, the report that continuous integration reads.
+
+The structure is that of pytest's family xunit2: one suite, one case for each metric, its
+numbers as properties of the case.
+"""
+
+import re
+from datetime import UTC, datetime
+from xml.etree import ElementTree as ET
+
+from miri_background.outcomes import Outcome
+
+__all__ = ["junit_error", "junit_xml"]
+
+# Servers group cases by the part of the class name before the last dot.
+_PACKAGE = "image2_background"
+# Sequences that colour a terminal, and characters that XML 1.0 does not allow.
+_NO_TEXT = re.compile(
+    "\x1b\\[[0-?]*[ -/]*[@-~]|[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+
+
+def junit_xml(verdict, name, seconds):
+    """Return a verdict as JUnit XML.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        What was judged.
+    name : str
+        Of the observation.
+    seconds : float
+        How long it took.
+
+    Returns
+    -------
+    str
+        A document of one suite.
+    """
+    failures = verdict.failures()
+    suites, suite = _suite(name, len(verdict.metrics), seconds, failures=len(failures))
+    facts = [("outcome", verdict.outcome.word)]
+    facts += [
+        (f"behaviour: {each.aspect}", f"{each.name} (known in {each.known_in}): {each.worth}")
+        for each in verdict.behaviours
+    ]
+    facts += [
+        (f"advisory: {each.name}", f"{each.sentence} {each.advice}") for each in verdict.advisories
+    ]
+    _add_properties(suite, facts)
+    for metric in verdict.metrics:
+        case = _case(suite, metric.name, f"{metric.name} ({metric.place()})")
+        _add_properties(
+            case,
+            [
+                (field, getattr(metric, field))
+                for field in ("value", "unit", "standard_error", "limit", "status")
+            ],
+        )
+        if not metric.passed:
+            message = _text(metric.sentence())
+            ET.SubElement(case, "failure", message=message).text = _text(metric.reason)
+    return _document(suites)
+
+
+def junit_error(name, sentence):
+    """Return as JUnit XML that something could not be judged.
+
+    Parameters
+    ----------
+    name : str
+        What could not be judged.
+    sentence : str
+        Why.
+
+    Returns
+    -------
+    str
+        A document of one suite with one case.
+    """
+    suites, suite = _suite(name, 1, 0.0, errors=1)
+    _add_properties(suite, [("outcome", Outcome.CANNOT_JUDGE.word)])
+    case = _case(suite, "verdict", Outcome.CANNOT_JUDGE.word)
+    ET.SubElement(case, "error", message=_text(sentence))
+    return _document(suites)
+
+
+def _suite(name, tests, seconds, failures=0, errors=0):
+    """Return the document's root and its only suite."""
+    suites = ET.Element("testsuites")
+    counts = {"errors": errors, "failures": failures, "skipped": 0, "tests": tests}
+    suite = ET.SubElement(
+        suites,
+        "testsuite",
+        name=_text(name),
+        **{key: str(count) for key, count in counts.items()},
+        time=f"{seconds:.3f}",
+        timestamp=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return suites, suite
+
+
+def _case(suite, family, name):
+    """Add a case; metrics are measured together, so that none has a time of its own."""
+    return ET.SubElement(
+        suite, "testcase", classname=_text(f"{_PACKAGE}.{family}"), name=_text(name), time="0.000"
+    )
+
+
+def _add_properties(element, facts):
+    """Add names with values; None for what there is not."""
+    properties = ET.SubElement(element, "properties")
+    for name, value in facts:
+        text = "" if value is None else _text(str(value))
+        ET.SubElement(properties, "property", name=_text(name), value=text)
+
+
+def _text(text):
+    """Return a text without what is for terminals or not allowed in XML."""
+    return _NO_TEXT.sub("", text)
+
+
+def _document(root):
+    """Return an element with all below it as a document."""
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'

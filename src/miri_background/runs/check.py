@@ -1,0 +1,246 @@
+"""Judging products that are already there, whoever wrote them."""
+
+import contextlib
+import json
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from miri_background.files import write_text_whole
+from miri_background.outcomes import CannotJudge, CriterionFailed
+from miri_background.provenance import check_provenance
+from miri_background.references.mappings import CONTEXT
+from miri_background.reporting.junit import junit_error, junit_xml
+from miri_background.run_directory import writable
+from miri_background.validation.advisories import advisories
+from miri_background.validation.analysis import Analysis
+from miri_background.validation.baselines import compare_with_baseline
+from miri_background.validation.behaviours import behaviours
+from miri_background.validation.measurements import measure
+from miri_background.validation.notes import Notes
+from miri_background.validation.products import Products
+from miri_background.validation.stage2 import ClippingParameters, read_clipping, read_products
+from miri_background.validation.verdict import Verdict, judge
+
+__all__ = ["Check", "check", "report", "write_check", "write_reason"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was judged, and the verdict.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Holds the products.
+    products : Products
+        What was read.
+    clipping : ClippingParameters
+        How the step is taken to have clipped.
+    verdict : Verdict
+        The judgement.
+    """
+
+    directory: Path
+    products: Products
+    clipping: ClippingParameters
+    verdict: Verdict
+
+    @property
+    def name(self):
+        """Name of the observation: its first exposure, filter, subarray and exposures."""
+        science, backgrounds = self.products.science, self.products.backgrounds
+        header = science[0].header
+        return (
+            f"{science[0].path.stem} {header['FILTER']} {header['SUBARRAY']}, "
+            f"{len(science)} + {len(backgrounds)} exposures"
+        )
+
+
+def check(directory, sigma=None, maxiters=None, association=None, baselines=None):
+    """Judge the products in a directory.
+
+    Parameters
+    ----------
+    directory : path-like
+        Holds rates, associations and products of calwebb_image2, with or without truth.
+    sigma, maxiters : float and int, optional
+        Clipping parameters that the step was given; see `read_clipping`.
+    association : path-like, optional
+        The only association to judge.
+    baselines : path-like, optional
+        Directory of baselines, by default that of the checkout.
+
+    Returns
+    -------
+    Check
+        The verdict on all metrics.
+
+    Raises
+    ------
+    CannotJudge
+        If something is missing, damaged, or does not belong together.
+    """
+    started, directory = datetime.now(UTC), Path(directory)
+    try:
+        # numpy warns of numbers that are not finite; they are judged.
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            products = read_products(directory, sigma, maxiters, association)
+            truth = _use_of_truth(products)
+            analysis = Analysis(products, truth=truth == "compared")
+            metrics = judge(measure(analysis))
+            notes = behaviours(analysis), advisories(analysis)
+        provenance = check_provenance(products, directory, truth, started)
+        verdict = Verdict(metrics, provenance, *notes)
+        verdict.drift = compare_with_baseline(verdict, baselines)
+    except CannotJudge:
+        raise
+    except Exception as error:
+        # Left alone, it would end with the exit code of a failed verdict.
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+        msg = f"The products in {directory} cannot be judged ({reason}): please report it."
+        raise CannotJudge(msg) from error
+    return Check(directory, products, read_clipping(directory, sigma, maxiters), verdict)
+
+
+def _use_of_truth(products):
+    """Return "compared", "expected" or "none": what a truth can be used for.
+
+    Numbers are compared with it where the rates were made with the references that are made
+    from the simulator's own constants, as in a run (`ReferenceChoice.made_to_match`).
+    Otherwise it only says where sources are expected.
+    """
+    if products.science_truth is None:
+        return "none"
+    truths = (*products.science_truth, *products.background_truth)
+    rates = (*products.science, *products.backgrounds)
+    matching = all(image.header.get("CRDS_CTX") == CONTEXT for image in rates)
+    return "compared" if matching and all(truth.exact for truth in truths) else "expected"
+
+
+def report(check):
+    """Return what was judged, and the verdict, as text for a terminal.
+
+    Parameters
+    ----------
+    check : Check
+        The judged products.
+
+    Returns
+    -------
+    str
+        Files, clipping parameters, table, behaviours, advisories, and the outcome's word.
+    """
+    verdict, provenance = check.verdict, check.verdict.provenance
+    pipelines = "; ".join(
+        f"{name} {' and '.join(filter(None, pair.values())) or 'unknown'}"
+        for name in ("rates", "calibrated")
+        for pair in provenance[name]
+    )
+    lines = [
+        check.name,
+        *(f"  {name}" for name in provenance["inputs"]),
+        f"pipeline and context: {pipelines}",
+        f"clipping: {check.clipping.sentence()}",
+        f"truth: {provenance['truth']}",
+        "",
+        verdict.text_table(),
+        "",
+        Notes(verdict).text(),
+        "",
+        verdict.drift.text(),
+        "",
+        verdict.outcome.word.upper() + _failures(verdict),
+    ]
+    return "\n".join(lines)
+
+
+def _failures(verdict):
+    """Return which limits are broken, as the end of a sentence."""
+    try:
+        verdict.raise_if_failed()
+    except CriterionFailed as error:
+        return f": {error}"
+    return ""
+
+
+def _place(directory, output):
+    """Return where results are written: a run keeps its own metrics beside those of its check."""
+    if output is not None:
+        return Path(output)
+    return directory / "check" if (directory / "observation.json").exists() else directory
+
+
+def _refuse_foreign(place):
+    """Refuse to write where there are results that no check has written."""
+    path, beside = place / "metrics.json", place / "junit.xml"
+    if not path.exists() and not beside.exists():
+        return
+    try:
+        ours = json.loads(path.read_text(encoding="utf-8"))["provenance"]["kind"] == "check"
+    except (OSError, ValueError, LookupError, TypeError):
+        ours = False
+    if not ours:
+        msg = (
+            f"{path if path.exists() else beside} was not written by a check and stays as it is: "
+            "name another directory with --output."
+        )
+        raise CannotJudge(msg)
+
+
+def write_check(check, output=None):
+    """Write metrics.json and junit.xml.
+
+    Parameters
+    ----------
+    check : Check
+        The judged products.
+    output : path-like, optional
+        Where; by default beside the products, for a run of this suite in its directory
+        ``check``.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files.
+
+    Raises
+    ------
+    CannotJudge
+        If it cannot be written, or there are results of something else than a check.
+    """
+    place = _place(check.directory, output)
+    verdict = check.verdict
+    texts = {
+        place / "metrics.json": verdict.json_text(),
+        place / "junit.xml": junit_xml(verdict, check.name, verdict.provenance["wall_time_s"]),
+    }
+    with writable(place):
+        _refuse_foreign(place)
+        for path, text in texts.items():
+            write_text_whole(path, text)
+    return list(texts)
+
+
+def write_reason(directory, output, reason):
+    """Write, where possible, why products could not be judged, in place of an earlier verdict.
+
+    Parameters
+    ----------
+    directory : path-like
+        Should hold the products.
+    output : path-like or None
+        Where to write, as for `write_check`.
+    reason : str
+        One sentence.
+    """
+    directory = Path(directory)
+    place = _place(directory, output)
+    if output is None and not directory.is_dir():
+        return
+    # What is the matter is told in any case.
+    with contextlib.suppress(OSError, CannotJudge):
+        _refuse_foreign(place)
+        (place / "metrics.json").unlink(missing_ok=True)
+        write_text_whole(place / "junit.xml", junit_error(str(directory), reason))

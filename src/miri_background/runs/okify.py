@@ -1,0 +1,249 @@
+"""Making the verdict of a run the baseline of its pipeline build."""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from miri_background.files import checksum
+from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.references.mappings import CONTEXT
+from miri_background.repository import ask_git, checkout_state, repository_file
+from miri_background.run_directory import recorded_verdicts, writable
+from miri_background.validation.baselines import (
+    Baseline,
+    baseline_directory,
+    baselines_of,
+    find_baseline,
+    release_of,
+)
+from miri_background.validation.drift import compare
+from miri_background.validation.measurement import Measurement
+from miri_background.validation.verdict import Verdict, criteria, judge, load_metrics
+
+__all__ = ["Proposal", "propose_baseline"]
+
+# Limits are recomputed from numbers that were written with all their digits, with
+# another release of scipy at most.
+_SAME_LIMIT = 1e-9
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A baseline that may be written, and what it would change.
+
+    Parameters
+    ----------
+    baseline : Baseline
+        What would be written.
+    directory : pathlib.Path
+        Where it would be written.
+    changes : str
+        What moved since the baseline that there is, or the metrics that begin one.
+    """
+
+    baseline: Baseline
+    directory: Path
+    changes: str
+
+    @property
+    def path(self):
+        """The file that would be written, a `pathlib.Path`."""
+        return self.directory / self.baseline.name
+
+    def write(self):
+        """Write the baseline whole, in the place of one of the same name."""
+        with writable(self.directory):
+            self.baseline.write(self.directory)
+
+
+def propose_baseline(run, reason, baselines=None, checkout=None):
+    """Return what making a run a baseline would change.
+
+    Parameters
+    ----------
+    run : path-like
+        The run directory.
+    reason : str
+        Why its numbers are right.
+    baselines : str or path-like, optional
+        Directory of baselines; by default ``baselines/`` of the checkout.
+    checkout : path-like, optional
+        The suite's own repository; by default the one that this package runs from.
+
+    Returns
+    -------
+    Proposal
+        Not yet written.
+
+    Raises
+    ------
+    CannotJudge
+        If the run is no evidence for what a released build does, naming why.
+    """
+    run, checkout = Path(run), Path(checkout or repository_file())
+    if not reason.strip():
+        msg = "A baseline needs a reason: say with --reason why these numbers are right."
+        raise CannotJudge(msg)
+    directory = baseline_directory(baselines)
+    verdict = load_metrics(run / "metrics.json")
+    _require_untouched(run)
+    _require_passed(run, verdict)
+    _require_same_criteria(run, verdict)
+    _require_first_attempt(run, verdict)
+    _require_known_suite(run, verdict, checkout)
+    _require_released_pipeline(run, verdict)
+    _require_same_pipeline(verdict, directory)
+    found = find_baseline(verdict.provenance, directory)
+    today = datetime.now(UTC).date().isoformat()
+    # What moved since an older baseline is no part of the new one.
+    numbers = Verdict(verdict.metrics, verdict.provenance, verdict.behaviours, verdict.advisories)
+    baseline = Baseline(numbers, reason.strip(), today, _who(checkout))
+    return Proposal(baseline, directory, _changes(verdict, found))
+
+
+def _changes(verdict, found):
+    """Return what moved since a baseline, or all metrics where there is none."""
+    if found is None:
+        return (
+            "There is no baseline of this or an earlier release of jwst for this observation: "
+            f"all {len(verdict.metrics)} metrics begin one.\n\n{verdict.text_table()}"
+        )
+    said = f"Okified on {found.date} by {found.okified_by}: {found.reason}"
+    return f"{compare(verdict, found.verdict, found.name).text()}\n\n{said}"
+
+
+def _require_untouched(run):
+    """Refuse a metrics file that is not as the suite wrote it."""
+    path = run / "metrics.json"
+    recorded = recorded_verdicts(run)
+    if not recorded or recorded[-1] != checksum(path):
+        msg = (
+            f"{path} is not the file that the suite wrote there (it was edited, or its record in "
+            f"{run / '.records'} is missing): run the validation again, in a new directory."
+        )
+        raise CannotJudge(msg)
+
+
+def _require_same_criteria(run, verdict):
+    """Refuse a verdict that does not follow from its values by the criteria of this suite."""
+    differing = _judged_otherwise(verdict.metrics)
+    if differing is not None:
+        msg = (
+            f"{run / 'metrics.json'} was judged by other criteria than those of this suite "
+            f"(by these, {differing!r} has another limit, status or meaning): "
+            "run the validation again, in a new directory."
+        )
+        raise CannotJudge(msg)
+
+
+def _judged_otherwise(metrics):
+    """Return the first metric that today's criteria judge otherwise, None if there is none."""
+    known = criteria()["criteria"]
+    for metric in metrics:
+        needs_error = known.get(metric.name, {}).get("kind") == "statistical"
+        if metric.name not in known or (needs_error and metric.standard_error is None):
+            return metric.name
+    judged = judge(
+        [
+            Measurement(
+                metric.name,
+                metric.region,
+                metric.exposure,
+                metric.value,
+                metric.standard_error,
+                metric.trials,
+            )
+            for metric in metrics
+        ]
+    )
+    for metric, again in zip(metrics, judged, strict=True):
+        same_limit = math.isclose(metric.limit, again.limit, rel_tol=_SAME_LIMIT)
+        if not same_limit or replace(metric, limit=again.limit) != again:
+            return metric.name
+    return None
+
+
+def _require_passed(run, verdict):
+    """Refuse a run that failed, or that was broken on purpose."""
+    control = verdict.provenance["control"]
+    if control != "none":
+        msg = f"{run} was broken on purpose (control: {control}): okify a run without control."
+        raise CannotJudge(msg)
+    if verdict.outcome is Outcome.FAILED:
+        msg = (
+            f"{run} failed ({len(verdict.failures())} of {len(verdict.metrics)} metrics are over "
+            "their limit): only a run that passed can become a baseline."
+        )
+        raise CannotJudge(msg)
+
+
+def _require_first_attempt(run, verdict):
+    """Refuse a run directory that was judged more than once."""
+    attempts = len(recorded_verdicts(run))
+    if attempts > 1 or verdict.provenance["attempt"] != 1:
+        msg = (
+            f"{run} was judged {max(attempts, verdict.provenance['attempt'] or 0)} times, and the "
+            "best of several tries is no evidence: run the validation once, in a new directory."
+        )
+        raise CannotJudge(msg)
+
+
+def _require_known_suite(run, verdict, checkout):
+    """Refuse a run by, or a checkout of, a suite that differs from its commit."""
+    for suite, state in (
+        (f"The suite that made {run}", verdict.provenance),
+        (f"The suite in {checkout}", checkout_state(checkout)),
+    ):
+        if state["suite_dirty"] is None:
+            msg = (
+                f"{suite} is of a state that git does not tell (git is missing, or this is no "
+                "repository of its own): validate and okify from a git checkout."
+            )
+            raise CannotJudge(msg)
+        if state["suite_dirty"]:
+            msg = (
+                f"{suite} has changes that are not committed: commit them or take them back, "
+                "and okify a run that was made after that."
+            )
+            raise CannotJudge(msg)
+
+
+def _require_released_pipeline(run, verdict):
+    """Refuse a run of a pipeline that was not released, or with other references than ours."""
+    provenance = verdict.provenance
+    if release_of(provenance) is None:
+        msg = (
+            f"{run} is of jwst {provenance['versions']['jwst']}, which is no release: "
+            "baselines are of released versions only."
+        )
+        raise CannotJudge(msg)
+    if provenance["crds_context"] != CONTEXT:
+        msg = (
+            f"{run} was calibrated with references of {provenance['crds_context']}: "
+            "okify a run with --crds-cache synthetic, whose references everybody has."
+        )
+        raise CannotJudge(msg)
+
+
+def _require_same_pipeline(verdict, directory):
+    """Refuse a pipeline whose source is not what it was when its release was okified."""
+    mine = verdict.provenance["pipeline_fingerprint"]
+    for found in baselines_of(directory, jwst=release_of(verdict.provenance)):
+        its = found.verdict.provenance["pipeline_fingerprint"]
+        if mine != its:
+            msg = (
+                f"The source of jwst {found.jwst} that was installed ({mine}) is not that of "
+                f"{found.name} ({its}, {found.verdict.provenance['host']}): install the release as "
+                "it is, on such a machine, or remove its baselines to begin them anew."
+            )
+            raise CannotJudge(msg)
+
+
+def _who(checkout):
+    """Return the name that git knows the user by."""
+    name = ask_git(checkout, "config", "user.name")
+    if not name:
+        msg = "git does not know who you are: say it with `git config user.name NAME`."
+        raise CannotJudge(msg)
+    return name

@@ -1,0 +1,68 @@
+"""The embedded detector in the way that an exposure reads it: maps cut to its subarray."""
+
+import numpy as np
+
+from miri_background.instrument.detector import (
+    BIAS,
+    bad_pixels,
+    dark_current,
+    fitted_groups,
+    gain,
+    linearity_coefficients,
+    read_noise,
+)
+from miri_background.instrument.footprint import illuminated
+from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
+
+__all__ = ["ExposedDetector"]
+
+
+class ExposedDetector:
+    """Values of each pixel that rates and their noise depend on.
+
+    Parameters
+    ----------
+    readout_pattern, subarray : str
+        How the detector is read.
+    groups, integrations : int
+        Of the exposure.
+
+    Attributes
+    ----------
+    time : float
+        From group to group, s.
+    fitted : list of int
+        Groups that the slope of each integration is fitted to.
+    gain : ndarray
+        Electron / DN.
+    dark : ndarray
+        Dark current, DN/s.
+    raw_read_noise : ndarray
+        Standard deviation of a group, DN.
+    good : ndarray of bool
+        Pixels that see the sky and are not bad.
+    """
+
+    def __init__(self, readout_pattern, subarray, groups, integrations):
+        self.read = subarrays()[subarray]
+        self.groups = groups
+        self.fitted = fitted_groups(groups, integrations)
+        self.time = frame_time(readout_pattern, subarray)
+        self.gain = self.read.cut(gain())
+        self.dark = self.read.cut(dark_current()) / self.gain
+        averaged = PATTERNS[readout_pattern].averaged
+        self.raw_read_noise = self.read.cut(read_noise()) / np.sqrt(averaged)
+        self.good = illuminated(subarray) & (self.read.cut(bad_pixels()) == 0)
+
+    def read_noise(self, rate):
+        """Return the noise of one read of the linear signal in the middle of a ramp, DN.
+
+        The noise is of the raw signal, which the linearity correction stretches.
+        """
+        raw = BIAS + rate * self.time * self.groups / 2
+        stretch = 1 + 2 * self.read.cut(linearity_coefficients()[2]) * raw
+        return self.raw_read_noise * stretch
+
+    def group_noise(self, rate):
+        """Return the noise of the difference of two groups, DN."""
+        return np.sqrt(2 * self.read_noise(rate) ** 2 + rate * self.time / self.gain)

@@ -1,0 +1,349 @@
+"""What is statistical: numbers that scatter about zero, with predicted standard errors.
+
+None of them needs the truth.  A mean of pixels has the noise of the pixels, and what they
+have in common: reference pixels, or the drifts of the outputs, move whole sets of pixels.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from photutils.aperture import CircularAperture, aperture_photometry
+from scipy.stats import truncnorm
+
+from miri_background.instrument.detector import AMPLIFIERS
+from miri_background.instrument.footprint import Region
+from miri_background.validation.analysis import clipped_mean, output_sets
+from miri_background.validation.measurement import WHOLE_ARRAY, Measurement
+
+__all__ = [
+    "Lines",
+    "aperture_pulls",
+    "aperture_scatter",
+    "gradients",
+    "line_means",
+    "lines",
+    "noise",
+    "outputs",
+    "residuals",
+    "statistical_measurements",
+]
+
+_APERTURE_RADIUS = 3.0  # pixels
+_LEAST_COVERED = 0.6  # part of an aperture that has to be judged
+# What linearity correction and dark current add to the noise and not to its report, percent:
+# 0.2 to 0.8 with the embedded detector.
+_UNREPORTED = 0.6
+# Light in wings outside the masks over that which is found: 7 to 19 % in the regions of the
+# embedded simulator's field, so that four standard errors hold it.
+_UNSEEN_LIGHT = 0.05
+_SEED = 20260103  # of the places of apertures
+_LEAST_JUDGED = 0.3  # part of a row or column that has to be judged
+_CLIP = 4.0  # standard deviations: what is further off is not noise
+_CLIPPED_SCATTER = float(truncnorm(-_CLIP, _CLIP).std())
+
+
+def residuals(analysis):
+    """Yield the mean residual of each region in each subtracted image."""
+    count = len(analysis.backgrounds)
+    for number in range(len(analysis.subtracted)):
+        image, judged = analysis.residual(number), analysis.judged(number)
+        for region in analysis.regions.values():
+            mean, variance = clipped_mean(image[judged & region.mask()])
+            # The science rate's common noise, and that of the mean of n backgrounds.
+            common = analysis.common_variance * (1 + 1 / count)
+            if not analysis.truth:
+                common += _light_left(analysis, number, region) ** 2
+            error = np.sqrt(variance + common)
+            yield Measurement("residual", region.name, number + 1, mean, error)
+
+
+def _light_left(analysis, number, region):
+    """Return how much light of sources a mean residual may have, as a standard error, DN/s."""
+    judged = analysis.judged(number) & region.mask()
+    if analysis.loose is None:
+        # Light that is only expected may be missing, or twice as much.
+        return float(np.mean(analysis.wings(number)[judged]))
+    sources = analysis.seen & analysis.usable[number] & ~analysis.empty[number] & region.mask()
+    # From the rates, not from the step's products: a fault must not raise its own limit.
+    light = analysis.science[number].data - analysis.combined.data
+    return float(_UNSEEN_LIGHT * light[sources].sum() / np.count_nonzero(sources | judged))
+
+
+def _mean_residual(analysis):
+    """Return the mean residual of all exposures and its relative variance.
+
+    Returns
+    -------
+    image : ndarray
+        Mean of the exposures in which a pixel is judged, DN/s.
+    variance : ndarray
+        In units of that of one rate's pixel; infinite where no exposure is judged.
+    common : float
+        The same for the noise that many pixels have in common.
+    """
+    total, count = np.zeros(analysis.sky.shape), np.zeros(analysis.sky.shape)
+    for number in range(len(analysis.subtracted)):
+        judged = analysis.judged(number)
+        total[judged] += analysis.residual(number)[judged]
+        count += judged
+    with np.errstate(divide="ignore"):
+        variance = 1 / count + analysis.average_variance
+    common = 1 / len(analysis.subtracted) + 1 / len(analysis.backgrounds)
+    return total / np.maximum(count, 1), variance, common
+
+
+def _weighted(image, variance, good):
+    """Return the mean of good pixels that are weighted with their variance."""
+    return np.average(image[good], weights=1 / variance[good])
+
+
+def _regions(image, variance, analysis):
+    """Yield each region, the mean residual less its mean there, its variance, where it is good."""
+    scatter = analysis.sky_noise * np.sqrt(variance)
+    for region in analysis.regions.values():
+        inside, spread = image[region.slices], scatter[region.slices]
+        good = np.isfinite(spread)
+        if not good.any():
+            continue  # the mean residual tells it
+        level = _weighted(inside, spread**2, good)
+        good &= np.abs(inside - level) < _CLIP * spread
+        level = _weighted(inside, spread**2, good)
+        yield region, np.where(good, inside - level, 0.0), spread**2, good
+
+
+def gradients(analysis):
+    """Yield by how much the residual differs from side to side of each region."""
+    image, variance, _ = _mean_residual(analysis)
+    for region, inside, spread, good in _regions(image, variance, analysis):
+        rows, columns = np.indices(inside.shape)
+        weights = 1 / spread[good]
+        place = [
+            np.ones(weights.size),
+            *(
+                index[good] / (size - 1) - 0.5
+                for index, size in ((columns, inside.shape[1]), (rows, inside.shape[0]))
+            ),
+        ]
+        normal = np.array([[np.dot(one * weights, other) for other in place] for one in place])
+        slopes = np.linalg.solve(normal, [np.dot(one * weights, inside[good]) for one in place])
+        errors = np.sqrt(np.diag(np.linalg.inv(normal)))
+        for direction, slope, error in zip("xy", slopes[1:], errors[1:], strict=True):
+            yield Measurement("gradient", f"{region.name}, {direction}", None, slope, error)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Mean residuals of the rows or of the columns of a region.
+
+    Parameters
+    ----------
+    criterion : str
+        "rows" or "columns".
+    region : Region
+        The region.
+    numbers : ndarray of int
+        Rows or columns of the array that have enough judged pixels.
+    means, errors : ndarray
+        Mean residual less that of the region, DN/s, and its standard error.
+    """
+
+    criterion: str
+    region: Region
+    numbers: np.ndarray
+    means: np.ndarray
+    errors: np.ndarray
+
+
+def line_means(analysis):
+    """Yield the means of the columns, and of the rows, of each region.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with their expectation.
+
+    Yields
+    ------
+    Lines
+        Where a region has lines that can be judged.
+    """
+    image, variance, _ = _mean_residual(analysis)
+    # Without what whole sets of pixels have in common, which is judged by itself.
+    flat = _levelled(image, np.isfinite(variance))
+    for region, inside, spread, good in _regions(flat, variance, analysis):
+        weights = np.where(good, 1 / spread, 0.0)
+        for criterion, axis in (("columns", 0), ("rows", 1)):
+            enough = good.sum(axis=axis) > _LEAST_JUDGED * inside.shape[axis]
+            if not enough.any():
+                continue
+            weight = weights.sum(axis=axis)[enough]
+            means = (weights * inside).sum(axis=axis)[enough] / weight
+            errors = np.sqrt(1 / weight)
+            first = (region.x if criterion == "columns" else region.y).start
+            yield Lines(criterion, region, first + np.flatnonzero(enough), means, errors)
+
+
+def lines(analysis):
+    """Yield the row and the column of each region that is furthest off its other pixels."""
+    for each in line_means(analysis):
+        worst = np.argmax(np.abs(each.means) / each.errors)
+        yield Measurement(
+            each.criterion,
+            each.region.name,
+            None,
+            each.means[worst],
+            each.errors[worst],
+            each.means.size,
+        )
+
+
+def outputs(analysis):
+    """Yield the output, an amplifier in odd or even rows, that is furthest off the others."""
+    image, variance, common = _mean_residual(analysis)
+    good, sets = np.isfinite(variance), output_sets(image.shape)
+    means = np.array(
+        [clipped_mean(image[good & (sets == number)])[0] for number in range(2 * AMPLIFIERS)]
+    )
+    known = np.isfinite(means)
+    if not known.any():
+        return  # the mean residual tells it
+    deviations = means[known] - means[known].mean()
+    pixels = np.count_nonzero(good) / known.sum()
+    of_pixels = np.median(variance[good]) * analysis.sky_noise**2 / pixels
+    # All sets together have the common variance: each has as many times of it as there are.
+    of_set = 2 * AMPLIFIERS * common * analysis.common_variance
+    error = np.sqrt((of_pixels + of_set) * (1 - 1 / known.sum()))
+    worst = np.argmax(np.abs(deviations))
+    yield Measurement("outputs", WHOLE_ARRAY, None, deviations[worst], error, int(known.sum()))
+
+
+def _levelled(image, good):
+    """Return an image less the mean of each set of pixels that have common noise."""
+    sets = output_sets(image.shape)
+    levelled = np.array(image, dtype=float)
+    for number in np.unique(sets):
+        inside = sets == number
+        levelled[inside] -= clipped_mean(image[inside & good])[0]
+    return levelled
+
+
+def aperture_pulls(analysis):
+    """Yield the fluxes of each region's apertures on empty sky in units of their noise.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with their expectation.
+
+    Yields
+    ------
+    region : Region
+        The region.
+    pulls : ndarray
+        Of the mean residual of all exposures; standard normal for independent pixels.
+    """
+    image, variance, _ = _mean_residual(analysis)
+    judged = np.isfinite(variance)
+    flat = np.where(judged, _levelled(image, judged), 0.0)
+    predicted = _smooth_noise(analysis, 0)
+    relative = analysis.sky_noise * predicted / np.sqrt(np.mean(predicted[judged] ** 2))
+    expected = np.zeros(variance.shape)
+    expected[judged] = variance[judged] * relative[judged] ** 2
+    for region in analysis.regions.values():
+        apertures = CircularAperture(_places(region), _APERTURE_RADIUS)
+        total, squares, pixels = (
+            np.asarray(aperture_photometry(each, apertures, method="center")["aperture_sum"])
+            for each in (flat, expected, judged.astype(float))
+        )
+        enough = pixels > _LEAST_COVERED * apertures.area
+        yield region, total[enough] / np.sqrt(squares[enough])
+
+
+def aperture_scatter(analysis):
+    """Yield by how much fluxes in apertures on empty sky scatter more than predicted."""
+    for region, pulls in aperture_pulls(analysis):
+        kept = pulls[np.abs(pulls) < _CLIP]
+        if kept.size < 2:
+            continue
+        value = 100 * (kept.std(ddof=1) / _CLIPPED_SCATTER - 1)
+        error = 100 / np.sqrt(2 * (kept.size - 1))
+        yield Measurement("aperture scatter", region.name, None, value, error)
+
+
+def _places(region):
+    """Return random places of apertures in a region that do not overlap, x and y."""
+    generator = np.random.default_rng(_SEED)
+    side = 2 * _APERTURE_RADIUS + 1
+    margin = _APERTURE_RADIUS + 1
+    # A grid with room for the apertures, put anywhere.
+    axes = [
+        np.arange(span.start + margin + generator.uniform(0, 1), span.stop - margin, side)
+        for span in (region.x, region.y)
+    ]
+    x, y = np.meshgrid(*axes)
+    return np.column_stack([x.ravel(), y.ravel()])
+
+
+def noise(analysis):
+    """Yield by how much residuals scatter more than the reported errors predict."""
+    for number in range(len(analysis.subtracted)):
+        judged = analysis.judged(number)
+        pulls = _levelled(analysis.residual(number), judged) / _smooth_noise(analysis, number)
+        _, variance = clipped_mean(pulls[judged])
+        count = np.count_nonzero(judged)
+        scatter = np.sqrt(variance * count)
+        value, error = 100 * (scatter - 1), 100 / np.sqrt(2 * count)
+        if not analysis.truth:
+            error = np.hypot(error, _UNREPORTED)
+        yield Measurement("noise", WHOLE_ARRAY, number + 1, value, error)
+
+
+def _smooth_noise(analysis, number):
+    """Return the predicted noise of a residual, averaged over each region, DN/s.
+
+    A pixel's own reported error hangs on its own noise: divided by it, noise would not be
+    normal any more.
+    """
+    judged, predicted = analysis.judged(number), analysis.predicted_noise(number)
+    smooth = np.ones(predicted.shape)
+    for region in analysis.regions.values():
+        inside = predicted[region.slices][judged[region.slices]]
+        smooth[region.slices] = np.sqrt(np.mean(inside**2))
+    return smooth
+
+
+def statistical_measurements(analysis):
+    """Return what can be measured without knowing the truth.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with their expectation.
+
+    Returns
+    -------
+    list of Measurement
+        In the order in which they are shown.
+    """
+    families = (residuals, gradients, outputs, lines, aperture_scatter, noise)
+    measured = [measurement for family in families for measurement in family(analysis)]
+    if analysis.loose is None:
+        return measured
+    # What fainter sources than those that were found may still do to the numbers.
+    loosely = {
+        (each.criterion, each.region, each.exposure): each.value
+        for family in families
+        for each in family(analysis.loose)
+    }
+    return [
+        replace(
+            each,
+            error=float(
+                np.hypot(
+                    each.error,
+                    each.value - loosely[each.criterion, each.region, each.exposure],
+                )
+            ),
+        )
+        for each in measured
+    ]

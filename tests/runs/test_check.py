@@ -1,0 +1,287 @@
+"""What ``miri-background check`` prints, writes and returns."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from miri_background.cli import main
+from miri_background.references.mappings import CONTEXT
+from miri_background.runs import check as check_module
+from miri_background.runs.check import check
+from miri_background.validation.verdict import load_metrics
+
+EXPOSURES = ["science", "background1", "background2", "background3"]
+
+
+@pytest.fixture
+def broken(stage2, rewrite, add_truth):
+    """Return products of a step that subtracted too much, so that the verdict is known."""
+
+    def change(hdus):
+        hdus["SCI"].data -= 1
+
+    rewrite(stage2 / "science_bsub.fits", change)
+    add_truth(stage2, EXPOSURES)
+    return stage2
+
+
+def suite(path):
+    """Return the suite of a JUnit file."""
+    return ET.parse(path).getroot().find("testsuite")  # noqa: S314 - our own document
+
+
+def sentence_of(capsys):
+    """Return the only line that was printed, without its first words."""
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    return line.removeprefix("COULD NOT JUDGE: ")
+
+
+# ------------------------------------------------------------------ a verdict
+
+
+def test_failure_is_told(broken, capsys):
+    """Files, clipping parameters, table and outcome are printed; the code is 1."""
+    assert main(["check", str(broken)]) == 1
+    said = capsys.readouterr()
+    for words in (
+        "  image2_asn.json\n",
+        "  science_rate.fits\n",
+        "sigma 3 (the step's default: tell another with --sigma)",
+        "rates 1.6.2 and jwst_1000.pmap",
+        "truth: expected",
+        "✗ failed",
+        "\nFAILED: ",
+        f"Written: {broken / 'metrics.json'}\n",
+    ):
+        assert words in said.out
+    assert said.err == ""
+
+
+def test_files_are_written(broken):
+    """metrics.json is whole, and junit.xml says the same."""
+    main(["check", str(broken)])
+    verdict = load_metrics(broken / "metrics.json")
+    assert suite(broken / "junit.xml").get("failures") == str(len(verdict.failures()))
+
+
+def test_provenance_tells_what_was_judged(broken):
+    """Every file has its checksum, and the products their pipeline."""
+    main(["check", str(broken), "--sigma", "5", "--maxiters", "7"])
+    provenance = load_metrics(broken / "metrics.json").provenance
+    assert (provenance["kind"], provenance["sigma"], provenance["maxiters"]) == ("check", 5.0, 7)
+    assert provenance["rates"] == [{"CAL_VER": "1.6.2", "CRDS_CTX": "jwst_1000.pmap"}]
+    assert "truth/background2_truth.fits" in provenance["inputs"]
+    assert len(provenance["inputs"]) == 12
+
+
+def test_json_is_all_of_standard_output(broken, capsys):
+    """Machines read standard output, and people the rest."""
+    code = main(["check", str(broken), "--json"])
+    said = capsys.readouterr()
+    content = json.loads(said.out)
+    assert (content["exit_code"], content["outcome"], code) == (1, "failed", 1)
+    assert content == json.loads((broken / "metrics.json").read_text())
+    assert "\nFAILED: " in said.err
+
+
+@pytest.mark.slow
+def test_pipeline_is_not_needed(broken):
+    """Neither jwst nor CRDS is imported: products of any build are judged anywhere."""
+    code = (
+        "import sys; from miri_background.cli import main; main(sys.argv[1:]); "
+        "names = {name.split('.')[0] for name in sys.modules}; "
+        "sys.exit(str(sorted(names & {'jwst', 'crds', 'stcal', 'stdatamodels', 'stpipe'})))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "check", broken], capture_output=True, text=True, check=False
+    )
+    assert ended.stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("context", "cosmic_rays", "use"),
+    [(CONTEXT, True, "compared"), (CONTEXT, False, "expected"), ("other", True, "expected")],
+)
+def test_truth_is_compared_with_matching_references_only(
+    context, cosmic_rays, use, stage2, rewrite, add_truth
+):
+    """Numbers are those of the truth where simulator and references have the same constants."""
+
+    def change(hdus):
+        hdus[0].header["CRDS_CTX"] = context
+
+    for name in EXPOSURES:
+        rewrite(stage2 / f"{name}_rate.fits", change)
+    add_truth(stage2, EXPOSURES, cosmic_rays)
+    assert check(stage2).verdict.provenance["truth"] == use
+
+
+# ------------------------------------------------------------------ where it is written
+
+
+def test_output_is_written_elsewhere(broken, tmp_path):
+    """A directory that is asked for is made."""
+    main(["check", str(broken), "--output", str(tmp_path / "new" / "place")])
+    assert {path.name for path in (tmp_path / "new" / "place").iterdir()} == {
+        "metrics.json",
+        "junit.xml",
+    }
+    assert not (broken / "metrics.json").exists()
+
+
+def test_check_of_a_run_has_a_directory_of_its_own(broken):
+    """A run's metrics stay as they are."""
+    (broken / "observation.json").write_text('{"sigma": 3.0, "maxiters": 3}')
+    (broken / "metrics.json").write_text("{}")
+    main(["check", str(broken)])
+    assert (broken / "metrics.json").read_text() == "{}"
+    assert load_metrics(broken / "check" / "metrics.json").provenance["maxiters"] == 3
+
+
+def test_earlier_check_is_replaced(broken):
+    """What a check has written is its own."""
+    main(["check", str(broken)])
+    main(["check", str(broken), "--sigma", "9"])
+    assert load_metrics(broken / "metrics.json").provenance["sigma"] == 9.0
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "junit.xml"])
+def test_foreign_results_stay(name, broken, capsys):
+    """What others have written is not overwritten, and the verdict is told all the same."""
+    (broken / name).write_text('{"provenance": {"kind": "run"}}')
+    assert main(["check", str(broken)]) == 2
+    said = capsys.readouterr()
+    assert "\nFAILED: " in said.out
+    assert f"{name} was not written by a check" in said.err
+    assert (broken / name).read_text() == '{"provenance": {"kind": "run"}}'
+
+
+def test_verdict_is_told_where_it_cannot_be_written(broken, capsys):
+    """An output that cannot be is a could-not-judge after the verdict."""
+    code = main(["check", str(broken), "--output", str(broken / "science_rate.fits" / "below")])
+    said = capsys.readouterr()
+    assert (code, "\nFAILED: " in said.out) == (2, True)
+    assert "cannot be written" in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+# ------------------------------------------------------------------ could not judge
+
+
+def truncate(directory):
+    """Cut a file short."""
+    path = directory / "background1_rate.fits"
+    whole = path.read_bytes()
+    path.unlink()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+DAMAGES = {
+    "missing": shutil.rmtree,
+    "empty": lambda directory: [path.unlink() for path in directory.iterdir()],
+    "no JSON": lambda directory: (directory / "image2_asn.json").write_text("{"),
+    "no member": lambda directory: (directory / "background1_rate.fits").unlink(),
+    "truncated": truncate,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
+def test_could_not_judge_is_one_sentence(damage, stage2, capsys):
+    """Whatever is the matter, one line says so, without a traceback; the code is 2."""
+    damage(stage2)
+    assert main(["check", str(stage2)]) == 2
+    assert str(stage2) in sentence_of(capsys)
+
+
+@pytest.mark.parametrize("plane", ["SCI", "ERR"])
+def test_rates_without_numbers_are_one_sentence(plane, stage2, rewrite, capsys):
+    """So are rates that are not a number anywhere."""
+
+    def change(hdus):
+        hdus[plane].data[:] = np.nan
+
+    rewrite(stage2 / "science_rate.fits", change)
+    assert main(["check", str(stage2)]) == 2
+    assert f"no value in {plane}" in sentence_of(capsys)
+
+
+def test_unexpected_error_is_no_failure(broken, capsys, monkeypatch):
+    """An error of this suite is not taken for a verdict on the step."""
+
+    def stumble(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(check_module, "measure", stumble)
+    assert main(["check", str(broken)]) == 2
+    assert "(ZeroDivisionError): please report it." in sentence_of(capsys)
+
+
+def test_could_not_judge_as_json(stage2, capsys):
+    """Machines get outcome, exit code and reason."""
+    truncate(stage2)
+    assert main(["check", str(stage2), "--json"]) == 2
+    content = json.loads(capsys.readouterr().out)
+    assert (content["outcome"], content["exit_code"]) == ("could not judge", 2)
+    assert "background1_rate.fits cannot be read" in content["reason"]
+
+
+def test_could_not_judge_as_junit(stage2):
+    """Continuous integration is told by an error."""
+    truncate(stage2)
+    main(["check", str(stage2)])
+    error = suite(stage2 / "junit.xml").find("testcase/error")
+    assert "background1_rate.fits cannot be read" in error.get("message")
+
+
+def test_earlier_verdict_does_not_outlive_could_not_judge(broken):
+    """Metrics of files that are no longer there would be read as theirs."""
+    main(["check", str(broken)])
+    truncate(broken)
+    main(["check", str(broken)])
+    assert not (broken / "metrics.json").exists()
+    assert suite(broken / "junit.xml").get("errors") == "1"
+
+
+def test_missing_directory_is_not_made(tmp_path):
+    """A name that is mistyped leaves nothing behind."""
+    main(["check", str(tmp_path / "nowhere")])
+    assert not any(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------ a run
+
+
+@pytest.mark.slow
+def test_run_passes_again(command_line, finished_copy):
+    """The products of a correct run pass, and the numbers are those of the run."""
+    ended = command_line("check", finished_copy)
+    assert ended.returncode == 0, ended.stdout
+    assert "truth: compared" in ended.stdout
+    of_run, of_check = (
+        load_metrics(directory / "metrics.json")
+        for directory in (finished_copy, finished_copy / "check")
+    )
+    assert of_check.metrics == of_run.metrics
+
+
+@pytest.mark.slow
+def test_flat_directory_without_truth_or_observation_passes(command_line, finished_copy, tmp_path):
+    """An archive has the same files side by side, and says nothing about the clipping."""
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for kind in ("image2", "rate"):
+        for path in (finished_copy / kind).iterdir():
+            if not path.is_symlink():
+                os.link(path, flat / path.name)
+    told = json.loads((finished_copy / "observation.json").read_text())
+    ended = command_line("check", flat, "--sigma", told["sigma"], "--maxiters", told["maxiters"])
+    assert ended.returncode == 0, ended.stdout
+    assert "truth: none" in ended.stdout
