@@ -101,6 +101,36 @@ def _parser():
     okify.add_argument(
         "--baselines", type=_absolute, metavar="DIRECTORY", help=NOTEBOOK_PARAMETERS["baselines"][1]
     )
+    alarms = verbs.add_parser(
+        "false-alarms", help="judge many correct runs, and write how their statistics scatter"
+    )
+    alarms.add_argument("--runs", type=int, default=200, metavar="NUMBER", help="default: 200")
+    alarms.add_argument(
+        "--seed", type=int, default=100_000, metavar="SEED", help="of the first run; others follow"
+    )
+    alarms.add_argument("--output", type=Path, required=True, metavar="FILE", help="in ECSV")
+    alarms.add_argument(
+        "--workers", type=int, default=0, metavar="NUMBER", help=NOTEBOOK_PARAMETERS["workers"][1]
+    )
+    faults = verbs.add_parser(
+        "faults", help="break the background step on purpose, and see which criterion notices"
+    )
+    faults.add_argument(
+        "run",
+        nargs="?",
+        type=Path,
+        metavar="RUN",
+        help="run directory with rates and truth (default: a new one below runs/)",
+    )
+    faults.add_argument(
+        "--names", nargs="+", metavar="NAME", help="of the faults to run (default: all)"
+    )
+    faults.add_argument(
+        "--output", type=Path, metavar="DIRECTORY", help="for kill_matrix.json (default: RUN)"
+    )
+    faults.add_argument(
+        "--workers", type=int, default=0, help=NOTEBOOK_PARAMETERS["workers"][1], metavar="WORKERS"
+    )
     references = verbs.add_parser("references", help="look after the reference files")
     actions = references.add_subparsers(dest="action", required=True, metavar="ACTION")
     doctor = actions.add_parser("doctor", help="examine the values of all that a run will ask for")
@@ -251,6 +281,51 @@ def _okify(arguments):
     return Outcome.PASSED
 
 
+def _faults(arguments):
+    """Break the step on purpose, print what notices it, and return the outcome."""
+    check_settings(workers=arguments.workers)
+    from miri_background.parallel import process_pool
+    from miri_background.runs.kill_matrix import kill_matrix, take_rates
+    from miri_background.runs.notebook import new_run_directory, point_latest_to
+    from miri_background.validation.faults import fault
+
+    for name in arguments.names or ():
+        fault(name)  # an unknown one is told before the work
+    directory = arguments.run or new_run_directory()
+    if not arguments.run:
+        print(f"Simulating and calibrating exposures in {directory}")
+        take_rates(directory, arguments.workers)
+        point_latest_to(directory)
+    with process_pool(arguments.workers) as executor:
+        matrix = kill_matrix(directory, executor, arguments.names)
+    # Printed first: a matrix that cannot be written is not lost.
+    print(f"{matrix.text_table()}\n\n{matrix.counts()}\n{matrix.sentence()}")
+    path = (arguments.output or directory) / "kill_matrix.json"
+    matrix.write(path)
+    print(f"Written: {path}")
+    return matrix.outcome
+
+
+def _false_alarms(arguments):
+    """Judge many correct runs, write what they gave, and return the outcome."""
+    check_settings(workers=arguments.workers)
+    if arguments.runs < 1:
+        msg = f"runs = {arguments.runs} is not a whole number from 1."
+        raise CannotJudge(msg)
+    from miri_background.parallel import process_pool
+    from miri_background.runs.false_alarms import correct_runs, write_correct_runs
+
+    seeds = range(arguments.seed, arguments.seed + arguments.runs)
+    with process_pool(arguments.workers) as executor:
+        runs = correct_runs(executor, seeds)
+    write_correct_runs(runs, arguments.output)
+    alarms = sorted(set(runs["seed"][runs["status"] != Outcome.PASSED.word]))
+    which = f", of seeds {', '.join(map(str, alarms))}" if alarms else ""
+    print(f"{len(alarms)} of {arguments.runs} correct runs raise an alarm{which}")
+    print(f"Written: {arguments.output}")
+    return Outcome.FAILED if alarms else Outcome.PASSED
+
+
 def _references(arguments):
     """Examine the references that a run would use, and return the outcome."""
     observation, parameters = _given(arguments)
@@ -272,12 +347,12 @@ def _references(arguments):
 def _render(arguments):
     """Write the parameterised notebooks, and return the outcome."""
     parameters = TEST_SIZE | _given(arguments)[1]
-    from miri_background.runs.notebook import CLOSURE, VALIDATION, render_notebook
+    from miri_background.runs.notebook import CLOSURE, POWER, VALIDATION, render_notebook
 
     changes = {name: parameters[name] for name in parameters if name in Observation.model_fields}
     workers = {name: parameters[name] for name in ("workers",) if name in parameters}
     changed = workers | {"changes": changes}
-    for name, given in ((VALIDATION, parameters), (CLOSURE, changed)):
+    for name, given in ((VALIDATION, parameters), (CLOSURE, changed), (POWER, changed)):
         path = arguments.output / f"{name}.ipynb"
         render_notebook(name, given, path)
         print(path)
@@ -330,6 +405,8 @@ def main(arguments=None):
         "closure": _closure,
         "check": _check,
         "okify": _okify,
+        "faults": _faults,
+        "false-alarms": _false_alarms,
         "references": _references,
         "render": _render,
         "manifest": _manifest,

@@ -7,7 +7,7 @@ import pytest
 
 from miri_background.cli import CLOSURE_PARAMETERS, NOTEBOOK_PARAMETERS
 from miri_background.observation import Observation
-from miri_background.runs.notebook import CLOSURE, NAMES, VALIDATION
+from miri_background.runs.notebook import CLOSURE, NAMES, POWER, VALIDATION
 
 SECTIONS = {}
 SECTIONS[VALIDATION] = [
@@ -48,7 +48,21 @@ SECTIONS[CLOSURE] = [
     "Passing criteria",
     "Verdict",
 ]
+SECTIONS[POWER] = [
+    "Introduction",
+    "Parameters",
+    "Rates",
+    "Breaking the step",
+    "Faults of the step",
+    "Faults of the inputs",
+    "What the predecessor would have caught",
+    "What each criterion is for",
+    "Power",
+    "False alarms",
+    "Verdict",
+]
 VERDICTS = dict.fromkeys((VALIDATION, CLOSURE), "PASSED: every metric is within its limit.\n")
+VERDICTS[POWER] = "PASSED: every fault is caught, and nothing where nothing is broken.\n"
 IMPORTS = ("code-05", "code-09")  # of the closure and of the validation
 LONGEST_CELL = 20  # lines; only the cells of parameters and imports are longer than 12
 
@@ -106,7 +120,7 @@ def test_no_parameter_of_the_validation_is_missing_or_unknown(repository):
     assert set(given) == {*Observation.model_fields, *NOTEBOOK_PARAMETERS}
 
 
-@pytest.mark.parametrize("of", [CLOSURE])
+@pytest.mark.parametrize("of", [CLOSURE, POWER])
 def test_no_parameter_of_other_notebooks_is_missing_or_unknown(repository, of):
     """Those of the observation come together, and none is changed by default."""
     given = parameters(repository, of)

@@ -28,6 +28,7 @@ from miri_background.validation.verdict import Verdict, load_metrics
 __all__ = [
     "CLOSURE",
     "NAMES",
+    "POWER",
     "VALIDATION",
     "NotebookRun",
     "execute_notebook",
@@ -36,8 +37,8 @@ __all__ = [
     "render_notebook",
 ]
 
-VALIDATION, CLOSURE = "image2_background", "simulator_closure"
-NAMES = (VALIDATION, CLOSURE)
+VALIDATION, CLOSURE, POWER = "image2_background", "simulator_closure", "detection_power"
+NAMES = (VALIDATION, CLOSURE, POWER)
 _CANNOT_JUDGE = tuple(each.__name__ for each in (CannotJudge, InvalidObservation))
 
 
