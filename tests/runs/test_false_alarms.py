@@ -6,6 +6,7 @@ from scipy.stats import kstest
 
 from miri_background.outcomes import CannotJudge
 from miri_background.parallel import process_pool
+from miri_background.repository import repository_file
 from miri_background.runs.false_alarms import (
     correct_runs,
     deviation,
@@ -13,6 +14,7 @@ from miri_background.runs.false_alarms import (
     write_correct_runs,
 )
 from miri_background.validation.measurement import Measurement
+from miri_background.validation.verdict import criteria
 
 DRAWS = 4000
 # Of a correct distribution, one test in a thousand says otherwise.
@@ -91,3 +93,33 @@ def test_missing_table_is_named(tmp_path):
     """So is one that is not there."""
     with pytest.raises(CannotJudge, match="is no table of correct runs"):
         read_correct_runs(tmp_path / "runs.ecsv")
+
+
+# ------------------------------------------------------------------ the runs that are kept
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """Return the correct runs that are kept with the baselines."""
+    return read_correct_runs(repository_file("baselines", "false_alarms.ecsv"))
+
+
+def test_no_kept_run_raised_an_alarm(kept):
+    """A correct step passed with every seed."""
+    assert set(kept["status"]) == {"passed"}
+    assert len(set(kept["seed"])) >= 100
+
+
+def test_kept_statistics_are_standard_normal(kept):
+    """Over their predicted errors, the statistics are distributed as they should be."""
+    names = list(zip(kept["criterion"], kept["region"], strict=True))
+    for name in dict.fromkeys(names):
+        mine = [each == name for each in names]
+        assert kstest(kept["deviation"][mine], "norm").pvalue > IMPROBABLE, name
+
+
+def test_every_statistic_was_kept(kept):
+    """No criterion is without a distribution."""
+    contents = criteria()["criteria"]
+    exact = {name for name, criterion in contents.items() if criterion["kind"] == "exact"}
+    assert set(kept["criterion"]) == set(contents) - exact
