@@ -394,7 +394,7 @@ SPOILT = {
     "background pedestal": ALL_BACKGROUNDS,
     "pedestal everywhere": ALL_BACKGROUNDS | ALL_SCIENCE,
     "tilted imager": ALL_BACKGROUNDS,
-    "drifted output": ALL_BACKGROUNDS,
+    "drifted outputs": ALL_BACKGROUNDS,
     "bad column": ALL_BACKGROUNDS,
     "bad row": ALL_BACKGROUNDS,
     "mottled backgrounds": ALL_BACKGROUNDS,

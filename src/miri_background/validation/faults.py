@@ -278,6 +278,11 @@ def _in_one_amplifier(shape):
     return where
 
 
+def _between_amplifiers(shape):
+    # Without a mean, which others would notice.
+    return _in_one_amplifier(shape) - np.roll(_in_one_amplifier(shape), 1, axis=1)
+
+
 def _tilted(shape):
     return np.tile(np.linspace(-1, 1, shape[1], dtype=np.float32), (shape[0], 1))
 
@@ -637,7 +642,12 @@ FAULTS = {
                         _tilted_imager,
                         0.015,
                     ),
-                    ("drifted output", "0.03 DN/s in an amplifier", _in_one_amplifier, 0.03),
+                    (
+                        "drifted outputs",
+                        "0.04 DN/s between two amplifiers",
+                        _between_amplifiers,
+                        0.02,
+                    ),
                     ("bad column", "0.2 DN/s in a column", _in_one_column, 0.2),
                     ("bad row", "0.2 DN/s in a row", _striped, 0.2),
                     (
