@@ -863,7 +863,10 @@ def residuals_over_errors(kind, truths):
     for seed in range(REALISATIONS):
         # Without the common noise, which would make the regions depend on each other.
         analysis = Analysis(make_products(kind, truths, seed, common=False))
-        scores.append([each.value / each.error for each in residuals(analysis)])
+        common = analysis.common_variance * (1 + 1 / EXPOSURES)
+        errors = [np.sqrt(each.error**2 - common) for each in residuals(analysis)]
+        values = [each.value for each in residuals(analysis)]
+        scores.append(np.divide(values, errors))
     return np.reshape(scores, (REALISATIONS, EXPOSURES, -1))
 
 
