@@ -1,6 +1,7 @@
 """What measurements and figures of a run share: expectation, masks and noise."""
 
 import copy
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +24,7 @@ from miri_background.validation.products import DO_NOT_USE, JUMP_DET, SATURATED,
 from miri_background.validation.slopes import read_weighting, slope_noise, slope_statistics
 from miri_background.validation.source_masks import source_mask
 
-__all__ = ["Analysis", "clipped_mean", "output_sets"]
+__all__ = ["Analysis", "MeanResidual", "clipped_mean", "levelled", "output_sets"]
 
 # Source light brighter than this part of the sky's noise is masked: where it is known, and
 # where it is only expected and cannot be taken off exactly.
@@ -136,9 +137,15 @@ class Analysis:
             self.loose._mask(*self._without_found_sources(_LOOSER))
 
     def _take(self, products):
-        """Take over the step's results, and forget what was derived from others."""
+        """Take over the step's results."""
         self.products = products
         self.subtracted = [in_two_dimensions(image) for image in products.subtracted]
+        self._forget()
+
+    def _forget(self):
+        """Forget what was derived from other results, or with other masks."""
+        for name in ("residuals", "judged_pixels", "mean_residual"):
+            self.__dict__.pop(name, None)
 
     def judging(self, products):
         """Return the analysis of other results of the same rates.
@@ -154,7 +161,6 @@ class Analysis:
             Shares expectation, masks and noise.
         """
         other = copy.copy(self)
-        other.__dict__.pop("residuals", None)
         other._take(products)
         if self.loose is not None:
             other.loose = self.loose.judging(products)
@@ -172,6 +178,7 @@ class Analysis:
         """
         self.sky = sky
         self.empty = [sky & pixels for pixels in empty]
+        self._forget()
         for number, usable in enumerate(self.usable):
             for region in self.regions.values():
                 if not (self.empty[number] & usable)[region.slices].any():
@@ -392,8 +399,85 @@ class Analysis:
 
     def judged(self, number):
         """Return the pixels in which a residual is judged."""
-        known = np.isfinite(self.residual(number)) & np.isfinite(self.predicted_noise(number))
-        return self.empty[number] & self.usable[number] & known
+        return self.judged_pixels[number]
+
+    @cached_property
+    def judged_pixels(self):
+        """Pixels in which the residual of each science exposure is judged."""
+        return [
+            self.empty[number]
+            & self.usable[number]
+            & np.isfinite(residual)
+            & np.isfinite(self.predicted_noise(number))
+            for number, residual in enumerate(self.residuals)
+        ]
+
+    @cached_property
+    def mean_residual(self):
+        """Mean residual of all exposures."""
+        total, count = np.zeros(self.sky.shape), np.zeros(self.sky.shape)
+        for residual, judged in zip(self.residuals, self.judged_pixels, strict=True):
+            total[judged] += residual[judged]
+            count += judged
+        with np.errstate(divide="ignore"):
+            variance = 1 / count + self.average_variance
+        return MeanResidual(
+            total / np.maximum(count, 1),
+            variance,
+            1 / len(self.subtracted) + 1 / len(self.backgrounds),
+        )
+
+
+@dataclass(frozen=True)
+class MeanResidual:
+    """The mean residual of all exposures, and what of their noise it has.
+
+    Parameters
+    ----------
+    image : ndarray
+        Mean of the exposures in which a pixel is judged, DN/s.
+    variance : ndarray
+        In units of that of one rate's pixel; infinite where no exposure is judged.
+    common : float
+        The same for the noise that many pixels have in common.
+    """
+
+    image: np.ndarray
+    variance: np.ndarray
+    common: float
+
+    @cached_property
+    def good(self):
+        """Pixels that are judged in any exposure."""
+        return np.isfinite(self.variance)
+
+    @cached_property
+    def levelled(self):
+        """The image without what whole outputs have in common."""
+        return levelled(self.image, self.good)
+
+
+def levelled(image, good):
+    """Return an image less the mean of each set of pixels that have common noise.
+
+    Parameters
+    ----------
+    image : ndarray
+        Shape (rows, columns).
+    good : ndarray of bool
+        Pixels that means are taken of.
+
+    Returns
+    -------
+    ndarray
+        Shape of the image.
+    """
+    sets = output_sets(image.shape)
+    flat = np.array(image, dtype=float)
+    for number in np.unique(sets):
+        inside = sets == number
+        flat[inside] -= clipped_mean(image[inside & good])[0]
+    return flat
 
 
 def _true_light(products):

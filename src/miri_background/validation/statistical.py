@@ -12,7 +12,7 @@ from scipy.stats import truncnorm
 
 from miri_background.instrument.detector import AMPLIFIERS
 from miri_background.instrument.footprint import Region
-from miri_background.validation.analysis import clipped_mean, output_sets
+from miri_background.validation.analysis import clipped_mean, levelled, output_sets
 from miri_background.validation.measurement import WHOLE_ARRAY, Measurement
 
 __all__ = [
@@ -69,37 +69,14 @@ def _light_left(analysis, number, region):
     return float(_UNSEEN_LIGHT * light[sources].sum() / np.count_nonzero(sources | judged))
 
 
-def _mean_residual(analysis):
-    """Return the mean residual of all exposures and its relative variance.
-
-    Returns
-    -------
-    image : ndarray
-        Mean of the exposures in which a pixel is judged, DN/s.
-    variance : ndarray
-        In units of that of one rate's pixel; infinite where no exposure is judged.
-    common : float
-        The same for the noise that many pixels have in common.
-    """
-    total, count = np.zeros(analysis.sky.shape), np.zeros(analysis.sky.shape)
-    for number in range(len(analysis.subtracted)):
-        judged = analysis.judged(number)
-        total[judged] += analysis.residual(number)[judged]
-        count += judged
-    with np.errstate(divide="ignore"):
-        variance = 1 / count + analysis.average_variance
-    common = 1 / len(analysis.subtracted) + 1 / len(analysis.backgrounds)
-    return total / np.maximum(count, 1), variance, common
-
-
 def _weighted(image, variance, good):
     """Return the mean of good pixels that are weighted with their variance."""
     return np.average(image[good], weights=1 / variance[good])
 
 
-def _regions(image, variance, analysis):
+def _regions(image, analysis):
     """Yield each region, the mean residual less its mean there, its variance, where it is good."""
-    scatter = analysis.sky_noise * np.sqrt(variance)
+    scatter = analysis.sky_noise * np.sqrt(analysis.mean_residual.variance)
     for region in analysis.regions.values():
         inside, spread = image[region.slices], scatter[region.slices]
         good = np.isfinite(spread)
@@ -113,8 +90,7 @@ def _regions(image, variance, analysis):
 
 def gradients(analysis):
     """Yield by how much the residual differs from side to side of each region."""
-    image, variance, _ = _mean_residual(analysis)
-    for region, inside, spread, good in _regions(image, variance, analysis):
+    for region, inside, spread, good in _regions(analysis.mean_residual.image, analysis):
         rows, columns = np.indices(inside.shape)
         weights = 1 / spread[good]
         place = [
@@ -167,10 +143,8 @@ def line_means(analysis):
     Lines
         Where a region has lines that can be judged.
     """
-    image, variance, _ = _mean_residual(analysis)
-    # Without what whole sets of pixels have in common, which is judged by itself.
-    flat = _levelled(image, np.isfinite(variance))
-    for region, inside, spread, good in _regions(flat, variance, analysis):
+    # Without what whole outputs have in common, which is judged by itself.
+    for region, inside, spread, good in _regions(analysis.mean_residual.levelled, analysis):
         weights = np.where(good, 1 / spread, 0.0)
         for criterion, axis in (("columns", 0), ("rows", 1)):
             enough = good.sum(axis=axis) > _LEAST_JUDGED * inside.shape[axis]
@@ -199,32 +173,22 @@ def lines(analysis):
 
 def outputs(analysis):
     """Yield the output, an amplifier in odd or even rows, that is furthest off the others."""
-    image, variance, common = _mean_residual(analysis)
-    good, sets = np.isfinite(variance), output_sets(image.shape)
+    mean, good = analysis.mean_residual, analysis.mean_residual.good
+    sets = output_sets(good.shape)
     means = np.array(
-        [clipped_mean(image[good & (sets == number)])[0] for number in range(2 * AMPLIFIERS)]
+        [clipped_mean(mean.image[good & (sets == number)])[0] for number in range(2 * AMPLIFIERS)]
     )
     known = np.isfinite(means)
     if not known.any():
         return  # the mean residual tells it
     deviations = means[known] - means[known].mean()
     pixels = np.count_nonzero(good) / known.sum()
-    of_pixels = np.median(variance[good]) * analysis.sky_noise**2 / pixels
+    of_pixels = np.median(mean.variance[good]) * analysis.sky_noise**2 / pixels
     # All sets together have the common variance: each has as many times of it as there are.
-    of_set = 2 * AMPLIFIERS * common * analysis.common_variance
+    of_set = 2 * AMPLIFIERS * mean.common * analysis.common_variance
     error = np.sqrt((of_pixels + of_set) * (1 - 1 / known.sum()))
     worst = np.argmax(np.abs(deviations))
     yield Measurement("outputs", WHOLE_ARRAY, None, deviations[worst], error, int(known.sum()))
-
-
-def _levelled(image, good):
-    """Return an image less the mean of each set of pixels that have common noise."""
-    sets = output_sets(image.shape)
-    levelled = np.array(image, dtype=float)
-    for number in np.unique(sets):
-        inside = sets == number
-        levelled[inside] -= clipped_mean(image[inside & good])[0]
-    return levelled
 
 
 def aperture_pulls(analysis):
@@ -242,13 +206,12 @@ def aperture_pulls(analysis):
     pulls : ndarray
         Of the mean residual of all exposures; standard normal for independent pixels.
     """
-    image, variance, _ = _mean_residual(analysis)
-    judged = np.isfinite(variance)
-    flat = np.where(judged, _levelled(image, judged), 0.0)
+    mean, judged = analysis.mean_residual, analysis.mean_residual.good
+    flat = np.where(judged, mean.levelled, 0.0)
     predicted = _smooth_noise(analysis, 0)
     relative = analysis.sky_noise * predicted / np.sqrt(np.mean(predicted[judged] ** 2))
-    expected = np.zeros(variance.shape)
-    expected[judged] = variance[judged] * relative[judged] ** 2
+    expected = np.zeros(judged.shape)
+    expected[judged] = mean.variance[judged] * relative[judged] ** 2
     for region in analysis.regions.values():
         apertures = CircularAperture(_places(region), _APERTURE_RADIUS)
         total, squares, pixels = (
@@ -288,7 +251,7 @@ def noise(analysis):
     """Yield by how much residuals scatter more than the reported errors predict."""
     for number in range(len(analysis.subtracted)):
         judged = analysis.judged(number)
-        pulls = _levelled(analysis.residual(number), judged) / _smooth_noise(analysis, number)
+        pulls = levelled(analysis.residual(number), judged) / _smooth_noise(analysis, number)
         _, variance = clipped_mean(pulls[judged])
         count = np.count_nonzero(judged)
         scatter = np.sqrt(variance * count)
