@@ -8,6 +8,7 @@ be told from one that somebody else, or a broken disk, has put there.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -16,7 +17,14 @@ from pathlib import Path
 
 from miri_background.outcomes import CannotJudge
 
-__all__ = ["ProductRecords", "checksum", "content_key", "replace_whole", "write_text_whole"]
+__all__ = [
+    "ProductRecords",
+    "checksum",
+    "content_key",
+    "json_value",
+    "replace_whole",
+    "write_text_whole",
+]
 
 
 def checksum(path):
@@ -154,3 +162,8 @@ def content_key(*parts):
     """Return a short key of JSON-serialisable parts, equal for equal content."""
     text = json.dumps(parts, sort_keys=True, default=os.fspath)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def json_value(value):
+    """Return a value as strict JSON has it: a number that is not finite becomes null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from miri_background.files import content_key
-from miri_background.html import html_table
 from miri_background.outcomes import CannotJudge
+from miri_background.tables import html_table
 
 __all__ = [
     "DITHER_PATTERN",

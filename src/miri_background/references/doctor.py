@@ -14,6 +14,7 @@ from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.references.choice import use_references
 from miri_background.references.plausible import CHECKS, Ill, Readout, check_readable
 from miri_background.simulation.exposures import START
+from miri_background.tables import text_table
 
 __all__ = [
     "ILL",
@@ -406,13 +407,10 @@ def report(findings):
         (_SYMBOLS[each.status], each.status, each.reftype, each.file, each.sentence)
         for each in findings
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-    lines = ["  ".join([*map(str.ljust, cells[:-1], widths), cells[-1]]) for cells in rows]
     ill = [each.reftype for each in findings if each.status == ILL]
-    lines.append("")
-    lines.append(
+    count = (
         f"{len(ill)} of {len(findings)} types ill: {', '.join(ill)}"
         if ill
         else f"none of {len(findings)} types is ill"
     )
-    return "\n".join(lines)
+    return f"{text_table(rows)}\n\n{count}"

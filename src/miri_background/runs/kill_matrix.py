@@ -13,7 +13,7 @@ import numpy as np
 from astropy.io import fits
 
 from miri_background.calibration import detector1_rates
-from miri_background.files import replace_whole, write_text_whole
+from miri_background.files import json_value, replace_whole, write_text_whole
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
 from miri_background.parallel import completed, process_pool
@@ -223,12 +223,7 @@ class KillMatrix:
         """Write the matrix as JSON."""
         rows = [
             asdict(row)
-            | {
-                "ratios": {
-                    name: ratio if np.isfinite(ratio) else None
-                    for name, ratio in row.ratios.items()
-                }
-            }
+            | {"ratios": {name: json_value(ratio) for name, ratio in row.ratios.items()}}
             for row in self.rows
         ]
         content = {

@@ -4,6 +4,9 @@ import math
 import textwrap
 from dataclasses import asdict, dataclass
 
+from miri_background.files import json_value
+from miri_background.validation.measurement import limit_in_words, place_in_words
+
 __all__ = ["ChangedBehaviour", "ChangedLimit", "Drift", "Moved", "compare"]
 
 _WIDTH = 100  # columns of text
@@ -62,12 +65,12 @@ class Moved:
         """Return where it was, from what to what it moved, by how much, limit and concerned."""
         difference = None if None in (self.old, self.new) else self.new - self.old
         return (
-            _place(self.region, self.exposure),
+            place_in_words(self.region, self.exposure),
             self._number(self.old),
             self._number(self.new),
             self._number(difference, "+"),
             "–" if self.standard_errors is None else f"{self.standard_errors:+.2f}",
-            "0" if self.limit == 0 else f"±{self.limit:.2g}",
+            limit_in_words(self.limit),
             self.concerned,
         )
 
@@ -121,7 +124,7 @@ class ChangedLimit:
     def sentence(self):
         """Return the limits in words."""
         return (
-            f"limit of {self.name} ({_place(self.region, self.exposure)}) "
+            f"limit of {self.name} ({place_in_words(self.region, self.exposure)}) "
             f"from ±{self.old:.4g} to ±{self.new:.4g} {self.unit}"
         )
 
@@ -185,8 +188,7 @@ class Drift:
         content = asdict(self)
         for group in ("moved", "limits", "behaviours"):
             content[group] = [
-                {name: value if _is_json(value) else None for name, value in each.items()}
-                for each in content[group]
+                {name: json_value(value) for name, value in each.items()} for each in content[group]
             ]
         return content
 
@@ -258,11 +260,6 @@ class Drift:
         return self.text()
 
 
-def _is_json(value):
-    """Tell whether strict JSON has a value: it has no number that is not finite."""
-    return not isinstance(value, float) or math.isfinite(value)
-
-
 def _line(cells, widths):
     """Return a line of a table, the words of its first cell wrapped where they are too long."""
     start, *rest = textwrap.wrap(cells[0], widths[0], subsequent_indent="    ")
@@ -276,11 +273,6 @@ def _line(cells, widths):
 def _numbers(content, *names):
     """Return what JSON says of a metric, with not a number where it has null in these names."""
     return content | {name: math.nan for name in names if content[name] is None}
-
-
-def _place(region, exposure):
-    """Return region and exposure in words."""
-    return region if exposure is None else f"{region}, exposure {exposure}"
 
 
 def _size(moved):

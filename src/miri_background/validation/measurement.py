@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["WHOLE_ARRAY", "Measurement"]
+__all__ = ["WHOLE_ARRAY", "Measurement", "limit_in_words", "place_in_words"]
 
 WHOLE_ARRAY = "whole array"
 
@@ -33,3 +33,13 @@ class Measurement:
     value: float
     error: float | None = None
     trials: int = 1
+
+
+def place_in_words(region, exposure):
+    """Return the region and the exposure, where there is one, in words."""
+    return region if exposure is None else f"{region}, exposure {exposure}"
+
+
+def limit_in_words(limit):
+    """Return a limit as text, without its unit."""
+    return "0" if limit == 0 else f"±{limit:.2g}"

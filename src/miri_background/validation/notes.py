@@ -1,6 +1,6 @@
 """What a verdict says beside its metrics: what the build does, and what to take care of."""
 
-from miri_background.html import html_table
+from miri_background.tables import html_table
 
 __all__ = ["Notes"]
 

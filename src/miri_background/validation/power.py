@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import norm
 
-from miri_background.html import html_table
+from miri_background.tables import html_table, text_table
 from miri_background.validation.exact import exact_measurements
 from miri_background.validation.measurements import measure
 
@@ -73,12 +73,7 @@ class PowerTable:
         return [heads, *(row for row in rows if set(row[1:]) != {_BLIND_TEXT})]
 
     def __repr__(self):
-        rows = self._rows()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+        return text_table(self._rows())
 
     def _repr_html_(self):
         """Return a table for notebook and page."""

@@ -10,10 +10,11 @@ import jsonschema
 import yaml
 from scipy.stats import norm
 
-from miri_background.files import write_text_whole
-from miri_background.html import html_table
+from miri_background.files import json_value, write_text_whole
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
+from miri_background.tables import html_table, text_table
 from miri_background.validation.drift import Drift
+from miri_background.validation.measurement import limit_in_words, place_in_words
 
 __all__ = [
     "Advisory",
@@ -27,7 +28,6 @@ __all__ = [
 ]
 
 _KINDS = ("exact", "statistical", "requirement")
-_NUMBERS = ("value", "standard_error", "limit")
 _SYMBOLS = {Outcome.PASSED.word: "✓", Outcome.FAILED.word: "✗"}
 
 
@@ -91,11 +91,11 @@ class Metric:
 
     def limit_text(self):
         """Return the limit, without the unit."""
-        return "0" if self.limit == 0 else f"±{self.limit:.2g}"
+        return limit_in_words(self.limit)
 
     def place(self):
         """Return region and exposure in words."""
-        return self.region if self.exposure is None else f"{self.region}, exposure {self.exposure}"
+        return place_in_words(self.region, self.exposure)
 
     def sentence(self):
         """Return the metric in words, with number, unit and limit."""
@@ -359,14 +359,7 @@ class Verdict:
                     f"{_SYMBOLS[status]} {status}",
                 )
             )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) if number == 1 else cell.ljust(width)
-                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        )
+        return text_table(rows, right=(1,))
 
     def _repr_html_(self):
         """Return the summary as a table for notebook and page."""
@@ -411,7 +404,7 @@ class Verdict:
             "exit_code": self.outcome.exit_code,
             "provenance": self.provenance,
             "metrics": [
-                asdict(metric) | {name: _json(getattr(metric, name)) for name in _NUMBERS}
+                {name: json_value(value) for name, value in asdict(metric).items()}
                 for metric in self.metrics
             ],
             "behaviours": [asdict(each) for each in self.behaviours],
@@ -429,11 +422,6 @@ class Verdict:
     def write(self, path):
         """Write metrics.json, checked against its schema."""
         write_text_whole(path, self.json_text())
-
-
-def _json(value):
-    """Return a number as JSON has it: what is not finite becomes null."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _severity(metric):
