@@ -148,11 +148,19 @@ def test_limit_of_a_statistic():
 
 
 def test_only_statistics_share_the_chance():
-    """Exact criteria never fail by chance."""
-    others = [measurement(name) for name in ALL if KINDS[name] == "exact"]
+    """Exact criteria and requirements never fail by chance."""
+    others = [measurement(name) for name in ALL if name not in STATISTICAL]
     (alone,) = judge([measurement("residual")])
     among_others = judge([measurement("residual"), *others])[0]
     assert among_others.limit == alone.limit
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind == "requirement"])
+def test_requirement_that_is_finer_than_the_noise_shares_the_chance(name):
+    """Where its limit is that of a statistic, it may break it by chance like one."""
+    wide = Measurement(name, "imager", 1, 0.0, 2 * criteria()["criteria"][name]["limit"])
+    (alone,) = judge([measurement("residual")])
+    assert judge([measurement("residual"), wide])[0].limit > alone.limit
 
 
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind == "exact"])

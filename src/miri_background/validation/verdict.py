@@ -168,6 +168,21 @@ def critical_value(number, probability):
     return float(norm.isf(probability / (2 * max(number, 1))))
 
 
+def _number_of_chances(measurements, content):
+    """Return how many of the measurements may break their limit by chance.
+
+    Statistics, and requirements that are finer than what is measured: those have the limits of
+    statistics.
+    """
+    by_name, probability = content["criteria"], content["false_alarm_probability"]
+    kinds = [by_name[each.criterion]["kind"] for each in measurements]
+    k = critical_value(len(kinds) - kinds.count("exact"), probability)
+    return kinds.count("statistical") + sum(
+        kind == "requirement" and k * (each.error or 0.0) > by_name[each.criterion]["limit"]
+        for kind, each in zip(kinds, measurements, strict=True)
+    )
+
+
 def judge(measurements, name="criteria"):
     """Return the metrics of measurements, each with limit and status.
 
@@ -184,8 +199,7 @@ def judge(measurements, name="criteria"):
         In the same order.
     """
     content = criteria(name)
-    kinds = {name: criterion["kind"] for name, criterion in content["criteria"].items()}
-    number = sum(kinds[each.criterion] != "exact" for each in measurements)
+    number = _number_of_chances(measurements, content)
     metrics = []
     for each in measurements:
         k = critical_value(number * each.trials, content["false_alarm_probability"])
