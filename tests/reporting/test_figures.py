@@ -177,6 +177,8 @@ def drawn(name, products, analysis, metrics):
         "star": lambda: star_figure(analysis),
         "subtracted": lambda: subtracted_figure(analysis),
         "residuals": lambda: residuals_figure(analysis, metrics),
+        "leak": lambda: leak_figure(analysis),
+        "structure": lambda: structure_figure(analysis, judge(statistical_measurements(analysis))),
     }[name]()
 
 
@@ -345,13 +347,24 @@ def test_residuals_are_those_of_the_regions(scene, analysis, metrics):
     assert [label.get_text() for label in points.get_xticklabels()] == list(scene.regions)
 
 
-@pytest.mark.parametrize("name", ["combined background", "star", "subtracted"])
+@pytest.mark.parametrize("name", ["combined background", "star", "subtracted", "leak", "structure"])
 def test_skipped_step_is_shown(products, analysis, metrics, name):
     """Without a combined background there is still a figure of what happened."""
     skipped = with_products(
         analysis, combined=[None] * len(products.science), subtracted=products.science
     )
-    assert isinstance(drawn(name, products, skipped, metrics), Figure)
+    figure = drawn(name, products, skipped, metrics)
+    assert isinstance(figure, Figure)
+    figure.canvas.draw()
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+@pytest.mark.parametrize("name", ["residuals", "structure"])
+def test_lost_values_are_shown(products, analysis, metrics, name):
+    """Where nothing is left to judge, there is a figure of that, too."""
+    lost = [replace(each, data=np.full_like(each.data, np.nan)) for each in products.subtracted]
+    figure = drawn(name, products, with_products(analysis, subtracted=lost), metrics)
+    figure.canvas.draw()
 
 
 @pytest.fixture

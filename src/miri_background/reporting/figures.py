@@ -340,19 +340,12 @@ def structure_figure(analysis, metrics) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
     means = {each.criterion: each for each in line_means(analysis) if each.region.name == "imager"}
     for panel, criterion in zip(axes, ("columns", "rows"), strict=False):
-        metric = _worst(metrics, criterion)
+        of_regions = {metric.region: metric for metric in metrics if metric.name == criterion}
         panel.set_xlabel("x (detector pixel)" if criterion == "columns" else "y (detector pixel)")
-        panel.set_title(
-            f"{criterion}: worst {metric.value:+.3f} DN/s\n"
-            f"in {metric.region}, limit ±{metric.limit:.3f}",
-            fontsize=10,
-        )
+        panel.set_title(_worst_line(criterion, of_regions.values()), fontsize=10)
         if criterion not in means:
             continue
-        each = means[criterion]
-        mine = next(
-            other for other in metrics if (other.name, other.region) == (criterion, "imager")
-        )
+        each, mine = means[criterion], of_regions["imager"]
         factor = mine.limit / mine.standard_error
         panel.fill_between(
             each.numbers, -factor * each.errors, factor * each.errors, color="0.9", zorder=0
@@ -362,20 +355,24 @@ def structure_figure(analysis, metrics) -> Figure:
     axes[0].set_ylabel("mean residual in the imager (DN/s)")
     pulls = np.concatenate([each for _, each in aperture_pulls(analysis)])
     edges = np.linspace(-5, 5, 51)
-    axes[2].hist(pulls, edges, density=True, color=COLOURS[4])
+    if pulls.size:
+        axes[2].hist(pulls, edges, density=True, color=COLOURS[4])
     axes[2].plot(edges, norm.pdf(edges), color=COLOURS[1], label="independent pixels")
     axes[2].legend(fontsize=8)
     axes[2].set_xlabel("aperture flux / predicted noise")
-    axes[2].set_title(
-        f"{pulls.size} apertures on empty sky:\nscatter {pulls.std():.3f} of predicted", fontsize=10
-    )
+    scatter = f"\nscatter {pulls.std():.3f} of predicted" if pulls.size else ""
+    axes[2].set_title(f"{pulls.size} apertures on empty sky:{scatter}", fontsize=10)
     return figure
 
 
-def _worst(metrics, name):
-    """Return the metric of a criterion that is closest to or furthest over its limit."""
-    mine = [metric for metric in metrics if metric.name == name]
-    return max(mine, key=lambda metric: abs(metric.value) / metric.limit)
+def _worst_line(criterion, metrics):
+    """Return in words which row or column is closest to or furthest over its limit."""
+    if not metrics:
+        return f"{criterion}: none has enough pixels"
+    worst = max(metrics, key=lambda metric: abs(metric.value) / metric.limit)
+    return (
+        f"{criterion}: worst {worst.value:+.3f} DN/s\nin {worst.region}, limit ±{worst.limit:.3f}"
+    )
 
 
 def leak_figure(analysis) -> Figure:
@@ -402,6 +399,7 @@ def leak_figure(analysis) -> Figure:
     count = len(analysis.backgrounds)
     axes.axhline(100 / count, color="0.4", linestyle="--", label=f"plain mean of {count}")
     axes.set_xscale("log")
+    axes.set_xlim(*_CONTRAST_RANGE)
     axes.set_xlabel("light of a source in a pixel / noise of the sky")
     axes.set_ylabel("light that stays (%)")
     axes.legend(fontsize=8)

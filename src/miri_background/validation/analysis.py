@@ -403,7 +403,7 @@ class Analysis:
 
     @cached_property
     def judged_pixels(self):
-        """Pixels in which the residual of each science exposure is judged."""
+        """The judged pixels of each science exposure."""
         return [
             self.empty[number]
             & self.usable[number]
@@ -448,7 +448,7 @@ class MeanResidual:
 
     @cached_property
     def good(self):
-        """Pixels that are judged in any exposure."""
+        """The pixels that are judged in any exposure."""
         return np.isfinite(self.variance)
 
     @cached_property

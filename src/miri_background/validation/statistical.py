@@ -255,7 +255,8 @@ def noise(analysis):
         _, variance = clipped_mean(pulls[judged])
         count = np.count_nonzero(judged)
         scatter = np.sqrt(variance * count)
-        value, error = 100 * (scatter - 1), 100 / np.sqrt(2 * count)
+        value = 100 * (scatter - 1)
+        error = 100 / np.sqrt(2 * count) if count else np.nan
         if not analysis.truth:
             error = np.hypot(error, _UNREPORTED)
         yield Measurement("noise", WHOLE_ARRAY, number + 1, value, error)
