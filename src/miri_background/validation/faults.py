@@ -644,9 +644,9 @@ FAULTS = {
                     ),
                     (
                         "drifted outputs",
-                        "0.04 DN/s between two amplifiers",
+                        "0.12 DN/s between two amplifiers",
                         _between_amplifiers,
-                        0.02,
+                        0.06,
                     ),
                     ("bad column", "0.2 DN/s in a column", _in_one_column, 0.2),
                     ("bad row", "0.2 DN/s in a row", _striped, 0.2),
