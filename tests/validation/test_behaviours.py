@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from miri_background.validation.behaviours import Build, behaviours, catalogue, recognise
+from miri_background.validation.behaviours import Build, behaviours, catalogue
 from miri_background.validation.exact import exact_measurements
 
 TODAY = {
@@ -43,7 +43,7 @@ IN_WORK = "3.1.0.dev12+g1234567"
 
 def names(analysis):
     """Return the name of the behaviour of each aspect."""
-    return {each.aspect: each.name for each in recognise(analysis)}
+    return {each.aspect: each.name for each in Build(analysis).recognised}
 
 
 def broken(analysis):
@@ -122,7 +122,7 @@ def test_release_is_held_to_what_it_is_known_to_do(background_step, choice):
 def test_only_releases_are_known(background_step, version, faults):
     """What is not a release that is listed may do what it likes, if it does it exactly."""
     analysis = background_step(version=version, every=True)
-    assert sum(not each.as_known for each in recognise(analysis)) == faults
+    assert sum(not each.as_known for each in Build(analysis).recognised) == faults
 
 
 @pytest.mark.parametrize("least", [1, 2, 3, 4])
@@ -130,7 +130,7 @@ def test_fraction_is_found(background_step, least):
     """How many backgrounds decide is found among the data; one of four is any of them."""
     (flags,) = [
         each
-        for each in recognise(background_step(version=IN_WORK, least=least))
+        for each in Build(background_step(version=IN_WORK, least=least)).recognised
         if each.aspect == "flags"
     ]
     details = ["", *(f"in at least {number} of 4, other flags of any" for number in (2, 3, 4))]
@@ -194,7 +194,7 @@ def test_skipped_step_has_known_behaviours(background_step):
     analysis = background_step(every=True)
     skipped = other(analysis, subtracted=analysis.products.science, combined=[None] * 2)
     assert Build(skipped).subtracted_exposures == []
-    assert all(each.as_known for each in recognise(skipped))
+    assert all(each.as_known for each in Build(skipped).recognised)
 
 
 # ------------------------------------------------------------------ what it is worth

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.optimize import fixed_point
 from scipy.stats import truncnorm
 
 from miri_background.instrument.detector import (
@@ -17,21 +18,22 @@ from miri_background.instrument.detector import (
 from miri_background.instrument.footprint import illuminated, regions
 from miri_background.instrument.readout import subarrays
 from miri_background.outcomes import CannotJudge
-from miri_background.validation.clipping import average_backgrounds, kept_values
+from miri_background.validation.clipping import average_backgrounds
 from miri_background.validation.exposed import ExposedDetector
 from miri_background.validation.leak import Clipping
 from miri_background.validation.products import DO_NOT_USE, JUMP_DET, SATURATED, in_two_dimensions
 from miri_background.validation.slopes import read_weighting, slope_noise, slope_statistics
 from miri_background.validation.source_masks import source_mask
 
-__all__ = ["Analysis", "MeanResidual", "clipped_mean", "levelled", "output_sets"]
+__all__ = ["Analysis", "MeanResidual", "clipped_mean", "clipped_scatter", "levelled", "output_sets"]
 
 # Source light brighter than this part of the sky's noise is masked: where it is known, and
 # where it is only expected and cannot be taken off exactly.
 _SOURCE_MASK, _EXPECTED_SOURCE_MASK = 0.5, 0.1
 _PIXEL_CLIP = 3.0  # standard deviations, for means over pixels
-# What such clipping leaves of the variance of a normal distribution.
-_CLIPPED_VARIANCE = float(truncnorm(-_PIXEL_CLIP, _PIXEL_CLIP).var())
+# Clipping until nothing changes ends nearer than that, because what is left scatters less.
+_LAST_CLIP = float(fixed_point(lambda reach: _PIXEL_CLIP * truncnorm(-reach, reach).std(), 3.0))
+_CLIPPED_VARIANCE = (_LAST_CLIP / _PIXEL_CLIP) ** 2  # what is left of that of normal pixels
 _FLAGS = DO_NOT_USE | SATURATED | JUMP_DET
 # How much brighter than masked sources are those that the looser mask keeps: what the difference
 # of both makes of a number is what still fainter ones may make of it.
@@ -211,8 +213,7 @@ class Analysis:
         good = self.sky & self.usable[0]
         empty = good & (brightest < np.percentile(brightest[good], 25) + 1e-3)
         difference = (first - second)[empty]
-        keep, _ = kept_values(difference[:, np.newaxis], _PIXEL_CLIP)
-        return float(difference[keep[:, 0]].std() / np.sqrt(2 * _CLIPPED_VARIANCE))
+        return float(clipped_scatter(difference) / np.sqrt(2))
 
     def _expect(self, products, light):
         """Derive noise, light and leak that are expected."""
@@ -511,6 +512,17 @@ def clipped_mean(values):
     """Return the sigma-clipped mean of pixels and its variance, not a number without pixels."""
     if values.size == 0:
         return np.nan, np.nan
+    kept = _kept(values)
+    return kept.mean(), kept.var() / _CLIPPED_VARIANCE / kept.size
+
+
+def clipped_scatter(values):
+    """Return the standard deviation of normal pixels from those that clipping keeps."""
+    return _kept(values).std() / np.sqrt(_CLIPPED_VARIANCE) if values.size else np.nan
+
+
+def _kept(values):
+    """Return the pixels that clipping keeps, sorted."""
     # Sorted once: what clipping keeps of one set of values is a part without gaps.
     kept, before = np.sort(values), None
     while kept.size != before:
@@ -519,4 +531,4 @@ def clipped_mean(values):
         first = np.searchsorted(kept, centre - reach)
         last = np.searchsorted(kept, centre + reach, side="right")
         kept = kept[first:last]
-    return kept.mean(), kept.var() / _CLIPPED_VARIANCE / kept.size
+    return kept

@@ -21,7 +21,7 @@ from miri_background.validation.comparison import UNIT_ROUNDOFF, different
 from miri_background.validation.products import DO_NOT_USE
 from miri_background.validation.verdict import Behaviour
 
-__all__ = ["Build", "Recognised", "behaviours", "catalogue", "pixels_of", "recognise", "skipped"]
+__all__ = ["Build", "Recognised", "behaviours", "catalogue", "pixels_of", "skipped"]
 
 _ERRORS, _FLAGS = "errors", "flags"
 _PIXELS, _EMPTY = "averaged pixels", "empty integrations"
@@ -409,22 +409,6 @@ class Build:
             if self._never(self.wrong_errors, name):
                 return name
         return names[0]
-
-
-def recognise(analysis):
-    """Return the behaviours of the build that made products.
-
-    Parameters
-    ----------
-    analysis : Analysis
-        Products with the independent average of their backgrounds.
-
-    Returns
-    -------
-    list of Recognised
-        One of each aspect; of empty integrations for rateints only.
-    """
-    return Build(analysis).recognised
 
 
 def _where(planes, chosen):

@@ -12,7 +12,7 @@ from scipy.stats import truncnorm
 
 from miri_background.instrument.detector import AMPLIFIERS
 from miri_background.instrument.footprint import Region
-from miri_background.validation.analysis import clipped_mean, levelled, output_sets
+from miri_background.validation.analysis import clipped_mean, clipped_scatter, levelled, output_sets
 from miri_background.validation.measurement import WHOLE_ARRAY, Measurement
 
 __all__ = [
@@ -252,10 +252,8 @@ def noise(analysis):
     for number in range(len(analysis.subtracted)):
         judged = analysis.judged(number)
         pulls = levelled(analysis.residual(number), judged) / _smooth_noise(analysis, number)
-        _, variance = clipped_mean(pulls[judged])
+        value = 100 * (clipped_scatter(pulls[judged]) - 1)
         count = np.count_nonzero(judged)
-        scatter = np.sqrt(variance * count)
-        value = 100 * (scatter - 1)
         error = 100 / np.sqrt(2 * count) if count else np.nan
         if not analysis.truth:
             error = np.hypot(error, _UNREPORTED)
