@@ -24,8 +24,10 @@ __all__ = [
     "lines",
     "noise",
     "outputs",
+    "residual_of",
     "residuals",
     "statistical_measurements",
+    "with_fainter_sources",
 ]
 
 _APERTURE_RADIUS = 3.0  # pixels
@@ -44,17 +46,37 @@ _CLIPPED_SCATTER = float(truncnorm(-_CLIP, _CLIP).std())
 
 def residuals(analysis):
     """Yield the mean residual of each region in each subtracted image."""
-    count = len(analysis.backgrounds)
     for number in range(len(analysis.subtracted)):
         image, judged = analysis.residual(number), analysis.judged(number)
         for region in analysis.regions.values():
-            mean, variance = clipped_mean(image[judged & region.mask()])
-            # The science rate's common noise, and that of the mean of n backgrounds.
-            common = analysis.common_variance * (1 + 1 / count)
-            if not analysis.truth:
-                common += _light_left(analysis, number, region) ** 2
-            error = np.sqrt(variance + common)
-            yield Measurement("residual", region.name, number + 1, mean, error)
+            yield residual_of(analysis, number, region, image[judged & region.mask()])
+
+
+def residual_of(analysis, number, region, values):
+    """Return the mean residual of a region from the residuals of its judged pixels.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with their expectation.
+    number : int
+        Science exposure, from 0.
+    region : Region
+        The region.
+    values : ndarray
+        Residuals of the judged pixels, DN/s.
+
+    Returns
+    -------
+    Measurement
+        Their sigma-clipped mean, DN/s.
+    """
+    mean, variance = clipped_mean(values)
+    # The science rate's common noise, and that of the mean of n backgrounds.
+    common = analysis.common_variance * (1 + 1 / len(analysis.backgrounds))
+    if not analysis.truth:
+        common += _light_left(analysis, number, region) ** 2
+    return Measurement("residual", region.name, number + 1, mean, np.sqrt(variance + common))
 
 
 def _light_left(analysis, number, region):
@@ -291,21 +313,31 @@ def statistical_measurements(analysis):
     measured = [measurement for family in families for measurement in family(analysis)]
     if analysis.loose is None:
         return measured
-    # What fainter sources than those that were found may still do to the numbers.
     loosely = {
-        (each.criterion, each.region, each.exposure): each.value
+        (each.criterion, each.region, each.exposure): each
         for family in families
         for each in family(analysis.loose)
     }
     return [
-        replace(
-            each,
-            error=float(
-                np.hypot(
-                    each.error,
-                    each.value - loosely[each.criterion, each.region, each.exposure],
-                )
-            ),
-        )
+        with_fainter_sources(each, loosely[each.criterion, each.region, each.exposure])
         for each in measured
     ]
+
+
+def with_fainter_sources(measurement, loosely):
+    """Return a measurement with what fainter sources than those that were found may do to it.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        Without the sources that were found.
+    loosely : Measurement
+        The same with the faintest of them left in.
+
+    Returns
+    -------
+    Measurement
+        With the difference of both in its error.
+    """
+    error = np.hypot(measurement.error, measurement.value - loosely.value)
+    return replace(measurement, error=float(error))
