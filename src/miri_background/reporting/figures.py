@@ -25,9 +25,11 @@ from miri_background.validation.statistical import aperture_pulls, line_means
 
 __all__ = [
     "COLOURS",
+    "block_size",
     "combined_background_figure",
     "draw",
     "leak_figure",
+    "picture",
     "rates_figure",
     "residuals_figure",
     "show",
@@ -58,19 +60,37 @@ def show(figure, path, alt):
     alt : str
         What a reader who does not see the figure should know.
     """
+    content = picture(figure)
+    with replace_whole(path) as (aside,):
+        aside.write_bytes(content)
+    display(Image(data=content, format="png"), metadata={"image/png": {"alt": alt}})
+
+
+def picture(figure):
+    """Return a figure as the bytes of a small PNG file.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure; closed afterwards.
+
+    Returns
+    -------
+    bytes
+        The file's content.
+    """
     stream = BytesIO()
-    figure.savefig(stream, dpi=_DPI, format="png")
+    # Compressed once, at the end.
+    figure.savefig(stream, dpi=_DPI, format="png", pil_kwargs={"compress_level": 0})
     plt.close(figure)
-    picture = Picture.open(stream).convert("RGB")
+    drawn = Picture.open(stream).convert("RGB")
     # The map's own colours and greys: an adapted palette would merge rare colours of a scale.
     palette = Picture.new("P", (1, 1))
     palette.putpalette(_palette())
-    picture = picture.quantize(palette=palette, dither=Picture.Dither.NONE)
+    drawn = drawn.quantize(palette=palette, dither=Picture.Dither.NONE)
     compact = BytesIO()
-    picture.save(compact, "PNG", optimize=True)
-    with replace_whole(path) as (aside,):
-        aside.write_bytes(compact.getvalue())
-    display(Image(data=compact.getvalue(), format="png"), metadata={"image/png": {"alt": alt}})
+    drawn.save(compact, "PNG", optimize=True)
+    return compact.getvalue()
 
 
 def _palette():
@@ -87,13 +107,18 @@ def _palette():
     return np.rint(255 * colours[:_PALETTE_SIZE]).astype(int).ravel().tolist()
 
 
-def _binned(image, subarray):
+def block_size(image):
+    """Return over how many rows, and columns, an image is averaged where it is displayed."""
+    return max(image.shape[0] // _DISPLAYED, 1)
+
+
+def _binned(image, subarray, part):
     """Return the mean of blocks of pixels where the sky is seen, NaN elsewhere."""
-    size = max(image.shape[0] // _DISPLAYED, 1)
+    size = block_size(image)
     rows, columns = (pixels // size for pixels in image.shape)
     # Bad pixels have no rate; the combined background holds 0 there.
     good = subarrays()[subarray].cut(bad_pixels()) == 0
-    seen = illuminated(subarray) & good & np.isfinite(image)
+    seen = (illuminated(subarray) & good)[part] & np.isfinite(image)
     blocks = [
         values[: rows * size, : columns * size].reshape(rows, size, columns, size).sum(axis=(1, 3))
         for values in (np.where(seen, image, 0.0), seen)
@@ -102,19 +127,21 @@ def _binned(image, subarray):
         return np.where(blocks[1] > 0, blocks[0] / blocks[1], np.nan)
 
 
-def draw(axes, image, subarray, low, high):
-    """Draw the image of a subarray with axes in its pixels.
+def draw(axes, image, subarray, low, high, region=None):
+    """Draw the image of a subarray, or of a region, with axes in the subarray's pixels.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
         Where to draw.
     image : ndarray
-        Shape of the subarray; averaged in blocks where it is large.
+        Shape of the subarray or region; averaged in blocks where it is large.
     subarray : str
         Its name: what sees no sky stays grey.
     low, high : float
         Ends of the colour scale.
+    region : Region, optional
+        Of which the image is; of the whole subarray if not given.
 
     Returns
     -------
@@ -122,14 +149,15 @@ def draw(axes, image, subarray, low, high):
         For a colour bar.
     """
     height, width = image.shape
+    left, bottom = (region.x.start, region.y.start) if region else (0, 0)
     colours = plt.get_cmap(_MAP).with_extremes(bad="0.85")
     drawn = axes.imshow(
-        _binned(image, subarray),
+        _binned(image, subarray, region.slices if region else ...),
         origin="lower",
         cmap=colours,
         vmin=low,
         vmax=high,
-        extent=(-0.5, width - 0.5, -0.5, height - 0.5),
+        extent=(left - 0.5, left + width - 0.5, bottom - 0.5, bottom + height - 0.5),
         interpolation="nearest",
     )
     axes.locator_params(nbins=4)
