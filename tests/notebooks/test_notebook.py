@@ -31,6 +31,7 @@ SECTIONS[VALIDATION] = [
     "Structure",
     "Passing criteria",
     "What to know about these products",
+    "Another choice",
     "About this run",
     "Verdict",
 ]
