@@ -62,10 +62,14 @@ lock: $(STAMP) ## bring the lock files in line with pyproject.toml (ARGS=--upgra
 	    $(ARGS) pyproject.toml --output-file requirements.lock
 	@.venv/bin/python tools/environment_yml.py requirements.lock environment.yml
 
-lab: $(STAMP) ## open the notebook in JupyterLab
-# without a question about news and a look for updates: nothing is loaded that was not asked for
-	@.venv/bin/jupyter lab --LabApp.news_url=None \
-	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/image2_background.ipynb
+lab: $(STAMP) ## open a notebook in JupyterLab (NOTEBOOK=notebooks/detection_power.ipynb)
+# The checkout is what JupyterLab shows, so that links between its files work. It neither asks
+# whether news are wanted nor looks for updates and extensions.
+	@.venv/bin/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
+	    --LabApp.app_settings_dir="$(CURDIR)/tools/jupyterlab" --LabApp.news_url=None \
+	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	    --LabApp.extension_manager=readonly $(ARGS) \
+	    "$(if $(NOTEBOOK),$(NOTEBOOK),notebooks/image2_background.ipynb)"
 
 clean: ## remove build products and caches, not runs/ and .venv
 	rm -rf build dist .pytest_cache .ruff_cache src/*.egg-info
