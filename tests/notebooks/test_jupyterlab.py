@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SMALL = {"subarray": "SUB256", "groups": 10, "science_exposures": 2, "background_exposures": 4}
-STARTED, EXECUTED, ANSWERED = 60, 180, 3  # s, at most, on a machine that is busy with other tests
+STARTED, EXECUTED, ANSWERED = 60, 300, 3  # s, at most, on a machine that is busy with other tests
 # Without these, a browser asks its maker for updates and lists.
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 QUESTIONS = ".jp-Dialog, .Toastify__toast"

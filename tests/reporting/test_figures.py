@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from PIL import Image as Picture
 from traitlets.config import Config
 
-from miri_background.instrument.footprint import illuminated
+from miri_background.instrument.footprint import illuminated, regions
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.reporting.figures import (
     combined_background_figure,
+    draw,
     leak_figure,
     rates_figure,
     residuals_figure,
@@ -214,6 +215,18 @@ def test_figure_states_unit_stretch_and_number(products, analysis, metrics, name
     assert isinstance(figure, Figure)
     assert units in [axes.get_ylabel() for axes in figure.axes]
     assert re.search(rf"{NUMBER} DN/s", titles(figure))
+
+
+def test_region_is_drawn_where_it_is():
+    """A part of the array has the array's pixels at its axes, and its own dark places."""
+    region = regions("FULL")["Lyot"]
+    axes = plt.figure().add_subplot()
+    drawn = draw(axes, np.ones(region.mask()[region.slices].shape), "FULL", 0, 1, region)
+    assert axes.get_xlim() == (region.x.start - 0.5, region.x.stop - 0.5)
+    assert axes.get_ylim() == (region.y.start - 0.5, region.y.stop - 0.5)
+    assert np.isfinite(drawn.get_array().filled(np.nan)).mean() == pytest.approx(
+        illuminated("FULL")[region.slices].mean(), abs=0.01
+    )
 
 
 def test_rates_have_the_sky(products):
