@@ -653,6 +653,16 @@ def measured(analysis, family, products):
     return list(family(analysis_of(analysis, products)))
 
 
+def test_pixel_without_a_value_is_judged_like_others(products):
+    """A rate that is not a number, under no flag, spoils nothing but itself."""
+    first, *others = products.backgrounds
+    lost = first.data.copy()
+    lost[tuple(np.argwhere(first.dq == 0)[1000])] = np.nan
+    backgrounds = [replace(first, data=lost), *others]
+    known = completed(replace(products, backgrounds=backgrounds), average(backgrounds))
+    assert all(metric.passed for metric in judge(measure(Analysis(known))))
+
+
 def test_wrong_pixels_are_counted(analysis, products):
     """The value is a number of pixels."""
     measurements = measured(analysis, exact_measurements, wrong_bit_of_background(products))

@@ -213,7 +213,7 @@ class Analysis:
         good = self.sky & self.usable[0]
         empty = good & (brightest < np.percentile(brightest[good], 25) + 1e-3)
         difference = (first - second)[empty]
-        return float(clipped_scatter(difference) / np.sqrt(2))
+        return float(clipped_scatter(difference[np.isfinite(difference)]) / np.sqrt(2))
 
     def _expect(self, products, light):
         """Derive noise, light and leak that are expected."""
