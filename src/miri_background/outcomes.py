@@ -1,11 +1,28 @@
 """The outcomes of a validation: one list of words and exit codes for every reader.
 
-Terminal, JSON, JUnit and pages all use these words.
+Terminal, JSON, JUnit, history and pages all use these words.
 """
 
+import errno
+import os
 from enum import Enum
 
-__all__ = ["CannotJudge", "CriterionFailed", "Outcome"]
+__all__ = [
+    "CannotJudge",
+    "Cause",
+    "CriterionFailed",
+    "DiskFailed",
+    "MemoryFailed",
+    "Outcome",
+    "PipelineFailed",
+    "ReferencesUnfit",
+    "SetUpWrong",
+    "cause_of",
+]
+
+
+# How the system says that a disk, a quota or a limit of file sizes leaves no space.
+_NO_SPACE = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
 
 
 class Outcome(Enum):
@@ -21,12 +38,96 @@ class Outcome(Enum):
         self.exit_code = exit_code
 
 
+class Cause(Enum):
+    """Why a run could not be judged: the word that all readers get, and what it stands for."""
+
+    DATA = ("data", "what was to be judged is missing, damaged, or does not belong together")
+    REFERENCES = ("references", "reference files or CRDS rules are missing or unfit")
+    MEMORY = ("memory", "a process ran out of memory")
+    DISK = ("disk", "there is too little space, or a place cannot be written")
+    DEAD_KERNEL = ("dead kernel", "the notebook's kernel died, most likely for lack of memory")
+    TIME_LIMIT = ("time limit", "the run took longer than it may")
+    PIPELINE = ("pipeline", "the pipeline, or a cell of the notebook, raised an error")
+    SET_UP = ("set-up", "a parameter, a file of settings or the environment is wrong")
+
+    def __init__(self, word, meaning):
+        self.word = word
+        self.meaning = meaning
+
+
 class CannotJudge(Exception):
     """Data, references, parameters or resources do not allow a verdict.
 
-    The message is one sentence that names what is wrong, where, and what to do.
+    The message is one sentence that names what is wrong, where, and what to do.  The class
+    tells the cause, because of an error in a notebook only class name and message are known.
     """
+
+    cause = Cause.DATA
+
+
+class ReferencesUnfit(CannotJudge):
+    """Reference files, or the rules that select them, do not allow a verdict."""
+
+    cause = Cause.REFERENCES
+
+
+class MemoryFailed(CannotJudge):
+    """Memory was not enough for a verdict."""
+
+    cause = Cause.MEMORY
+
+
+class DiskFailed(CannotJudge):
+    """Space or permission on a disk was not enough for a verdict."""
+
+    cause = Cause.DISK
+
+
+class PipelineFailed(CannotJudge):
+    """The pipeline ended with an error of its own."""
+
+    cause = Cause.PIPELINE
+
+
+class SetUpWrong(CannotJudge):
+    """A parameter, a file of settings or the environment does not allow a verdict."""
+
+    cause = Cause.SET_UP
 
 
 class CriterionFailed(Exception):
     """At least one limit is broken; the message names number, unit and limit."""
+
+
+def cause_of(name, message=""):
+    """Return the cause that an error's class name stands for, as a notebook tells it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the class of the error.
+    message : str, optional
+        Its message.
+
+    Returns
+    -------
+    Cause
+        That of a `CannotJudge`; memory or disk for what Python itself raises; the pipeline for
+        anything else, which nobody foresaw.
+    """
+    known = _causes(CannotJudge)
+    if name in known:
+        return known[name]
+    if name == MemoryError.__name__:
+        return Cause.MEMORY
+    if any(words in message for words in _NO_SPACE):
+        return Cause.DISK
+    return Cause.PIPELINE
+
+
+def _causes(family):
+    """Return the causes of a class of errors and of all below it, by class name."""
+    below = [_causes(each) for each in family.__subclasses__()]
+    return {name: cause for causes in below for name, cause in causes.items()} | {
+        family.__name__: family.cause
+    }

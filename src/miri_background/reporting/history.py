@@ -1,0 +1,230 @@
+"""The history of runs: one file for each, added whole, never changed and never removed."""
+
+import json
+import os
+import secrets
+import tempfile
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+
+from miri_background.outcomes import CannotJudge
+from miri_background.run_directory import writable
+
+__all__ = ["History", "Record", "append", "history_schema", "load"]
+
+_VERSION = 1
+_SHOWN = 200  # characters of a reason; a schema would quote the whole file
+
+
+@dataclass(frozen=True)
+class Record:
+    """How one run ended, and what it measured.
+
+    Parameters
+    ----------
+    name : str
+        Of the observation, as ``nightly.yaml`` calls it.
+    notebook : str
+        Which notebook was executed.
+    night : str
+        Id of the night that it was a job of, empty for none.
+    started : str
+        ISO 8601, in UTC.
+    seconds : float
+        How long it took.
+    outcome : str
+        Word of an `Outcome`.
+    cause : str
+        Word of a `Cause` if it could not be judged, else empty.
+    reason : str
+        One sentence; empty if it passed.
+    directory : str
+        Run directory, relative to the one that holds the history where it is below that.
+    verdict : dict or None
+        What ``metrics.json`` holds, if the run came so far.
+    parameters : dict, optional
+        What the notebook was given, the seed among it.
+    id : str, optional
+        Stem of the record's file; empty as long as there is none.
+    """
+
+    name: str
+    notebook: str
+    night: str
+    started: str
+    seconds: float
+    outcome: str
+    cause: str
+    reason: str
+    directory: str
+    verdict: dict | None
+    parameters: dict = field(default_factory=dict)
+    id: str = ""
+
+    def run_directory(self, history):
+        """Return the path of the run directory, which may be gone.
+
+        Parameters
+        ----------
+        history : path-like
+            Directory of the history that the record is from.
+
+        Returns
+        -------
+        pathlib.Path
+            Absolute.
+        """
+        return _home(history) / self.directory
+
+
+@dataclass(frozen=True)
+class History:
+    """All runs that a directory tells of.
+
+    Parameters
+    ----------
+    records : tuple of Record
+        In order of time.
+    problems : tuple of str
+        A sentence for each file that is damaged or of a later version of the suite.
+    """
+
+    records: tuple
+    problems: tuple
+
+
+@lru_cache(maxsize=1)
+def history_schema():
+    """Return the JSON schema of a record's file."""
+    return json.loads((files(__package__) / "history.schema.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
+def _validator():
+    """Return what checks a record; made once, because a history has thousands."""
+    return jsonschema.Draft202012Validator(history_schema())
+
+
+def _home(history):
+    """Return the directory that holds the history, to which run directories are relative."""
+    return Path(history).expanduser().resolve().parent
+
+
+def _relative(directory, history):
+    """Return a run directory as a record names it."""
+    path = Path(directory).expanduser().resolve()
+    home = _home(history)
+    return str(path.relative_to(home) if path.is_relative_to(home) else path)
+
+
+def append(record, history):
+    """Add a record to a history: whole or not at all, and beside any other writer.
+
+    Parameters
+    ----------
+    record : Record
+        What is added; its run directory may be an absolute path.
+    history : path-like
+        Directory of the history; made if there is none.
+
+    Returns
+    -------
+    pathlib.Path
+        The record's file.
+
+    Raises
+    ------
+    DiskFailed
+        If it cannot be written.
+    jsonschema.ValidationError
+        If the record is not what the schema describes.
+    """
+    history = Path(history).expanduser()
+    content = {"schema_version": _VERSION} | asdict(record)
+    content["directory"] = _relative(record.directory, history)
+    del content["id"]
+    _validator().validate(content)
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    started = datetime.fromisoformat(record.started).strftime("%Y%m%dT%H%M%SZ")
+    with writable(history):
+        history.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = history / f"{started}-{record.name}-{secrets.token_hex(4)}.json"
+            try:
+                _add_whole(path, text)
+            except FileExistsError:
+                continue
+            return path
+
+
+def _add_whole(path, text):
+    """Write a file that no reader sees a part of, and that replaces none."""
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as aside:
+        written = Path(aside) / path.name
+        with written.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # Unlike a renamed file, a link does not take the place of one that is there.
+        path.hardlink_to(written)
+
+
+def load(history):
+    """Return all records of a history, and what cannot be read of it.
+
+    Parameters
+    ----------
+    history : path-like
+        Directory of the history; one that is not there is empty.
+
+    Returns
+    -------
+    History
+        Records in order of time.  A file that is damaged, or of a later version of the suite,
+        is named in the problems and left as it is.
+    """
+    records, problems = [], []
+    for path in sorted(Path(history).expanduser().glob("*.json")):
+        try:
+            records.append(_read(path))
+        except _Unreadable as error:
+            problems.append(str(error))
+    return History(tuple(sorted(records, key=_in_time)), tuple(problems))
+
+
+def _in_time(record):
+    """Return what records are sorted by."""
+    return datetime.fromisoformat(record.started), record.id
+
+
+class _Unreadable(CannotJudge):
+    """A file of the history is not a record of this version; the message says so."""
+
+
+def _read(path):
+    """Return the record of a file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.pop("schema_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > _VERSION:
+            msg = (
+                f"{path} was written by a later version of the suite (schema_version {version}, "
+                f"this one knows {_VERSION}): update the suite to read it."
+            )
+            raise _Unreadable(msg)
+        _validator().validate({"schema_version": version} | content)
+        record = Record(**content, id=path.stem)
+        _in_time(record)
+    except (OSError, ValueError, LookupError, TypeError, jsonschema.ValidationError) as error:
+        reason = str(getattr(error, "message", error)).splitlines()[0]
+        msg = (
+            f"{path} is not a whole record ({reason[:_SHOWN]}): "
+            "restore it from a copy, or move it away."
+        )
+        raise _Unreadable(msg) from error
+    return record
