@@ -14,7 +14,7 @@ from pathlib import Path
 
 from miri_background.files import checksum, content_key, write_text_whole
 from miri_background.observation import PROGRAM, exposures
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import unforeseen
 from miri_background.parallel import completed
 from miri_background.provenance import pipeline_fingerprint
 from miri_background.run_directory import writable
@@ -191,15 +191,12 @@ def _references():
 
 @contextmanager
 def _explained(what, log):
-    """Turn whatever the pipeline raises into a sentence that names its log.
-
-    CRDS leaves the process (`SystemExit`) where it finds no configuration.
-    """
+    """Turn whatever the pipeline raises into a sentence that names its log."""
     try:
         yield
     except (Exception, SystemExit) as error:
         msg = f"{what} ended with {type(error).__name__}: {error}; its log is {log}."
-        raise CannotJudge(msg) from error
+        raise unforeseen(error, msg) from error
 
 
 def write_association(run, control="none"):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from miri_background.observation import Observation
-from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong, headline
 from miri_background.settings import check_settings
 
 __all__ = ["main"]
@@ -197,7 +197,7 @@ def _closure(arguments):
             f"The closure compares with a truth, which simulator = {observation.simulator} does "
             "not tell: use the embedded simulator."
         )
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     from miri_background.runs.notebook import CLOSURE
     from miri_background.simulation.observing import require_unsaturated
 
@@ -228,7 +228,7 @@ def _run(name, named, parameters, refuse):
             # The last line has the sentence of a run that drifted.
             told = drift.table() if run.outcome is Outcome.DRIFTED else drift.text()
             print(f"\n{told}".rstrip())
-    print(f"\n{run.outcome.word.upper()}{': ' if run.reason else ''}{run.reason}")
+    print(f"\n{headline(run.outcome, run.reason, run.cause)}")
     print(f"Page:     {run.page}\nNotebook: {run.notebook}")
     return run.outcome
 
@@ -248,7 +248,7 @@ def _check(arguments):
             arguments.baselines,
         )
     except CannotJudge as error:
-        write_reason(directory, output, str(error))
+        write_reason(directory, output, error)
         if arguments.json:
             print(json.dumps(_reason(error), ensure_ascii=False))
         raise
@@ -264,7 +264,12 @@ def _check(arguments):
 def _reason(error):
     """Return what could not be judged as machines read it."""
     outcome = Outcome.CANNOT_JUDGE
-    return {"outcome": outcome.word, "exit_code": outcome.exit_code, "reason": str(error)}
+    return {
+        "outcome": outcome.word,
+        "exit_code": outcome.exit_code,
+        "cause": error.cause.word,
+        "reason": str(error),
+    }
 
 
 def _okify(arguments):
@@ -311,7 +316,7 @@ def _false_alarms(arguments):
     check_settings(workers=arguments.workers)
     if arguments.runs < 1:
         msg = f"runs = {arguments.runs} is not a whole number from 1."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     from miri_background.parallel import process_pool
     from miri_background.runs.false_alarms import correct_runs, write_correct_runs
 
@@ -415,7 +420,7 @@ def main(arguments=None):
     try:
         return verb(arguments).exit_code
     except CannotJudge as error:
-        print(f"{Outcome.CANNOT_JUDGE.word.upper()}: {error}", file=sys.stderr)
+        print(headline(Outcome.CANNOT_JUDGE, str(error), error.cause), file=sys.stderr)
         return Outcome.CANNOT_JUDGE.exit_code
 
 

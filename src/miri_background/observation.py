@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from miri_background.files import content_key
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import SetUpWrong
 from miri_background.tables import html_table
 
 __all__ = [
@@ -43,7 +43,7 @@ _FEWEST_GROUPS_OF_MANY = 8
 PROGRAM = "99770"  # no flight programme has this number
 
 
-class InvalidObservation(CannotJudge, ValueError):
+class InvalidObservation(SetUpWrong, ValueError):
     """A parameter is outside its legal range, or is not a parameter."""
 
 

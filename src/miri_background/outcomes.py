@@ -17,7 +17,12 @@ __all__ = [
     "PipelineFailed",
     "ReferencesUnfit",
     "SetUpWrong",
+    "TimeLimitReached",
     "cause_of",
+    "headline",
+    "is_cannot_judge",
+    "unforeseen",
+    "worst",
 ]
 
 
@@ -36,6 +41,26 @@ class Outcome(Enum):
     def __init__(self, word, exit_code):
         self.word = word
         self.exit_code = exit_code
+
+
+# Failed is the worst: it is what the suite is there to find, and no full disk may hide it.
+_FROM_BAD_TO_GOOD = (Outcome.FAILED, Outcome.CANNOT_JUDGE, Outcome.DRIFTED, Outcome.PASSED)
+
+
+def worst(outcomes):
+    """Return the worst of outcomes: failed, could not judge, drifted, passed, in this order.
+
+    Parameters
+    ----------
+    outcomes : iterable of Outcome
+        Of several runs.
+
+    Returns
+    -------
+    Outcome
+        Could not judge if there are none.
+    """
+    return min(outcomes, key=_FROM_BAD_TO_GOOD.index, default=Outcome.CANNOT_JUDGE)
 
 
 class Cause(Enum):
@@ -83,6 +108,12 @@ class DiskFailed(CannotJudge):
     cause = Cause.DISK
 
 
+class TimeLimitReached(CannotJudge):
+    """What was started took longer than it may."""
+
+    cause = Cause.TIME_LIMIT
+
+
 class PipelineFailed(CannotJudge):
     """The pipeline ended with an error of its own."""
 
@@ -115,9 +146,9 @@ def cause_of(name, message=""):
         That of a `CannotJudge`; memory or disk for what Python itself raises; the pipeline for
         anything else, which nobody foresaw.
     """
-    known = _causes(CannotJudge)
-    if name in known:
-        return known[name]
+    foreseen = {each.__name__: each.cause for each in _family(CannotJudge)}
+    if name in foreseen:
+        return foreseen[name]
     if name == MemoryError.__name__:
         return Cause.MEMORY
     if any(words in message for words in _NO_SPACE):
@@ -125,9 +156,59 @@ def cause_of(name, message=""):
     return Cause.PIPELINE
 
 
-def _causes(family):
-    """Return the causes of a class of errors and of all below it, by class name."""
-    below = [_causes(each) for each in family.__subclasses__()]
-    return {name: cause for causes in below for name, cause in causes.items()} | {
-        family.__name__: family.cause
-    }
+def is_cannot_judge(name):
+    """Tell whether a class name is that of a `CannotJudge`, whose message is for people."""
+    return any(each.__name__ == name for each in _family(CannotJudge))
+
+
+def unforeseen(error, message):
+    """Return what to raise in place of an error that others raised.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any error.
+    message : str
+        One sentence that says what is wrong, where, and what to do.
+
+    Returns
+    -------
+    CannotJudge
+        Of the class that tells the cause.
+    """
+    # CRDS leaves the process where it finds no configuration.
+    if isinstance(error, SystemExit) or _is_of_crds(error):
+        return ReferencesUnfit(message)
+    cause = cause_of(type(error).__name__, str(error))
+    return next(each for each in _family(CannotJudge) if each.cause is cause)(message)
+
+
+def _is_of_crds(error):
+    """Tell whether CRDS, which selects and fetches references, raised an error."""
+    return type(error).__module__.partition(".")[0] == "crds"
+
+
+def _family(errors):
+    """Return a class of errors and all below it."""
+    return [errors, *(each for below in errors.__subclasses__() for each in _family(below))]
+
+
+def headline(outcome, reason="", cause=None):
+    """Return how a run ended as one line for terminal and page.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        How it ended.
+    reason : str, optional
+        One sentence.
+    cause : Cause, optional
+        Why it could not be judged.
+
+    Returns
+    -------
+    str
+        Such as ``COULD NOT JUDGE (disk): sentence``.
+    """
+    word = outcome.word.upper() + (f" ({cause.word})" if cause else "")
+    return f"{word}: {reason}" if reason else word

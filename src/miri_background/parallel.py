@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from tqdm.auto import tqdm
 
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import MemoryFailed
 from miri_background.settings import check_settings
 
 __all__ = ["completed", "process_pool"]
@@ -97,7 +97,7 @@ def completed(executor, function, items, description):
             f"A worker process died while {description[0].lower()}{description[1:]}, most likely "
             "for lack of memory: close other programs or set the parameter `workers` to 1."
         )
-        raise CannotJudge(msg) from error
+        raise MemoryFailed(msg) from error
     finally:
         for future in futures:
             future.cancel()

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import SetUpWrong
 
 __all__ = ["ask_git", "checkout_state", "repository_file"]
 
@@ -38,7 +38,7 @@ def repository_file(*parts):
             f"{path} is not there: run the suite from a checkout of its repository, "
             "with the environment that `make env` makes."
         )
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     return path
 
 

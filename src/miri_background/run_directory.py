@@ -11,9 +11,9 @@ from pathlib import Path
 from miri_background.files import ProductRecords, checksum, replace_whole, write_text_whole
 from miri_background.instrument.readout import subarrays
 from miri_background.observation import exposures
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import CannotJudge, DiskFailed, SetUpWrong
 
-__all__ = ["IMAGE2_SUFFIXES", "RunDirectory", "recorded_verdicts", "writable"]
+__all__ = ["IMAGE2_SUFFIXES", "RunDirectory", "recorded_verdicts", "space_needed", "writable"]
 
 # The step's output, the background that it subtracted, and calwebb_image2's final product.
 IMAGE2_SUFFIXES = ("bsub", "combinedbackground", "cal")
@@ -52,7 +52,31 @@ def writable(directory):
             f"{directory} cannot be written ({error.strerror or error}): "
             "free space or permissions there, or name another directory."
         )
-        raise CannotJudge(msg) from error
+        raise DiskFailed(msg) from error
+
+
+def space_needed(observation):
+    """Return how much space the products of a run take, in bytes, with a margin.
+
+    Parameters
+    ----------
+    observation : Observation
+        What is observed.
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
+    per_exposure = (
+        _BYTES_PER_EXPOSURE + _BYTES_PER_GROUP * observation.groups * observation.integrations
+    )
+    rows, columns = subarrays()[observation.subarray].shape
+    number = len(exposures(observation))
+    whole = number * _BYTES_OF_TABLES + rows * columns * (
+        number * per_exposure + observation.science_exposures * _BYTES_PER_PRODUCT
+    )
+    return _MARGIN * whole
 
 
 def _verdicts_record(root):
@@ -133,7 +157,7 @@ class RunDirectory:
                 f"{self.root} is not empty and not a run of this suite "
                 f"(it holds {foreign[0]}): name an empty or a new directory."
             )
-            raise CannotJudge(msg)
+            raise SetUpWrong(msg)
 
     def _hold(self):
         """Take the directory for this process; the system lets go when the process ends."""
@@ -148,7 +172,7 @@ class RunDirectory:
                 f"{self.root} is in use by another run: wait for it to end, "
                 "or use another working directory."
             )
-            raise CannotJudge(msg) from None
+            raise SetUpWrong(msg) from None
         _held[self.root] = lock
 
     def release(self):
@@ -170,35 +194,26 @@ class RunDirectory:
                     f"{path} describes another observation: use another working directory, "
                     "or the parameters of that one."
                 )
-                raise CannotJudge(msg)
+                raise SetUpWrong(msg)
             return
         write_text_whole(path, json.dumps(mine, indent=1) + "\n")
 
     def _require_space(self):
         """Refuse to start what cannot be finished for lack of space."""
-        observation = self.observation
-        per_exposure = (
-            _BYTES_PER_EXPOSURE + _BYTES_PER_GROUP * observation.groups * observation.integrations
-        )
-        rows, columns = subarrays()[observation.subarray].shape
-        number = len(exposures(observation))
-        whole = number * _BYTES_OF_TABLES + rows * columns * (
-            number * per_exposure + observation.science_exposures * _BYTES_PER_PRODUCT
-        )
         there = sum(
             entry.stat().st_size
             for name in ("uncal", "truth", "rate", "image2")
             for entry in (self.root / name).glob("*.fits")
             if entry.is_file() and not entry.is_symlink()
         )
-        needed = _MARGIN * whole - there
+        needed = space_needed(self.observation) - there
         free = shutil.disk_usage(self.root).free
         if free < needed:
             msg = (
                 f"{self.root} has {free / 1e9:.2f} GB free and this run needs "
                 f"{needed / 1e9:.2f} GB: free space there, or name another working directory."
             )
-            raise CannotJudge(msg)
+            raise DiskFailed(msg)
 
     def unfinished(self, key):
         """Return the exposures whose truth and level-1b file are not both there under a key.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import platformdirs
 
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import SetUpWrong
 
 __all__ = ["CONTROLS", "check_settings", "suite_cache"]
 
@@ -30,10 +30,10 @@ def check_settings(control="none", workers=0):
     """
     if control not in CONTROLS:
         msg = f"control = {control!r} is not one of {', '.join(map(repr, CONTROLS))}."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     if not isinstance(workers, int) or workers < 0:
         msg = f"workers = {workers!r} is not a whole number from 0 (number of processes)."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
 
 
 def suite_cache():

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from miri_background.outcomes import Cause
 from miri_background.reporting.junit import junit_error, junit_xml
 from miri_background.validation.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.verdict import Advisory, Behaviour, Verdict, judge
@@ -135,9 +136,11 @@ def test_characters_that_xml_has_not_are_left_out(verdict):
 
 def test_could_not_judge_is_an_error():
     """What could not be judged is one case that has neither passed nor failed."""
-    root = ET.fromstring(junit_error("DIRECTORY", "It is empty."))  # noqa: S314 - our own document
+    root = ET.fromstring(junit_error("DIRECTORY", "It is empty.", Cause.DATA))  # noqa: S314 - our own document
     suite = root.find("testsuite")
     counts = {name: suite.get(name) for name in ("tests", "errors", "failures")}
     assert counts == {"tests": "1", "errors": "1", "failures": "0"}
     assert set(suite.attrib) == SUITE
-    assert suite.find("testcase/error").get("message") == "It is empty."
+    error = suite.find("testcase/error")
+    assert (error.get("message"), error.get("type")) == ("It is empty.", "data")
+    assert properties(suite) == {"outcome": "could not judge", "cause": "data"}

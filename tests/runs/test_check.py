@@ -37,11 +37,13 @@ def suite(path):
 
 
 def sentence_of(capsys):
-    """Return the only line that was printed, without its first words."""
+    """Return the only line that was printed, without outcome and cause."""
     said = capsys.readouterr()
     assert said.out == ""
     (line,) = said.err.splitlines()
-    return line.removeprefix("COULD NOT JUDGE: ")
+    outcome, sentence = line.split("): ", maxsplit=1)
+    assert outcome.startswith("COULD NOT JUDGE (")
+    return sentence
 
 
 # ------------------------------------------------------------------ a verdict
@@ -225,11 +227,12 @@ def test_unexpected_error_is_no_failure(broken, capsys, monkeypatch):
 
 
 def test_could_not_judge_as_json(stage2, capsys):
-    """Machines get outcome, exit code and reason."""
+    """Machines get outcome, exit code, cause and reason."""
     truncate(stage2)
     assert main(["check", str(stage2), "--json"]) == 2
     content = json.loads(capsys.readouterr().out)
     assert (content["outcome"], content["exit_code"]) == ("could not judge", 2)
+    assert content["cause"] == "data"
     assert "background1_rate.fits cannot be read" in content["reason"]
 
 

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from miri_background.files import checksum, content_key
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import ReferencesUnfit
 from miri_background.provenance import source_fingerprint
 from miri_background.references.mappings import CONTEXT, write_mappings
 from miri_background.references.reference_files import (
@@ -253,13 +253,13 @@ def check_cache(path, context, server_url=None):
             "every reference file with such a path for 'not applicable': move the cache, or name "
             "another directory (MIRI_BACKGROUND_CACHE for the synthetic one)."
         )
-        raise CannotJudge(msg)
+        raise ReferencesUnfit(msg)
     if not path.is_dir():
         msg = (
             f"The CRDS cache {path} is not there: "
             "name the directory of an existing cache, or use the synthetic references."
         )
-        raise CannotJudge(msg)
+        raise ReferencesUnfit(msg)
     if server_url is not None:
         return
 
@@ -270,7 +270,7 @@ def check_cache(path, context, server_url=None):
             f"{path} is a CRDS directory without context, there is no *.pmap in {mappings}: "
             "name the directory of a filled cache, or give the URL of a CRDS server to fill it."
         )
-        raise CannotJudge(msg)
+        raise ReferencesUnfit(msg)
 
     configuration = path / "config" / "jwst" / "server_config"
     try:
@@ -281,7 +281,7 @@ def check_cache(path, context, server_url=None):
             "which CRDS needs when it works offline: "
             "copy it from a complete cache, or give the URL of a CRDS server."
         )
-        raise CannotJudge(msg) from None
+        raise ReferencesUnfit(msg) from None
 
     if context is None:
         # In the order in which CRDS looks for it.
@@ -291,10 +291,10 @@ def check_cache(path, context, server_url=None):
                 f"No context was named, and {configuration} names none either: "
                 f"name one of those in the cache ({_enumerate(found)})."
             )
-            raise CannotJudge(msg)
+            raise ReferencesUnfit(msg)
     if context not in found:
         msg = (
             f"The context {context} is not in {mappings}, which has {_enumerate(found)}: "
             "name one of these, or give the URL of a CRDS server that has it."
         )
-        raise CannotJudge(msg)
+        raise ReferencesUnfit(msg)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import SetUpWrong
 from miri_background.references.cache import check_cache, crds_environment, synthetic_cache
 from miri_background.references.mappings import CONTEXT
 from miri_background.run_directory import writable
@@ -75,7 +75,7 @@ def use_references(
     """
     if choice == "working directory" and inside is None:
         msg = "There is no working directory here: name the directory of the CRDS cache."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     if choice == "synthetic" or (choice == "working directory" and not server_url):
         root = suite_cache() if choice == "synthetic" else Path(inside) / "crds_cache"
         noise = None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.outcomes import Outcome, ReferencesUnfit
 from miri_background.references.choice import use_references
 from miri_background.references.plausible import CHECKS, Ill, Readout, check_readable
 from miri_background.simulation.exposures import START
@@ -141,7 +141,7 @@ class _Selection:
                 f"CRDS cannot read the rules that select references ({_one_line(error)}): "
                 "name a complete cache, or a CRDS server."
             )
-            raise CannotJudge(msg) from error
+            raise ReferencesUnfit(msg) from error
 
     def name(self, reftype):
         """Return the name of the file of a type, or "N/A"."""

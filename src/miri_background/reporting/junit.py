@@ -20,7 +20,7 @@ _NO_TEXT = re.compile(
 )
 
 
-def junit_xml(verdict, name, seconds):
+def junit_xml(verdict, name, seconds, facts=()):
     """Return a verdict as JUnit XML.
 
     Parameters
@@ -31,6 +31,8 @@ def junit_xml(verdict, name, seconds):
         Of the observation.
     seconds : float
         How long it took.
+    facts : iterable of (str, str), optional
+        More properties of the suite.
 
     Returns
     -------
@@ -39,15 +41,15 @@ def junit_xml(verdict, name, seconds):
     """
     failures = verdict.failures()
     suites, suite = _suite(name, len(verdict.metrics), seconds, failures=len(failures))
-    facts = [("outcome", verdict.outcome.word)]
-    facts += [
+    told = [("outcome", verdict.outcome.word), *facts]
+    told += [
         (f"behaviour: {each.aspect}", f"{each.name} (known in {each.known_in}): {each.worth}")
         for each in verdict.behaviours
     ]
-    facts += [
+    told += [
         (f"advisory: {each.name}", f"{each.sentence} {each.advice}") for each in verdict.advisories
     ]
-    _add_properties(suite, facts)
+    _add_properties(suite, told)
     for metric in verdict.metrics:
         case = _case(suite, metric.name, f"{metric.name} ({metric.place()})")
         _add_properties(
@@ -63,7 +65,7 @@ def junit_xml(verdict, name, seconds):
     return _document(suites)
 
 
-def junit_error(name, sentence):
+def junit_error(name, sentence, cause, seconds=0.0, facts=()):
     """Return as JUnit XML that something could not be judged.
 
     Parameters
@@ -72,16 +74,23 @@ def junit_error(name, sentence):
         What could not be judged.
     sentence : str
         Why.
+    cause : Cause
+        What kept it from being judged; also the type of the error.
+    seconds : float, optional
+        How long it took.
+    facts : iterable of (str, str), optional
+        More properties of the suite.
 
     Returns
     -------
     str
         A document of one suite with one case.
     """
-    suites, suite = _suite(name, 1, 0.0, errors=1)
-    _add_properties(suite, [("outcome", Outcome.CANNOT_JUDGE.word)])
+    suites, suite = _suite(name, 1, seconds, errors=1)
+    _add_properties(suite, [("outcome", Outcome.CANNOT_JUDGE.word), ("cause", cause.word), *facts])
     case = _case(suite, "verdict", Outcome.CANNOT_JUDGE.word)
-    ET.SubElement(case, "error", message=_text(sentence))
+    error = ET.SubElement(case, "error", type=cause.word, message=_text(sentence))
+    error.text = _text(f"{cause.word}: {cause.meaning}")
     return _document(suites)
 
 

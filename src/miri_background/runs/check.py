@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from miri_background.files import write_text_whole
-from miri_background.outcomes import CannotJudge, CriterionFailed
+from miri_background.outcomes import CannotJudge, CriterionFailed, SetUpWrong, unforeseen
 from miri_background.provenance import check_provenance
 from miri_background.references.mappings import CONTEXT
 from miri_background.reporting.junit import junit_error, junit_xml
@@ -100,7 +100,7 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         # Left alone, it would end with the exit code of a failed verdict.
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
         msg = f"The products in {directory} cannot be judged ({reason}): please report it."
-        raise CannotJudge(msg) from error
+        raise unforeseen(error, msg) from error
     return Check(directory, products, read_clipping(directory, sigma, maxiters), verdict)
 
 
@@ -186,7 +186,7 @@ def _refuse_foreign(place):
             f"{path if path.exists() else beside} was not written by a check and stays as it is: "
             "name another directory with --output."
         )
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
 
 
 def write_check(check, output=None):
@@ -232,8 +232,8 @@ def write_reason(directory, output, reason):
         Should hold the products.
     output : path-like or None
         Where to write, as for `write_check`.
-    reason : str
-        One sentence.
+    reason : CannotJudge
+        The sentence and its cause.
     """
     directory = Path(directory)
     place = _place(directory, output)
@@ -243,4 +243,6 @@ def write_reason(directory, output, reason):
     with contextlib.suppress(OSError, CannotJudge):
         _refuse_foreign(place)
         (place / "metrics.json").unlink(missing_ok=True)
-        write_text_whole(place / "junit.xml", junit_error(str(directory), reason))
+        write_text_whole(
+            place / "junit.xml", junit_error(str(directory), str(reason), reason.cause)
+        )

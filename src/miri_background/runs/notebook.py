@@ -18,8 +18,16 @@ from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 
 from miri_background.files import replace_whole, write_text_whole
-from miri_background.observation import InvalidObservation
-from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
+from miri_background.outcomes import (
+    CannotJudge,
+    Cause,
+    CriterionFailed,
+    Outcome,
+    SetUpWrong,
+    cause_of,
+    headline,
+    is_cannot_judge,
+)
 from miri_background.reporting.page import tidied, write_page
 from miri_background.repository import repository_file
 from miri_background.run_directory import writable
@@ -39,7 +47,6 @@ __all__ = [
 
 VALIDATION, CLOSURE, POWER = "image2_background", "simulator_closure", "detection_power"
 NAMES = (VALIDATION, CLOSURE, POWER)
-_CANNOT_JUDGE = tuple(each.__name__ for each in (CannotJudge, InvalidObservation))
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class NotebookRun:
         Passed, failed, could not judge, or drifted.
     reason : str
         One sentence on what failed, why there is no verdict, or what moved; empty if passed.
+    cause : Cause or None
+        Why there is no verdict; None where there is one.
     verdict : Verdict or None
         Metrics, if the run came so far.
     notebook, page : pathlib.Path
@@ -60,6 +69,7 @@ class NotebookRun:
 
     outcome: Outcome
     reason: str
+    cause: Cause | None
     verdict: Verdict | None
     notebook: Path
     page: Path
@@ -183,11 +193,11 @@ def execute_notebook(name, parameters, directory):
         aside = directory / f".executing-{name}.ipynb"
         try:
             _execute(source, aside, parameters | {"working_directory": str(directory)})
-            outcome, reason = Outcome.PASSED, ""
+            outcome, reason, cause = Outcome.PASSED, "", None
         except PapermillExecutionError as error:
-            outcome, reason = _ending(error)
+            outcome, reason, cause = _ending(error)
         except DeadKernelError:
-            outcome = Outcome.CANNOT_JUDGE
+            outcome, cause = Outcome.CANNOT_JUDGE, Cause.DEAD_KERNEL
             reason = (
                 "The notebook's kernel died, most likely for lack of memory: "
                 "close other programs, or use fewer groups or --workers 1."
@@ -197,21 +207,25 @@ def execute_notebook(name, parameters, directory):
                 f"The notebook's kernel did not start ({error}): "
                 "see that `make env` ended well, and run again."
             )
-            raise CannotJudge(msg) from error
+            raise SetUpWrong(msg) from error
         notebook = tidied(nbformat.read(aside, as_version=4))
         aside.unlink()
         verdict = _verdict_since(directory / "metrics.json", started)
         if outcome is Outcome.PASSED and (verdict is None or verdict.failures()):
             # As after a cell that leaves the kernel quietly.
-            outcome = Outcome.CANNOT_JUDGE
+            outcome, cause = Outcome.CANNOT_JUDGE, Cause.PIPELINE
             reason = "The notebook ended before its verdict: see the executed notebook."
         elif outcome is Outcome.PASSED and verdict.outcome is Outcome.DRIFTED:
             outcome, reason = Outcome.DRIFTED, verdict.drift.sentence()
         if parameters.get("control", "none") != "none":
             reason = f"broken on purpose (control: {parameters['control']}). {reason}"
         write_text_whole(executed, nbformat.writes(notebook) + "\n")
-        write_page(notebook, page, f"**{outcome.word.upper()}**{reason and f': {escape(reason)}'}")
-    return NotebookRun(outcome, reason, verdict, executed, page)
+        write_page(
+            notebook,
+            page,
+            f"**{headline(outcome, cause=cause)}**{reason and f': {escape(reason)}'}",
+        )
+    return NotebookRun(outcome, reason, cause, verdict, executed, page)
 
 
 def _verdict_since(path, started):
@@ -223,13 +237,14 @@ def _verdict_since(path, started):
 
 
 def _ending(error):
-    """Return outcome and reason of an error that a cell raised."""
+    """Return outcome, reason and cause of an error that a cell raised."""
     if error.ename == CriterionFailed.__name__:
-        return Outcome.FAILED, error.evalue
-    if error.ename in _CANNOT_JUDGE:
-        return Outcome.CANNOT_JUDGE, error.evalue
+        return Outcome.FAILED, error.evalue, None
+    cause = cause_of(error.ename, error.evalue)
+    if is_cannot_judge(error.ename):
+        return Outcome.CANNOT_JUDGE, error.evalue, cause
     reason = (
         f"Cell {error.exec_count} of the notebook ended with {error.ename}: {error.evalue}. "
         "The executed notebook shows where."
     )
-    return Outcome.CANNOT_JUDGE, reason
+    return Outcome.CANNOT_JUDGE, reason, cause

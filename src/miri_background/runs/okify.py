@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from miri_background.files import checksum
-from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong
 from miri_background.references.mappings import CONTEXT
 from miri_background.repository import ask_git, checkout_state, repository_file
 from miri_background.run_directory import recorded_verdicts, writable
@@ -84,7 +84,7 @@ def propose_baseline(run, reason, baselines=None, checkout=None):
     run, checkout = Path(run), Path(checkout or repository_file())
     if not reason.strip():
         msg = "A baseline needs a reason: say with --reason why these numbers are right."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     directory = baseline_directory(baselines)
     verdict = load_metrics(run / "metrics.json")
     _require_untouched(run)
@@ -200,13 +200,13 @@ def _require_known_suite(run, verdict, checkout):
                 f"{suite} is of a state that git does not tell (git is missing, or this is no "
                 "repository of its own): validate and okify from a git checkout."
             )
-            raise CannotJudge(msg)
+            raise SetUpWrong(msg)
         if state["suite_dirty"]:
             msg = (
                 f"{suite} has changes that are not committed: commit them or take them back, "
                 "and okify a run that was made after that."
             )
-            raise CannotJudge(msg)
+            raise SetUpWrong(msg)
 
 
 def _require_released_pipeline(run, verdict):
@@ -245,5 +245,5 @@ def _who(checkout):
     name = ask_git(checkout, "config", "user.name")
     if not name:
         msg = "git does not know who you are: say it with `git config user.name NAME`."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     return name

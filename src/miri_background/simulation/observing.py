@@ -8,7 +8,7 @@ from miri_background.instrument.optics import point_spread_function
 from miri_background.instrument.readout import frame_time
 from miri_background.instrument.throughput import electrons_per_surface_brightness
 from miri_background.observation import exposures
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import SetUpWrong
 from miri_background.parallel import completed
 from miri_background.provenance import source_fingerprint, versions
 from miri_background.run_directory import writable
@@ -97,7 +97,7 @@ def require_unsaturated(observation):
             f"pixels within {last + 1} groups of {time:.3f} s: "
             "take a smaller subarray, FASTR1, or a lower sky_level."
         )
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
 
 
 def _take_exposure(observation, records, key, psf, item):

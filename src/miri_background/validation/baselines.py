@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from miri_background.files import write_text_whole
 from miri_background.observation import Observation
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.repository import repository_file
 from miri_background.validation.drift import Drift, compare
 from miri_background.validation.verdict import Verdict, metrics_schema, verdict_of
@@ -150,7 +150,7 @@ def baseline_directory(named=None):
     path = Path(named).expanduser()
     if not path.is_dir():
         msg = f"{path} is not a directory: name one that has baselines, or is to have them."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     return path
 
 

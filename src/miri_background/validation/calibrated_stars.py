@@ -15,7 +15,7 @@ from miri_background.instrument.footprint import within_regions
 from miri_background.instrument.optics import SPECTRAL_INDICES, blue_part
 from miri_background.instrument.response import sky_response
 from miri_background.instrument.throughput import MICROJANSKY_PER_MEGAJANSKY
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import ReferencesUnfit
 from miri_background.validation.products import (
     DO_NOT_USE,
     SATURATED,
@@ -64,7 +64,7 @@ def aperture_correction(header):
         if row["filter"] == header["FILTER"] and np.isclose(row["eefraction"], _APERTURE_ENERGY):
             return tuple(float(row[name]) for name in ("radius", "apcorr", "skyin", "skyout"))
     msg = f"{path} has no aperture of {_APERTURE_ENERGY} of the light in {header['FILTER']}."
-    raise CannotJudge(msg)
+    raise ReferencesUnfit(msg)
 
 
 def _sums(image, apertures):

@@ -17,7 +17,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 
 from miri_background.instrument.detector import AMPLIFIERS
 from miri_background.instrument.footprint import regions
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import SetUpWrong
 from miri_background.validation.clipping import kept_values
 from miri_background.validation.products import DO_NOT_USE, SATURATED
 
@@ -701,7 +701,7 @@ def fault(name):
     """
     if name not in FAULTS:
         msg = f"There is no fault {name!r}: choose of {', '.join(FAULTS)}."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     return FAULTS[name]
 
 

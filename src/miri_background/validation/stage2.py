@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from miri_background.instrument.readout import subarrays
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.validation.frames import in_frame
 from miri_background.validation.products import (
     Products,
@@ -117,10 +117,10 @@ def read_clipping(directory, sigma=None, maxiters=None):
     sigma, maxiters = chosen["sigma"], chosen["maxiters"]
     if not _is_number(sigma) or not 0 < sigma < math.inf:
         msg = f"sigma = {sigma!r} ({sources[0]}) is not a number above 0."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     if maxiters is not None and (not isinstance(maxiters, int) or maxiters < 0):
         msg = f"maxiters = {maxiters!r} ({sources[1]}) is not a whole number from 0."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     # The step, too, takes 0 for no limit.
     return ClippingParameters(float(sigma), maxiters or None, tuple(sources))
 
@@ -156,7 +156,7 @@ def read_products(directory, sigma=None, maxiters=None, association=None):
     if not directory.is_dir():
         what = "is not a directory" if directory.exists() else "is missing"
         msg = f"{directory} {what}: name the directory that holds the products."
-        raise CannotJudge(msg)
+        raise SetUpWrong(msg)
     clipping = read_clipping(directory, sigma, maxiters)
     files = _Files(directory)
     associated = _sharing_backgrounds(

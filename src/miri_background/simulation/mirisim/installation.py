@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import CannotJudge, SetUpWrong, TimeLimitReached
 from miri_background.run_directory import writable
 
 __all__ = ["MIRISim", "working_directory"]
@@ -94,13 +94,13 @@ class MIRISim:
                 f"The MIRISim command {self.command!r} is empty or has an open quote: "
                 "give it as in a shell, such as 'conda run -n mirisim mirisim'."
             )
-            raise CannotJudge(msg)
+            raise SetUpWrong(msg)
         if not self.time_limit > 0:
             msg = (
                 f"The time limit of MIRISim, {self.time_limit} s for a field, is not above zero: "
                 "an hour for each exposure is ample."
             )
-            raise CannotJudge(msg)
+            raise SetUpWrong(msg)
 
     @property
     def _words(self):
@@ -163,7 +163,7 @@ class MIRISim:
                 "give the command with the path of the mirisim program, "
                 "or with 'conda run -n ENVIRONMENT' before it."
             )
-            raise CannotJudge(msg)
+            raise SetUpWrong(msg)
         major, minor = (int(digits) for digits in number.groups())
         if (major, minor) < _OLDEST or major > _NEWEST_MAJOR:
             msg = (
@@ -171,7 +171,7 @@ class MIRISim:
                 f"{_OLDEST[0]}.{_OLDEST[1]} up to the last {_NEWEST_MAJOR}.x are: install one of "
                 "those, or use the embedded simulator."
             )
-            raise CannotJudge(msg)
+            raise SetUpWrong(msg)
         return found
 
     def det_images(self, directory, count, log):
@@ -228,7 +228,7 @@ class MIRISim:
                 "begins with: activate MIRISim's environment, give another command, "
                 "or use the embedded simulator."
             )
-            raise CannotJudge(msg)
+            raise SetUpWrong(msg)
 
     def _execute(self, directory, log):
         """Run the program, with its output in the log, until it ends or its time is over."""
@@ -259,7 +259,7 @@ class MIRISim:
                     f"The MIRISim command {self.command!r} could not be started "
                     f"({error.strerror or error}): give another command; the log is {log}."
                 )
-                raise CannotJudge(msg) from error
+                raise SetUpWrong(msg) from error
             try:
                 code = process.wait(self.time_limit)
             except subprocess.TimeoutExpired:
@@ -267,7 +267,7 @@ class MIRISim:
                     f"MIRISim ({self.command}) did not end within {self.time_limit:g} s and was "
                     f"stopped: allow it more time, or see its log, {log}."
                 )
-                raise CannotJudge(msg) from None
+                raise TimeLimitReached(msg) from None
             finally:
                 if process.poll() is None:
                     with suppress(ProcessLookupError):
