@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import signal
 import sys
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from miri_background.observation import Observation
-from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong, headline
+from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong, TimeLimitReached, headline
 from miri_background.settings import check_settings
 
 __all__ = ["main"]
@@ -131,6 +134,36 @@ def _parser():
     faults.add_argument(
         "--workers", type=int, default=0, help=NOTEBOOK_PARAMETERS["workers"][1], metavar="WORKERS"
     )
+    nightly = verbs.add_parser(
+        "nightly", help="judge a matrix of observations, and add the results to the history"
+    )
+    nightly.add_argument(
+        "--matrix",
+        type=Path,
+        default=Path("nightly.yaml"),
+        metavar="FILE",
+        help="what is observed (default: nightly.yaml)",
+    )
+    _add_history(nightly)
+    nightly.add_argument(
+        "--seed", type=int, metavar="SEED", help="of all observations (default: as the file says)"
+    )
+    nightly.add_argument(
+        "--names", nargs="+", default=[], metavar="NAME", help="of observations (default: all)"
+    )
+    nightly.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="NUMBER",
+        help="processes that calibrate, of all observations together; 0 for one per core",
+    )
+    history = verbs.add_parser("history", help="list runs, or compare two of them")
+    _add_history(history)
+    history.add_argument("--name", metavar="NAME", help="of the observation (default: all)")
+    history.add_argument(
+        "--compare", nargs=2, metavar="ID", help="earlier and later run, as the list calls them"
+    )
     references = verbs.add_parser("references", help="look after the reference files")
     actions = references.add_subparsers(dest="action", required=True, metavar="ACTION")
     doctor = actions.add_parser("doctor", help="examine the values of all that a run will ask for")
@@ -140,6 +173,17 @@ def _parser():
     )
     verbs.add_parser("refresh", help="execute the notebooks and store their outputs in them")
     return parser
+
+
+def _add_history(parser):
+    """Add the option that names the history."""
+    parser.add_argument(
+        "--history",
+        type=Path,
+        default=Path("history"),
+        metavar="DIRECTORY",
+        help="one file for each run (default: history)",
+    )
 
 
 def _add_parameters(parser, names=tuple(NOTEBOOK_PARAMETERS)):
@@ -221,15 +265,7 @@ def _run(name, named, parameters, refuse):
     run = execute_notebook(name, parameters, directory)
     if not named:
         point_latest_to(directory)
-    if run.verdict is not None:
-        print(f"\n{run.verdict.text_table()}")
-        drift = run.verdict.drift
-        if drift is not None:
-            # The last line has the sentence of a run that drifted.
-            told = drift.table() if run.outcome is Outcome.DRIFTED else drift.text()
-            print(f"\n{told}".rstrip())
-    print(f"\n{headline(run.outcome, run.reason, run.cause)}")
-    print(f"Page:     {run.page}\nNotebook: {run.notebook}")
+    print(f"\n{run.text()}")
     return run.outcome
 
 
@@ -331,6 +367,43 @@ def _false_alarms(arguments):
     return Outcome.FAILED if alarms else Outcome.PASSED
 
 
+def _nightly(arguments):
+    """Carry out a night, print how its jobs ended, and return the worst outcome."""
+    check_settings(workers=arguments.workers)
+    from miri_background.runs.matrix import read_matrix
+    from miri_background.runs.nightly import carry_out_night, night_seed
+
+    matrix = read_matrix(arguments.matrix, night_seed(datetime.now(UTC)), arguments.seed)
+    if arguments.names:
+        matrix = matrix.only(arguments.names)
+    # Continuous integration stops a night by this signal; what was started has to end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        night = carry_out_night(
+            matrix, arguments.history, arguments.workers, partial(print, flush=True)
+        )
+    except KeyboardInterrupt:
+        msg = "The night was stopped: what had ended is in the history; run it again."
+        raise TimeLimitReached(msg) from None
+    print(f"\n{night.text()}")
+    print(f"JUnit:    {night.directory / 'junit'}\nHistory:  {arguments.history}")
+    return night.outcome
+
+
+def _history(arguments):
+    """List runs, or compare two of them, and return the outcome."""
+    from miri_background.reporting.history import compare_records, load, text_list
+
+    history = load(arguments.history)
+    for problem in history.problems:
+        print(problem, file=sys.stderr)
+    if arguments.compare:
+        print(compare_records(*map(history.record, arguments.compare)))
+    else:
+        print(text_list(history.of(arguments.name)))
+    return Outcome.PASSED
+
+
 def _references(arguments):
     """Examine the references that a run would use, and return the outcome."""
     observation, parameters = _given(arguments)
@@ -412,6 +485,8 @@ def main(arguments=None):
         "okify": _okify,
         "faults": _faults,
         "false-alarms": _false_alarms,
+        "nightly": _nightly,
+        "history": _history,
         "references": _references,
         "render": _render,
         "manifest": _manifest,

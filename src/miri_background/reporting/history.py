@@ -1,6 +1,7 @@
 """The history of runs: one file for each, added whole, never changed and never removed."""
 
 import json
+import math
 import os
 import secrets
 import tempfile
@@ -12,10 +13,14 @@ from pathlib import Path
 
 import jsonschema
 
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.run_directory import writable
+from miri_background.tables import text_table
+from miri_background.validation.drift import ChangedLimit, compare
+from miri_background.validation.measurement import place_in_words
+from miri_background.validation.verdict import metrics_schema, verdict_of
 
-__all__ = ["History", "Record", "append", "history_schema", "load"]
+__all__ = ["History", "Record", "append", "compare_records", "history_schema", "load", "text_list"]
 
 _VERSION = 1
 _SHOWN = 200  # characters of a reason; a schema would quote the whole file
@@ -96,6 +101,37 @@ class History:
 
     records: tuple
     problems: tuple
+
+    def of(self, name=None):
+        """Return the records of an observation, by default of all."""
+        return [record for record in self.records if name in (None, record.name)]
+
+    def record(self, identifier):
+        """Return a record by its id, or by a beginning that no other has.
+
+        Parameters
+        ----------
+        identifier : str
+            As `Record.id`.
+
+        Returns
+        -------
+        Record
+            The only one.
+
+        Raises
+        ------
+        SetUpWrong
+            If there is none, or more than one.
+        """
+        found = [each for each in self.records if each.id.startswith(identifier)]
+        if len(found) != 1:
+            msg = (
+                f"{len(found) or 'No'} runs of the history have an id that begins with "
+                f"{identifier}: name one as `miri-background history` lists them."
+            )
+            raise SetUpWrong(msg)
+        return found[0]
 
 
 @lru_cache(maxsize=1)
@@ -228,3 +264,100 @@ def _read(path):
         )
         raise _Unreadable(msg) from error
     return record
+
+
+def text_list(records):
+    """Return records as lines of text for a terminal, the last one last.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        In order of time.
+
+    Returns
+    -------
+    str
+        A table with id, outcome, the metric closest to its limit, and pipeline build of each.
+    """
+    if not records:
+        return "There is no run in the history."
+    rows = [("id", "outcome", "closest to its limit", "jwst", "min")]
+    for record in records:
+        outcome = record.outcome + (f" ({record.cause})" if record.cause else "")
+        build = record.verdict["provenance"]["versions"].get("jwst", "–") if record.verdict else "–"
+        rows.append((record.id, outcome, _worst(record), build, f"{record.seconds / 60:.1f}"))
+    return text_table(rows, right=(4,))
+
+
+def _worst(record):
+    """Return in words the metric that is closest to, or furthest over, its limit."""
+    if record.verdict is None:
+        return "–"
+    worst = max(record.verdict["metrics"], key=_share_of_limit)
+    place = place_in_words(worst["region"], worst["exposure"])
+    share = _share_of_limit(worst)
+    number = f"{share:.0%} of it" if worst["limit"] else f"{worst['value']} {worst['unit']}, not 0"
+    return f"{worst['name']} ({place}): {number if share else '0'}"
+
+
+def _share_of_limit(metric):
+    """Return the value over its limit; without end for what is not allowed at all."""
+    value, limit = metric["value"], metric["limit"]
+    if value is None or limit is None:
+        return math.inf
+    if limit == 0:
+        return math.inf if value else 0.0
+    return abs(value) / limit
+
+
+def compare_records(before, after):
+    """Return what moved from one run to another.
+
+    Parameters
+    ----------
+    before, after : Record
+        Two runs, of the same observation or not.
+
+    Returns
+    -------
+    str
+        What moved, and by how many standard errors.
+
+    Raises
+    ------
+    CannotJudge
+        If one of them has no metrics, or metrics of another version of the suite.
+    """
+    verdicts = []
+    for record in (before, after):
+        if record.verdict is None:
+            msg = (
+                f"{record.id} has no metrics, it could not be judged ({record.cause}): "
+                "choose another run."
+            )
+            raise CannotJudge(msg)
+        try:
+            jsonschema.validate(record.verdict, metrics_schema())
+        except jsonschema.ValidationError as error:
+            msg = (
+                f"{record.id} has metrics of another version of the suite "
+                f"(schema_version {record.verdict['schema_version']}): choose a later run."
+            )
+            raise CannotJudge(msg) from error
+        verdicts.append(verdict_of(record.verdict))
+    drift = compare(verdicts[1], verdicts[0], before.id)
+    builds = [verdict.provenance["versions"]["jwst"] for verdict in verdicts]
+    same = "the same level-1b data" if drift.same_ramps else "other level-1b data"
+    lines = [
+        f"{record.id}: jwst {build}, {record.outcome}"
+        for record, build in zip((before, after), builds, strict=True)
+    ]
+    count = f"{len(drift.moved)} metric{'s' * (len(drift.moved) != 1)}"
+    lines.append(f"{count} moved, with {same}.")
+    lines += [each.sentence() for each in drift.behaviours]
+    if drift.limits:
+        most = max(drift.limits, key=ChangedLimit.part)
+        lines.append(f"{len(drift.limits)} limits changed, most the {most.sentence()}.")
+    if drift.moved:
+        lines += ["", drift.table()]
+    return "\n".join(lines)

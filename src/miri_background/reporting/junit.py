@@ -20,7 +20,7 @@ _NO_TEXT = re.compile(
 )
 
 
-def junit_xml(verdict, name, seconds, facts=()):
+def junit_xml(verdict, name, seconds, facts=(), package=_PACKAGE):
     """Return a verdict as JUnit XML.
 
     Parameters
@@ -33,6 +33,8 @@ def junit_xml(verdict, name, seconds, facts=()):
         How long it took.
     facts : iterable of (str, str), optional
         More properties of the suite.
+    package : str, optional
+        By which servers group the cases.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def junit_xml(verdict, name, seconds, facts=()):
     ]
     _add_properties(suite, told)
     for metric in verdict.metrics:
-        case = _case(suite, metric.name, f"{metric.name} ({metric.place()})")
+        case = _case(suite, package, metric.name, f"{metric.name} ({metric.place()})")
         _add_properties(
             case,
             [
@@ -65,7 +67,7 @@ def junit_xml(verdict, name, seconds, facts=()):
     return _document(suites)
 
 
-def junit_error(name, sentence, cause, seconds=0.0, facts=()):
+def junit_error(name, sentence, cause, seconds=0.0, facts=(), package=_PACKAGE):
     """Return as JUnit XML that something could not be judged.
 
     Parameters
@@ -80,6 +82,8 @@ def junit_error(name, sentence, cause, seconds=0.0, facts=()):
         How long it took.
     facts : iterable of (str, str), optional
         More properties of the suite.
+    package : str, optional
+        By which servers group the cases.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def junit_error(name, sentence, cause, seconds=0.0, facts=()):
     """
     suites, suite = _suite(name, 1, seconds, errors=1)
     _add_properties(suite, [("outcome", Outcome.CANNOT_JUDGE.word), ("cause", cause.word), *facts])
-    case = _case(suite, "verdict", Outcome.CANNOT_JUDGE.word)
+    case = _case(suite, package, "verdict", Outcome.CANNOT_JUDGE.word)
     error = ET.SubElement(case, "error", type=cause.word, message=_text(sentence))
     error.text = _text(f"{cause.word}: {cause.meaning}")
     return _document(suites)
@@ -109,10 +113,10 @@ def _suite(name, tests, seconds, failures=0, errors=0):
     return suites, suite
 
 
-def _case(suite, family, name):
+def _case(suite, package, family, name):
     """Add a case; metrics are measured together, so that none has a time of its own."""
     return ET.SubElement(
-        suite, "testcase", classname=_text(f"{_PACKAGE}.{family}"), name=_text(name), time="0.000"
+        suite, "testcase", classname=_text(f"{package}.{family}"), name=_text(name), time="0.000"
     )
 
 

@@ -40,7 +40,9 @@ __all__ = [
     "VALIDATION",
     "NotebookRun",
     "execute_notebook",
+    "keep_unfinished",
     "new_run_directory",
+    "point_latest_to",
     "refresh_notebook",
     "render_notebook",
 ]
@@ -73,6 +75,20 @@ class NotebookRun:
     verdict: Verdict | None
     notebook: Path
     page: Path
+
+    def text(self):
+        """Return table, drift, outcome and places as text for a terminal."""
+        parts = []
+        if self.verdict is not None:
+            parts.append(self.verdict.text_table())
+            drift = self.verdict.drift
+            if drift is not None:
+                # The last line has the sentence of a run that drifted.
+                told = drift.table() if self.outcome is Outcome.DRIFTED else drift.text()
+                parts.append(told.rstrip())
+        places = f"Page:     {self.page}\nNotebook: {self.notebook}"
+        parts.append(f"{headline(self.outcome, self.reason, self.cause)}\n{places}")
+        return "\n\n".join(parts)
 
 
 def new_run_directory():
@@ -187,10 +203,9 @@ def execute_notebook(name, parameters, directory):
     source = repository_file("notebooks", f"{name}.ipynb")
     directory = Path(directory).expanduser().resolve()
     started = datetime.now(UTC)
-    executed, page = (directory / f"{name}.{suffix}" for suffix in ("ipynb", "html"))
     with writable(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        aside = directory / f".executing-{name}.ipynb"
+        aside = _unfinished(directory, name)
         try:
             _execute(source, aside, parameters | {"working_directory": str(directory)})
             outcome, reason, cause = Outcome.PASSED, "", None
@@ -211,21 +226,61 @@ def execute_notebook(name, parameters, directory):
         notebook = tidied(nbformat.read(aside, as_version=4))
         aside.unlink()
         verdict = _verdict_since(directory / "metrics.json", started)
-        if outcome is Outcome.PASSED and (verdict is None or verdict.failures()):
+        if outcome is Outcome.PASSED and verdict is None:
             # As after a cell that leaves the kernel quietly.
             outcome, cause = Outcome.CANNOT_JUDGE, Cause.PIPELINE
             reason = "The notebook ended before its verdict: see the executed notebook."
+        elif outcome is not Outcome.FAILED and verdict is not None and verdict.failures():
+            # What happened after a verdict does not take it back.
+            outcome, cause = Outcome.FAILED, None
+            reason = f"{_broken(verdict)}. {reason}".rstrip()
         elif outcome is Outcome.PASSED and verdict.outcome is Outcome.DRIFTED:
             outcome, reason = Outcome.DRIFTED, verdict.drift.sentence()
         if parameters.get("control", "none") != "none":
             reason = f"broken on purpose (control: {parameters['control']}). {reason}"
-        write_text_whole(executed, nbformat.writes(notebook) + "\n")
-        write_page(
-            notebook,
-            page,
-            f"**{headline(outcome, cause=cause)}**{reason and f': {escape(reason)}'}",
-        )
+        executed, page = _write(notebook, directory / name, outcome, reason, cause)
     return NotebookRun(outcome, reason, cause, verdict, executed, page)
+
+
+def _unfinished(directory, name):
+    """Return the path of a notebook that is being executed."""
+    return directory / f".executing-{name}.ipynb"
+
+
+def keep_unfinished(name, directory, error):
+    """Keep what a notebook has shown until it was killed, with a page that says why it ends.
+
+    Parameters
+    ----------
+    name : str
+        Which notebook, one of `NAMES`.
+    directory : path-like
+        The run directory.
+    error : CannotJudge
+        Why it was killed.
+
+    Raises
+    ------
+    DiskFailed
+        If it cannot be written.
+    """
+    aside = _unfinished(Path(directory), name)
+    try:
+        notebook = tidied(nbformat.read(aside, as_version=4))
+    except (OSError, ValueError, nbformat.ValidationError):
+        return  # it was killed before there was one, or while it was being written
+    with writable(directory):
+        aside.unlink()
+        _write(notebook, Path(directory) / name, Outcome.CANNOT_JUDGE, str(error), error.cause)
+
+
+def _write(notebook, stem, outcome, reason, cause):
+    """Write an executed notebook and its page, and return their paths."""
+    executed, page = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("ipynb", "html"))
+    write_text_whole(executed, nbformat.writes(notebook) + "\n")
+    banner = f"**{headline(outcome, cause=cause)}**{reason and f': {escape(reason)}'}"
+    write_page(notebook, page, banner)
+    return executed, page
 
 
 def _verdict_since(path, started):
@@ -234,6 +289,15 @@ def _verdict_since(path, started):
         return None
     verdict = load_metrics(path)
     return verdict if verdict.provenance["started"] >= started.isoformat() else None
+
+
+def _broken(verdict):
+    """Return which limits a verdict says are broken."""
+    try:
+        verdict.raise_if_failed()
+    except CriterionFailed as error:
+        return str(error)
+    return ""
 
 
 def _ending(error):
