@@ -20,7 +20,7 @@ WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
 # The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
 UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
 
-.PHONY: help env validate closure test test-fast lint format lock lab clean clean-runs clean-env FORCE
+.PHONY: help env validate nightly closure test test-fast lint format lock lab clean clean-runs clean-env FORCE
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
@@ -33,6 +33,12 @@ validate: $(STAMP) ## judge the pipeline at full size (RUN=DIRECTORY, ARGS="--fi
 # make itself ends with 2 whenever a recipe fails. For the exact code (0 passed, 1 failed, 2 could not
 # judge, 3 passed but drifted) call .venv/bin/miri-background validate, or read runs/latest/metrics.json.
 	@.venv/bin/miri-background validate $(if $(RUN),--run "$(RUN)") $(ARGS)
+
+nightly: $(STAMP) ## judge what nightly.yaml names, and keep it in history/ (ARGS="--seed 7")
+# Whatever the night returned is returned in the end; `make` makes a 2 of it (see validate).
+	@status=0; \
+	.venv/bin/miri-background nightly $(ARGS) || status=$$?; \
+	exit $$status
 
 closure: $(STAMP) ## compare what the pipeline gets back with what was simulated (RUN=, ARGS=)
 	@.venv/bin/miri-background closure $(if $(RUN),--run "$(RUN)") $(ARGS)
