@@ -370,12 +370,14 @@ def _false_alarms(arguments):
 def _nightly(arguments):
     """Carry out a night, print how its jobs ended, and return the worst outcome."""
     check_settings(workers=arguments.workers)
-    from miri_background.runs.matrix import read_matrix
-    from miri_background.runs.nightly import carry_out_night, night_seed
+    from miri_background.runs.matrix import night_seed, read_matrix
 
     matrix = read_matrix(arguments.matrix, night_seed(datetime.now(UTC)), arguments.seed)
     if arguments.names:
         matrix = matrix.only(arguments.names)
+    # Imported after what is wrong there has been told at once.
+    from miri_background.runs.nightly import carry_out_night
+
     # Continuous integration stops a night by this signal; what was started has to end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

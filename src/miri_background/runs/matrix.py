@@ -10,7 +10,7 @@ from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.settings import CONTROLS
 
-__all__ = ["Job", "Matrix", "read_matrix"]
+__all__ = ["Job", "Matrix", "night_seed", "read_matrix"]
 
 # Words that choose a CRDS cache; anything else is a path.
 _CACHES = ("synthetic", "home", "central")
@@ -109,6 +109,11 @@ class Matrix(BaseModel):
                 msg = f"There is no observation {name!r}: choose of {', '.join(known)}."
                 raise SetUpWrong(msg)
         return Matrix(jobs=tuple(job for job in self.jobs if job.name in names))
+
+
+def night_seed(started):
+    """Return the seed of a night: its date in UTC as a number, 20261123."""
+    return int(started.strftime("%Y%m%d"))
 
 
 class _UniqueKeys(yaml.SafeLoader):

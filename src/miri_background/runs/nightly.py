@@ -43,7 +43,7 @@ from miri_background.tables import text_table
 from miri_background.validation.baselines import baseline_directory, baselines_of
 from miri_background.validation.verdict import verdict_of
 
-__all__ = ["Night", "carry_out_night", "night_seed"]
+__all__ = ["Night", "carry_out_night"]
 
 _NIGHTS = Path("runs") / "nights"
 _REFERENCES = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
@@ -62,11 +62,6 @@ _SYMBOLS = {
     Outcome.DRIFTED.word: "~",
     Outcome.CANNOT_JUDGE.word: "?",
 }
-
-
-def night_seed(started):
-    """Return the seed of a night: its date in UTC as a number, 20261123."""
-    return int(started.strftime("%Y%m%d"))
 
 
 @dataclass(frozen=True)
