@@ -220,9 +220,9 @@ class _Diary:
         """
         job, place = self.jobs[name], self.directory / name
         if isinstance(result, CannotJudge):
+            error, result = result, (Outcome.CANNOT_JUDGE, str(result), result.cause, None)
             with self._problems_kept():
-                keep_unfinished(VALIDATION, place, result)
-            result = (Outcome.CANNOT_JUDGE, str(result), result.cause, None)
+                result = _ending(keep_unfinished(VALIDATION, place, error))
         outcome, reason, cause, verdict = result
         record = Record(
             name,
@@ -371,6 +371,11 @@ def _execute(job, place, workers):
     if run.outcome in (Outcome.PASSED, Outcome.DRIFTED):
         for name in _PRODUCTS:
             shutil.rmtree(Path(place) / name, ignore_errors=True)
+    return _ending(run)
+
+
+def _ending(run):
+    """Return what is kept of a run: outcome, reason, cause and what metrics.json holds."""
     return run.outcome, run.reason, run.cause, run.verdict and run.verdict.content()
 
 

@@ -1,5 +1,6 @@
 """Executing the validation notebook, and telling how it ended."""
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -226,16 +227,7 @@ def execute_notebook(name, parameters, directory):
         notebook = tidied(nbformat.read(aside, as_version=4))
         aside.unlink()
         verdict = _verdict_since(directory / "metrics.json", started)
-        if outcome is Outcome.PASSED and verdict is None:
-            # As after a cell that leaves the kernel quietly.
-            outcome, cause = Outcome.CANNOT_JUDGE, Cause.PIPELINE
-            reason = "The notebook ended before its verdict: see the executed notebook."
-        elif outcome is not Outcome.FAILED and verdict is not None and verdict.failures():
-            # What happened after a verdict does not take it back.
-            outcome, cause = Outcome.FAILED, None
-            reason = f"{_broken(verdict)}. {reason}".rstrip()
-        elif outcome is Outcome.PASSED and verdict.outcome is Outcome.DRIFTED:
-            outcome, reason = Outcome.DRIFTED, verdict.drift.sentence()
+        outcome, reason, cause = _with_verdict(verdict, outcome, reason, cause)
         if parameters.get("control", "none") != "none":
             reason = f"broken on purpose (control: {parameters['control']}). {reason}"
         executed, page = _write(notebook, directory / name, outcome, reason, cause)
@@ -248,30 +240,41 @@ def _unfinished(directory, name):
 
 
 def keep_unfinished(name, directory, error):
-    """Keep what a notebook has shown until it was killed, with a page that says why it ends.
+    """Keep what a notebook has shown and judged until it was killed, or could not go on.
 
     Parameters
     ----------
     name : str
         Which notebook, one of `NAMES`.
     directory : path-like
-        The run directory.
+        The run directory, new when the run began.
     error : CannotJudge
-        Why it was killed.
+        Why it ended.
+
+    Returns
+    -------
+    NotebookRun
+        Could not judge, or failed if it came to a verdict that says so.
 
     Raises
     ------
     DiskFailed
         If it cannot be written.
     """
-    aside = _unfinished(Path(directory), name)
-    try:
+    directory = Path(directory)
+    verdict = None
+    with contextlib.suppress(CannotJudge):
+        verdict = load_metrics(directory / "metrics.json")
+    ending = _with_verdict(verdict, Outcome.CANNOT_JUDGE, str(error), error.cause)
+    executed, page = (directory / f"{name}.{suffix}" for suffix in ("ipynb", "html"))
+    aside = _unfinished(directory, name)
+    # It may have been killed before there was one, or while it was being written.
+    with contextlib.suppress(FileNotFoundError, ValueError, nbformat.ValidationError):
         notebook = tidied(nbformat.read(aside, as_version=4))
-    except (OSError, ValueError, nbformat.ValidationError):
-        return  # it was killed before there was one, or while it was being written
-    with writable(directory):
-        aside.unlink()
-        _write(notebook, Path(directory) / name, Outcome.CANNOT_JUDGE, str(error), error.cause)
+        with writable(directory):
+            aside.unlink()
+            executed, page = _write(notebook, directory / name, *ending)
+    return NotebookRun(*ending, verdict, executed, page)
 
 
 def _write(notebook, stem, outcome, reason, cause):
@@ -289,6 +292,20 @@ def _verdict_since(path, started):
         return None
     verdict = load_metrics(path)
     return verdict if verdict.provenance["started"] >= started.isoformat() else None
+
+
+def _with_verdict(verdict, outcome, reason, cause):
+    """Return outcome, reason and cause of cells that ended so, and gave a verdict or none."""
+    if outcome is Outcome.PASSED and verdict is None:
+        # As after a cell that leaves the kernel quietly.
+        reason = "The notebook ended before its verdict: see the executed notebook."
+        return Outcome.CANNOT_JUDGE, reason, Cause.PIPELINE
+    if outcome is not Outcome.FAILED and verdict is not None and verdict.failures():
+        # What happened after a verdict does not take it back.
+        return Outcome.FAILED, f"{_broken(verdict)}. {reason}".rstrip(), None
+    if outcome is Outcome.PASSED and verdict.outcome is Outcome.DRIFTED:
+        return Outcome.DRIFTED, verdict.drift.sentence(), None
+    return outcome, reason, cause
 
 
 def _broken(verdict):
