@@ -130,6 +130,12 @@ def test_time_limit_ends_everything(task, long_time):
     assert sleepers(long_time) == []
 
 
+def test_nothing_outlives_its_task(task, long_time):
+    """What a task has left behind, as a kernel whose starter died, ends with it."""
+    assert only([task(os.system, f"setsid sleep {long_time} &")]).result == 0
+    assert sleepers(long_time) == []
+
+
 def test_nothing_outlives_an_interrupted_caller(task, long_time):
     """A caller that stops to listen has ended all that it began."""
     tasks = [
