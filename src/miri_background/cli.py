@@ -164,6 +164,21 @@ def _parser():
     history.add_argument(
         "--compare", nargs=2, metavar="ID", help="earlier and later run, as the list calls them"
     )
+    site = verbs.add_parser("site", help="build the pages that tell how the last nights went")
+    site.add_argument(
+        "--history",
+        type=Path,
+        default=Path("history"),
+        metavar="DIRECTORY",
+        help="what nights have left (default: history)",
+    )
+    site.add_argument(
+        "--output",
+        type=Path,
+        default=Path("build/site"),
+        metavar="DIRECTORY",
+        help="for the pages (default: build/site); a former site there is replaced",
+    )
     references = verbs.add_parser("references", help="look after the reference files")
     actions = references.add_subparsers(dest="action", required=True, metavar="ACTION")
     doctor = actions.add_parser("doctor", help="examine the values of all that a run will ask for")
@@ -406,6 +421,17 @@ def _history(arguments):
     return Outcome.PASSED
 
 
+def _site(arguments):
+    """Build the pages of a history, print where they are, and return the outcome."""
+    from miri_background.reporting.site.build import build_site
+
+    site = build_site(arguments.history, arguments.output)
+    if site.warnings:
+        print(site.warnings, file=sys.stderr)
+    print(f"{site.answer.sentence}\nPages: {site.front}")
+    return Outcome.PASSED
+
+
 def _references(arguments):
     """Examine the references that a run would use, and return the outcome."""
     observation, parameters = _given(arguments)
@@ -489,6 +515,7 @@ def main(arguments=None):
         "false-alarms": _false_alarms,
         "nightly": _nightly,
         "history": _history,
+        "site": _site,
         "references": _references,
         "render": _render,
         "manifest": _manifest,

@@ -24,6 +24,7 @@ __all__ = [
     "judge",
     "load_metrics",
     "metrics_schema",
+    "severity",
     "verdict_of",
 ]
 
@@ -355,7 +356,7 @@ class Verdict:
         rows = []
         for name in dict.fromkeys(metric.name for metric in self.metrics):
             group = [metric for metric in self.metrics if metric.name == name]
-            worst = max(group, key=_severity)
+            worst = max(group, key=severity)
             rows.append((worst, sum(metric.passed for metric in group), len(group)))
         return rows
 
@@ -438,8 +439,19 @@ class Verdict:
         write_text_whole(path, self.json_text())
 
 
-def _severity(metric):
-    """Return how far a metric is towards or over its limit; what is not a number is furthest."""
+def severity(metric):
+    """Return how far a metric is towards or over its limit; what is not a number is furthest.
+
+    Parameters
+    ----------
+    metric : Metric
+        The metric.
+
+    Returns
+    -------
+    float
+        Value over limit; where the limit is 0, the value.
+    """
     if not math.isfinite(metric.value):
         return math.inf
     return abs(metric.value) / metric.limit if metric.limit else abs(metric.value)
