@@ -23,6 +23,7 @@ __all__ = [
     "pipeline_fingerprint",
     "run_provenance",
     "source_fingerprint",
+    "used_references",
     "versions",
 ]
 
@@ -31,6 +32,8 @@ _PIPELINE = ("jwst", "stcal", "stdatamodels", "stpipe")
 # Packages that a verdict is computed with, and what a run needs beside.
 _JUDGING = ("numpy", "scipy", "astropy", "photutils", "miri-background-validation")
 _RUNNING = (*_PIPELINE, "crds", "astro-sedpy", *_JUDGING)
+_CRDS = "crds://"  # before the names of reference files in headers
+_PLACES = ("references/jwst/miri", "references/jwst")  # in a cache, by either of CRDS's layouts
 _SOURCES = (".py", ".so", ".yaml", ".json")
 
 
@@ -92,6 +95,36 @@ def level1b_checksum(path):
         return hashlib.sha256(hdus["SCI"].data.astype(">u2").tobytes()).hexdigest()
 
 
+def used_references(root, cache):
+    """Return the reference files that the products of a run name, with their checksums.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The run directory.
+    cache : pathlib.Path
+        The CRDS cache that they are from.
+
+    Returns
+    -------
+    dict of str
+        By file name, the SHA-256; none of a file that is not in the cache.
+    """
+    # Products of one kind went through the same steps with the same references.
+    products = [sorted(root.glob(pattern))[:1] for pattern in ("rate/*.fits", "image2/*_cal*.fits")]
+    named = set()
+    for path in (each for first in products for each in first):
+        header = fits.getheader(path)
+        values = (str(header[keyword]) for keyword in header if keyword.startswith("R_"))
+        named |= {value.removeprefix(_CRDS) for value in values if value.startswith(_CRDS)}
+    return {
+        name: checksum(path)
+        for name in sorted(named)
+        for path in [Path(cache, place, name) for place in _PLACES]
+        if path.exists()
+    }
+
+
 def run_provenance(run, references, control, started):
     """Return what a run's result depends on, for its metrics file.
 
@@ -117,6 +150,7 @@ def run_provenance(run, references, control, started):
         "versions": versions(),
         "pipeline_fingerprint": pipeline_fingerprint(),
         "crds_context": references.context,
+        "references": used_references(run.root, references.path),
         "simulator": run.observation.simulator,
         "observation": run.observation.model_dump(),
         "control": control,

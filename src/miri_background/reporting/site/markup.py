@@ -80,7 +80,7 @@ def html_block(html):
     return f"``````{{raw}} html\n{' '.join(html.split())}\n``````\n"
 
 
-def table(caption, heads, rows, numbers=()):
+def table(caption, heads, rows, numbers=(), broken=True):
     """Return a table as a block of a page's source.
 
     Parameters
@@ -93,6 +93,8 @@ def table(caption, heads, rows, numbers=()):
         Cells, a row each; the first is the head of its row.
     numbers : collection of int, optional
         Columns, from 0, that are set to the right.
+    broken : bool, optional
+        Whether lines may be broken in cells, as words want it and numbers do not.
 
     Returns
     -------
@@ -106,8 +108,9 @@ def table(caption, heads, rows, numbers=()):
         f'<th scope="col"{kind}>{_html(name)}</th>' for name, kind in zip(heads, kinds, strict=True)
     )
     body = "".join(_row(row, kinds) for row in rows)
+    whole = "" if broken else ' class="whole"'
     return html_block(
-        f"<table><caption>{escape(caption)}</caption>"
+        f"<table{whole}><caption>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 

@@ -130,7 +130,7 @@ def _last_night(standing, places):
         f"## Last night\n\nStarted on {started:%-d %B %Y at %H:%M} UTC, with jwst "
         f"{markdown_text(builds)}. "
         "The change is that since the run before, of the same metric.\n\n"
-        + table(caption, heads, rows)
+        + table(caption, heads, rows, broken=False)
     )
 
 
@@ -372,8 +372,9 @@ def metric_page(name, series, caught, places, figures):
         _facts(content, family, unit, latest),
         f"## How to read it\n\n{_READING[family]}\n",
         _shown_in(figures),
-        _history(name, unit, series, places),
+        _history(name, series),
         _caught(caught),
+        _numbers(name, unit, series, places),
     ]
     return "\n".join(filter(None, parts))
 
@@ -385,7 +386,8 @@ def _facts(content, family, unit, latest):
         rows.append(("why this limit", content["reason"]))
     if latest:
         last = latest[-1]
-        rows.append(("limit of the last run", f"{last.limit_text()} {unit} ({last.reason})"))
+        errors = last.standard_error and f", {last.limit / last.standard_error:.2f} standard errors"
+        rows.append(("limit of the last run", f"{last.limit_text()} {unit}{errors or ''}"))
     return table("What it is", ("property", "value"), rows)
 
 
@@ -413,8 +415,8 @@ def _shown_in(figures):
     return html_block(f"<p>The figure that shows it, in the last night: {links}.</p>")
 
 
-def _history(name, unit, series, places):
-    """Return picture and table of a metric's history."""
+def _history(name, series):
+    """Return the picture of a metric's history."""
     if not series:
         return "## History\n\nNothing was measured yet.\n"
     file = page_name(name)
@@ -427,24 +429,31 @@ def _history(name, unit, series, places):
         else f"none of {len(runs)} runs over the limit"
     )
     alt = markdown_text(
-        f"History of {name} in {', '.join(series)}: {told}. The table below has all numbers."
+        f"History of {name} in {', '.join(series)}: {told}. The table further down has all numbers."
     )
     pictures = "".join(
         f"```{{image}} {file}-{scheme}.svg\n:alt: {alt}\n:class: only-{scheme}\n```\n\n"
         for scheme in ("light", "dark")
     )
-    rows = [
-        _history_row(run, run.worst.get(name), unit, places)
-        for run in sorted(runs, key=lambda run: run.started, reverse=True)
-    ]
-    heads = ("run (UTC)", "observation", "build of jwst", "value", "limit", "where", "status")
     return (
         "## History\n\nThe metric of each run that is closest to its limit or furthest over it, "
         "with its standard error; the band is where it passes. A cross is over the limit, a "
-        "question mark could not be judged.\n\n"
-        f"{pictures}"
-        + table(f"{name}: the same numbers, the last run first", heads, rows, numbers=(3, 4))
+        f"question mark could not be judged.\n\n{pictures}"
     )
+
+
+def _numbers(name, unit, series, places):
+    """Return the table of a metric's history."""
+    runs = sorted(
+        (run for each in series.values() for run in each),
+        key=lambda run: run.started,
+        reverse=True,
+    )
+    rows = [_history_row(run, run.worst.get(name), unit, places) for run in runs]
+    heads = ("run (UTC)", "observation", "build of jwst", "value", "limit", "where", "status")
+    caption = f"{name} in each run, the last one first"
+    shown = table(caption, heads, rows, numbers=(3, 4), broken=False)
+    return shown and f"## The same in numbers\n\n{shown}"
 
 
 def _history_row(run, metric, unit, places):
@@ -509,7 +518,7 @@ def runs_page(standing, places):
     return (
         f"# Runs\n\nRuns of the last nights, and the last good one of each observation. The "
         f"history has {number} in all: `miri-background history` lists and compares them.\n\n"
-        + table("Runs that have a page", heads, rows, numbers=(5,))
+        + table("Runs that have a page", heads, rows, numbers=(5,), broken=False)
         + _toctree(
             [places.run(run).removeprefix("runs/").removesuffix(".html") for run in places.runs]
         )
@@ -675,7 +684,9 @@ def _metrics(verdict):
         for each in verdict.metrics
     ]
     heads = ("metric", "where", "value", "limit", "status")
-    return "## Metrics\n\n" + table("All metrics of this run", heads, rows, numbers=(2, 3))
+    return "## Metrics\n\n" + table(
+        "All metrics of this run", heads, rows, numbers=(2, 3), broken=False
+    )
 
 
 # ------------------------------------------------------------------ documents

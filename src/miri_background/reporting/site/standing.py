@@ -22,6 +22,7 @@ _WORST_FIRST = (
     Outcome.PASSED.word,
 )
 _GOOD = (Outcome.PASSED.word, Outcome.DRIFTED.word)
+_ENDED = {Outcome.CANNOT_JUDGE.word: "could not be judged"}  # where the word does not fit
 # What metrics.json of an earlier layout may lack.
 _LACKING = {"description": "", "operator": "|value| <= limit", "figure": "", "reason": "–"}
 
@@ -256,15 +257,15 @@ class Standing:
         worst = min(words.values(), key=_WORST_FIRST.index)
         if worst == Outcome.PASSED.word:
             return Answer(worst, self._all_well(len(words)))
-        told = [
-            self._told(word, [name for name in words if words[name] == word])
-            for word in _WORST_FIRST[:-1]
-        ]
-        passed = list(words.values()).count(Outcome.PASSED.word)
-        if passed:
-            told.append(f"{passed} of {len(words)} passed")
+        amiss = sorted(
+            (name for name in words if words[name] != Outcome.PASSED.word),
+            key=lambda name: _WORST_FIRST.index(words[name]),
+        )
+        told = [self._told(name) for name in amiss]
+        if len(words) > len(amiss):
+            told.append(f"{len(words) - len(amiss)} of {len(words)} passed")
         start = "Within the limits, but not as before" if worst in _GOOD else "Not all is well"
-        return Answer(worst, f"{start}: {'; '.join(filter(None, told))}.")
+        return Answer(worst, f"{start}: {'; '.join(told)}.")
 
     def _all_well(self, number):
         """Return the answer for a night in which all passed."""
@@ -284,19 +285,15 @@ class Standing:
             number += 1
         return number
 
-    def _told(self, word, names):
-        """Return which names ended with a word, and since when."""
-        each = []
-        for name in names:
-            run = self.last[name]
-            if run is None:
-                each.append(f"{name}, last run on {self.of(name)[-1].started:%-d %B %Y}")
-                continue
-            cause = f" ({run.record.cause})" if run.record.cause else ""
-            first = self.since(name)
-            since = "for the first time" if first is run else f"since {first.started:%-d %B %Y}"
-            each.append(f"{name}{cause} {since}")
-        return f"{word}: {', '.join(each)}" if each else ""
+    def _told(self, name):
+        """Return how an observation ended that did not pass, and since when."""
+        run = self.last[name]
+        if run is None:
+            return f"{name} {NOT_RUN} (before, on {self.of(name)[-1].started:%-d %B %Y})"
+        first = self.since(name)
+        since = "new" if first is run else f"since {first.started:%-d %B %Y}"
+        cause = f", for {run.record.cause}" if run.record.cause else ""
+        return f"{name} {_ENDED.get(run.record.outcome, run.record.outcome)}{cause} ({since})"
 
 
 def _count(number, noun):
@@ -312,5 +309,5 @@ def _change(new, old):
     if not math.isfinite(difference):
         return "cannot be told"
     if new.standard_error:
-        return f"{difference / new.standard_error:+.1f} standard errors"
+        return f"{difference / new.standard_error:+.1f} std. err."
     return "unchanged" if difference == 0 else f"{difference:+.3g} {new.unit}"

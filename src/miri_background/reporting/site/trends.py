@@ -127,11 +127,11 @@ def _draw_limits(axes, places, limits, exact):
     if exact:
         axes.axhline(0, color=_EDGE, linewidth=1.2)
         return
-    edges = np.append(places - 0.5, places[-1] + 0.5)
-    steps = np.append(limits, limits[-1])
-    axes.fill_between(edges, -steps, steps, step="post", color=_BAND, linewidth=0)
+    edges = np.column_stack([places - 0.5, places + 0.5]).ravel()
+    steps = np.repeat(limits, 2)
+    axes.fill_between(edges, -steps, steps, color=_BAND, linewidth=0)
     for sign in (-1, 1):
-        axes.step(edges, sign * steps, where="post", color=_EDGE, linewidth=1, linestyle="--")
+        axes.plot(edges, sign * steps, color=_EDGE, linewidth=1, linestyle="--")
     axes.axhline(0, color=_EDGE, linewidth=0.6)
 
 
