@@ -20,7 +20,7 @@ WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
 # The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
 UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
 
-.PHONY: help env validate nightly closure test test-fast lint format lock lab clean clean-runs clean-env FORCE
+.PHONY: help env validate nightly site closure test test-fast lint format lock lab clean clean-runs clean-env FORCE
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
@@ -38,10 +38,14 @@ nightly: $(STAMP) ## judge what nightly.yaml names, and keep it in history/ (ARG
 # Whatever the night returned is returned in the end; `make` makes a 2 of it (see validate).
 	@status=0; \
 	.venv/bin/miri-background nightly $(ARGS) || status=$$?; \
+	.venv/bin/miri-background site || { [ $$status -ne 0 ] || status=2; }; \
 	exit $$status
 
 closure: $(STAMP) ## compare what the pipeline gets back with what was simulated (RUN=, ARGS=)
 	@.venv/bin/miri-background closure $(if $(RUN),--run "$(RUN)") $(ARGS)
+
+site: $(STAMP) ## build the pages on the last nights in build/site (ARGS="--history DIRECTORY")
+	@.venv/bin/miri-background site $(ARGS)
 
 test: $(STAMP) ## run every test, and the notebooks cell by cell at test size
 	@rm -rf $(RENDERED)

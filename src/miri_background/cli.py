@@ -165,13 +165,7 @@ def _parser():
         "--compare", nargs=2, metavar="ID", help="earlier and later run, as the list calls them"
     )
     site = verbs.add_parser("site", help="build the pages that tell how the last nights went")
-    site.add_argument(
-        "--history",
-        type=Path,
-        default=Path("history"),
-        metavar="DIRECTORY",
-        help="what nights have left (default: history)",
-    )
+    _add_history(site)
     site.add_argument(
         "--output",
         type=Path,

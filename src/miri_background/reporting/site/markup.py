@@ -90,7 +90,7 @@ def table(caption, heads, rows, numbers=(), broken=True):
     heads : sequence of str
         Heads of the columns.
     rows : sequence of sequence of (str or Cell)
-        Cells, a row each; the first is the head of its row.
+        Cells, a row each; the first is the head of its row, the last may take several columns.
     numbers : collection of int, optional
         Columns, from 0, that are set to the right.
     broken : bool, optional
@@ -116,6 +116,11 @@ def table(caption, heads, rows, numbers=(), broken=True):
 
 
 def _row(cells, kinds):
-    """Return a row of a table as HTML."""
-    first, *rest = (f"{kind}>{_html(cell)}</t" for cell, kind in zip(cells, kinds, strict=True))
-    return f'<tr><th scope="row"{first}h>{"".join(f"<td{each}d>" for each in rest)}</tr>'
+    """Return a row of a table as HTML; the last cell of a short row takes the rest of it."""
+    rest = len(kinds) - len(cells) + 1
+    spans = [*[""] * (len(cells) - 1), f' colspan="{rest}"' if rest > 1 else ""]
+    first, *others = (
+        f"{kind}{span}>{_html(cell)}</t"
+        for cell, kind, span in zip(cells, kinds, spans, strict=False)
+    )
+    return f'<tr><th scope="row"{first}h>{"".join(f"<td{each}d>" for each in others)}</tr>'

@@ -140,15 +140,14 @@ def _rows_of(standing, name, places):
     if run is None:
         latest = standing.of(name)[-1]
         told = f"in the last night; it was before, on {latest.day}"
-        return [(name, "all", badge(NOT_RUN), told, "–", "–", "–", "–")]
+        return [(name, "all", badge(NOT_RUN), told)]
     record = run.record
     head = link(name, places.run(run))
     families = standing.families(run)
     if record.outcome == Outcome.CANNOT_JUDGE.word or not families:
-        told = Cell(f"{_escaped(record.cause)}: {_escaped(record.reason)}")
-        cells = (badge(record.outcome), Cell(f'<span class="told">{told}</span>'))
-        page = link("why", places.observation(run))
-        return [(head, "all", *cells, "–", "–", "–", page)]
+        why = link("its page", places.observation(run))
+        told = f"{_escaped(record.cause)}: {_escaped(record.reason)} ({why})"
+        return [(head, "all", badge(record.outcome), Cell(f'<span class="told">{told}</span>'))]
     rows = []
     for each in families:
         status = each.status
@@ -450,7 +449,7 @@ def _numbers(name, unit, series, places):
         reverse=True,
     )
     rows = [_history_row(run, run.worst.get(name), unit, places) for run in runs]
-    heads = ("run (UTC)", "observation", "build of jwst", "value", "limit", "where", "status")
+    heads = ("run (UTC)", "observation", "status", "value", "limit", "where", "build of jwst")
     caption = f"{name} in each run, the last one first"
     shown = table(caption, heads, rows, numbers=(3, 4), broken=False)
     return shown and f"## The same in numbers\n\n{shown}"
@@ -461,18 +460,17 @@ def _history_row(run, metric, unit, places):
     place = places.run(run)
     day = link(run.day, f"../{place}") if place else run.day
     if metric is None:
-        status = run.record.outcome if run.verdict is None else "not measured"
-        told = badge(status) if run.verdict is None else status
-        return (day, run.record.name, run.build, "–", "–", run.record.cause or "–", told)
-    status = (Outcome.PASSED if metric.passed else Outcome.FAILED).word
+        judged = run.verdict is not None
+        told = "not measured" if judged else badge(run.record.outcome)
+        return (day, run.record.name, told, "–", "–", run.record.cause or "–", run.build)
     return (
         day,
         run.record.name,
-        run.build,
+        badge((Outcome.PASSED if metric.passed else Outcome.FAILED).word),
         f"{metric.value_text()} {unit}",
         f"{metric.limit_text()} {unit}",
         metric.place(),
-        badge(status),
+        run.build,
     )
 
 
