@@ -4,6 +4,12 @@ import subprocess
 import sys
 from textwrap import dedent
 
+import pytest
+from astropy.io import fits
+
+from miri_background.files import checksum
+from miri_background.provenance import used_references
+
 BALLAST = 400_000_000  # bytes that the starting process has, and the started one has not
 
 
@@ -28,3 +34,21 @@ def test_memory_of_ended_children_counts():
         print(peak_memory())
     """)
     assert int(subprocess.check_output([sys.executable, "-c", small], text=True)) > BALLAST
+
+
+@pytest.mark.parametrize("place", ["references/jwst/miri", "references/jwst"])
+def test_references_are_those_that_products_name(tmp_path, place):
+    """By name and checksum, in either layout of a cache; not what no step used."""
+    for kind, keyword, name in (("rate", "R_DARK", "dark.fits"), ("cal", "R_FLAT", "flat.fits")):
+        directory = tmp_path / ("rate" if kind == "rate" else "image2")
+        directory.mkdir()
+        header = fits.Header(
+            {keyword: f"crds://{name}", "R_IPC": "N/A", "R_GAIN": "crds://no.fits"}
+        )
+        fits.PrimaryHDU(header=header).writeto(directory / f"x_{kind}.fits")
+    cache = tmp_path / "cache" / place
+    cache.mkdir(parents=True)
+    for name in ("dark.fits", "flat.fits", "unused.fits"):
+        (cache / name).write_text(name)
+    expected = {name: checksum(cache / name) for name in ("dark.fits", "flat.fits")}
+    assert used_references(tmp_path, tmp_path / "cache") == expected

@@ -24,7 +24,7 @@ _SYMBOLS = {
     Outcome.PASSED.word: ("✓", "passed"),
     Outcome.FAILED.word: ("✗", "failed"),
     Outcome.CANNOT_JUDGE.word: ("?", "unjudged"),
-    Outcome.DRIFTED.word: ("≈", "drifted"),
+    Outcome.DRIFTED.word: ("~", "drifted"),
     NOT_RUN: ("?", "unjudged"),
 }
 _SPECIAL = re.compile(f"([{re.escape(punctuation)}])")

@@ -158,18 +158,27 @@ def _draw_values(axes, metrics, reach):
             linewidth=1,
             zorder=3,
         )
-        for (place, each), at in zip(mine, shown, strict=True):
-            if at != each.value:
-                axes.annotate(
-                    f"{each.value:.3g}",
-                    (place, at),
-                    (8, 0),
-                    va="center",
-                    fontsize=8.5,
-                    textcoords="offset points",
-                    color=colour,
-                    annotation_clip=False,
-                )
+        _name_values_off_the_axis(axes, mine, shown, len(metrics), colour)
+
+
+def _name_values_off_the_axis(axes, mine, shown, number, colour):
+    """Write the number beside what is drawn at the edge, where there is room for it."""
+    room = max(1, number // _TICKS)  # places that a number takes
+    written = -room
+    for (place, each), at in zip(mine, shown, strict=True):
+        if at != each.value and place - written >= room:
+            last = place + room >= number
+            axes.annotate(
+                f"{each.value:.3g}",
+                (place, at),
+                (-8 if last else 8, 0),
+                textcoords="offset points",
+                ha="right" if last else "left",
+                va="center",
+                fontsize=8.5,
+                color=colour,
+            )
+            written = place
 
 
 def _mark_builds(axes, runs):
