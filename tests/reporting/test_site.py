@@ -500,7 +500,7 @@ def test_every_criterion_has_a_page_with_picture_and_faults(site):
             assert heading in page.words
         assert all(fault.description in page.words for fault in caught[name][:1])
     residual = site["metrics/residual.html"]
-    assert "f1500w ✗" not in residual.words
+    assert "2026-11-22 02:06 f1500w ✗ failed" in residual.words
     assert residual.words.count("✗ failed") == 1
     assert [src for src in residual.attributes("img", "src") if src.endswith("residual-dark.svg")]
 

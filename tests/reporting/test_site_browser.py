@@ -166,13 +166,25 @@ def test_search_says_what_to_do_without_scripts(page, strict):
     assert page.locator("main").get_by_role("link", name="residual", exact=True).is_visible()
 
 
-def test_search_finds_where_scripts_may_run(page, free):
-    """A word of a document is found in it."""
-    page.goto(free + SEARCH)
+def search(page):
+    """Look for a word of a document, and wait until the document is found."""
     page.get_by_role("searchbox").fill("cruciform")
     page.get_by_role("button", name="Search").click()
     page.locator("#search-results a[href*='fidelity']").first.wait_for(timeout=10_000)
+
+
+def test_search_finds_where_scripts_may_run(page, free):
+    """With the words around what was found."""
+    page.goto(free + SEARCH)
+    search(page)
+    page.locator("#search-results p.context").first.wait_for(timeout=10_000)
     assert page.amiss == []
+
+
+def test_search_finds_in_a_copy_on_disk(page, sample_site):
+    """As its page says of where scripts are blocked."""
+    page.goto((sample_site.front.parent / SEARCH).as_uri())
+    search(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
