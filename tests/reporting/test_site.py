@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
@@ -350,20 +351,21 @@ def test_place_that_cannot_be_written_is_told(tmp_path):
 
 
 @pytest.mark.slow
-def test_former_site_survives_a_build_that_fails(tmp_path, capsys, monkeypatch):
-    """Whatever goes wrong, the pages of yesterday are there, and nothing else is left."""
+def test_former_site_survives_a_build_that_fails(sample_site, tmp_path, capsys, monkeypatch):
+    """Whatever goes wrong, the pages of yesterday are there; what goes well replaces them."""
     output = tmp_path / "site"
-    arguments = ["site", f"--history={tmp_path / 'history'}", f"--output={output}"]
-    assert main(arguments) == 0
-    assert "Nothing was run yet" in capsys.readouterr().out
+    shutil.copytree(sample_site.front.parent, output)
     before = (output / "index.html").read_text(encoding="utf-8")
-    monkeypatch.setattr("sys.executable", "/bin/false")
-    assert main(arguments) == Outcome.CANNOT_JUDGE.exit_code
+    arguments = ["site", f"--history={tmp_path / 'history'}", f"--output={output}"]
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.executable", "/bin/false")
+        assert main(arguments) == Outcome.CANNOT_JUDGE.exit_code
     assert "is left as it was" in capsys.readouterr().err
     assert (output / "index.html").read_text(encoding="utf-8") == before
-    assert [path.name for path in tmp_path.iterdir()] == ["site"]
-    monkeypatch.undo()
     assert main(arguments) == 0
+    assert "Nothing was run yet" in capsys.readouterr().out
+    assert not (output / "observations").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
 # ------------------------------------------------------------------ the built site
