@@ -71,10 +71,10 @@ def test_noise_is_the_scatter_of_ramps(ratio, groups, generator):
 
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_noise_of_two_integrations_is_the_scatter_of_their_mean(ratio, generator):
-    """Integrations of different length, weighted by the inverse of what is reported."""
-    fitted = [18, 15]
+    """Integrations of different length, weighted by the inverse of their reads' variance."""
+    fitted = [18, 12]
     rate = rate_of(ratio, fitted[0])
-    weights = np.array([1 / reported_variance(rate, groups) for groups in fitted])
+    weights = np.array([1 / reported_variance(0.0, groups) for groups in fitted])
     each = [slopes(rate, groups, generator) for groups in fitted]
     true, _ = noise(rate, fitted)
     scatter = np.average(each, axis=0, weights=weights).std()
@@ -87,6 +87,21 @@ def test_reported_noise_is_the_documented_one(ratio):
     rate = rate_of(ratio, 19)
     _, reported = noise(rate, [19])
     assert reported == pytest.approx(np.sqrt(reported_variance(rate, 19)), rel=ROUNDING)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_reported_noise_of_two_integrations_adds_inverse_variances_of_each_kind(ratio):
+    """Photons and reads are averaged over the integrations each by itself."""
+    fitted = [18, 12]
+    rate = rate_of(ratio, fitted[0])
+    reads = [reported_variance(0.0, groups) for groups in fitted]
+    photons = [
+        reported_variance(rate, groups) - of_reads
+        for groups, of_reads in zip(fitted, reads, strict=True)
+    ]
+    expected = np.sqrt(sum(1 / np.sum(1 / np.array(kind)) for kind in (photons, reads)))
+    _, reported = noise(rate, fitted)
+    assert reported == pytest.approx(expected, rel=ROUNDING)
 
 
 def test_reported_noise_of_equal_integrations_falls_with_their_root():

@@ -79,19 +79,28 @@ def slope_noise(rate, gain, read_noise, frame_time, fitted):
     true, reported : ndarray
         DN/s.
     """
-    weight_sum, variance = 0.0, 0.0
-    for groups in fitted:
-        span = groups - 1
-        step = _step(rate * span * frame_time, gain, read_noise)
+    variance = 0.0
+    for weight, groups in zip(_integration_weights(fitted), fitted, strict=True):
+        step = _step(rate * (groups - 1) * frame_time, gain, read_noise)
         photons, reads = _variance_factors(groups)
-        of_group = rate * frame_time / gain
-        scatter = (photons[step] * of_group + reads[step] * read_noise**2) / frame_time**2
-        told = of_group / span + 12 * read_noise**2 / (groups**3 - groups)
-        # Integrations are averaged with the inverse of the reported variance.
-        weight = frame_time**2 / told
-        weight_sum = weight_sum + weight
-        variance = variance + weight**2 * scatter
-    return np.sqrt(variance) / weight_sum, 1 / np.sqrt(weight_sum)
+        of_groups = photons[step] * rate * frame_time / gain + reads[step] * read_noise**2
+        variance = variance + weight**2 * of_groups / frame_time**2
+    # Each kind of variance as if integrations were averaged with its own inverse.
+    groups = np.array(fitted)
+    of_photons = rate / (gain * frame_time * np.sum(groups - 1))
+    of_reads = 12 * (read_noise / frame_time) ** 2 / np.sum(groups**3 - groups)
+    return np.sqrt(variance), np.sqrt(of_photons + of_reads)
+
+
+def _integration_weights(fitted):
+    """Return with which weights the pipeline averages the slopes of integrations.
+
+    Those are the inverse of the variance that it reports for reads alone (measured with
+    jwst 3.0.0: to rounding), whatever photons add to the noise.
+    """
+    groups = np.array(fitted)
+    weights = groups**3 - groups
+    return weights / np.sum(weights)
 
 
 def read_weighting(groups, ratio):
@@ -169,9 +178,10 @@ def slope_statistics(rates, gain, read_noise, frame_time, fitted):
     pixels = generator.integers(gain.size, size=_RAMPS)
     gain, read_noise = gain.ravel()[pixels], read_noise.ravel()[pixels]
     offsets, ratios = np.zeros(_RATES), np.zeros(_RATES)
+    weights = _integration_weights(fitted)
     for groups in dict.fromkeys(fitted):
         ramps = _ramps(groups, generator)
-        weight = fitted.count(groups) / len(fitted)
+        weight = weights[np.equal(fitted, groups)].sum()
         for number, rate in enumerate(grid):
             offset, ratio = _choice_of_weights(rate, gain, read_noise, frame_time, ramps)
             offsets[number] += weight * offset
