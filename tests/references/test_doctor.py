@@ -22,6 +22,8 @@ from miri_background.references.doctor import ILL, NOT_APPLICABLE, WELL, Finding
 from miri_background.references.mappings import CONTEXT, MATCH_KEYS
 from miri_background.simulation import exposures as simulated
 
+pytestmark = pytest.mark.slow
+
 # Ramps of the other test files' length share their cache.
 OBSERVATION = Observation(groups=8)
 MAPPINGS = Path("mappings", "jwst")
@@ -632,7 +634,6 @@ def test_cache_inside_a_run_is_named_by_its_path():
         doctor.examine_choice("working directory", OBSERVATION)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "observation",
     [
@@ -647,7 +648,6 @@ def test_synthetic_references_of_a_subarray_are_well(tmp_path, examine, observat
     assert [each for each in found if each.status == ILL] == []
 
 
-@pytest.mark.slow
 def test_references_of_mirisims_detector_are_well(tmp_path, examine):
     """Without dark, flat and non-linearity there is still nothing ill."""
     observation = Observation(simulator="mirisim", subarray="SUB256", groups=8)
@@ -655,7 +655,6 @@ def test_references_of_mirisims_detector_are_well(tmp_path, examine):
     assert [each for each in found if each.status == ILL] == []
 
 
-@pytest.mark.slow
 def test_every_reference_of_a_run_was_examined(finished, small_cache, examine):
     """What a run's product says it used is what the doctor examined."""
     directory, _ = finished
@@ -673,7 +672,6 @@ def test_every_reference_of_a_run_was_examined(finished, small_cache, examine):
     assert files.items() <= examined.items()
 
 
-@pytest.mark.slow
 def test_memory_stays_small(whole_cache):
     """A dark is read a group at a time."""
     measure = (

@@ -31,6 +31,8 @@ from miri_background.validation.products import DO_NOT_USE, Image, Products, Tru
 from miri_background.validation.statistical import statistical_measurements
 from miri_background.validation.verdict import judge
 
+pytestmark = pytest.mark.slow
+
 SUBARRAY, REGION = "SUB256", "imager"
 SKY = 14.0  # DN/s
 NOISE = 0.3  # DN/s
@@ -277,7 +279,6 @@ def test_reader_without_controls_sees_the_figure(run, tmp_path, capsys):
     assert "Passed: residual (imager, exposure 1)" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_answer_takes_less_than_a_second_at_full_size():
     """The region with most pixels, and thresholds that clip in every pixel, on one processor."""
     explorer, _ = exploring(observed("FULL"))
@@ -310,7 +311,6 @@ def kernel():
         manager.shutdown_kernel(now=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("somebody", [True, False])
 def test_controls_are_there_for_somebody(kernel, tmp_path, somebody):
     """A cell that is run by a program without a user, as papermill is, shows the figure alone."""

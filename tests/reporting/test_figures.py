@@ -95,7 +95,7 @@ def image(scene, values, generator):
 
 @pytest.fixture(
     scope="module",
-    params=[SMALL, WHOLE],
+    params=[SMALL, pytest.param(WHOLE, marks=pytest.mark.slow)],
     ids=lambda scene: scene.subarray,
 )
 def scene(request):

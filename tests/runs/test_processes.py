@@ -15,6 +15,8 @@ from miri_background.outcomes import CannotJudge, Cause
 from miri_background.runs.processes import Task, carried_out
 from miri_background.settings import check_settings
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 20  # s, on a busy machine
 AT_ONCE = 2
 

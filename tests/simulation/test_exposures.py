@@ -40,6 +40,8 @@ from miri_background.simulation import exposures as simulation
 from miri_background.simulation.exposures import level1b_model, simulate, write_truth
 from miri_background.simulation.sky import pixel_positions, pointing, source_rate
 
+pytestmark = pytest.mark.slow
+
 # The smallest subarray has all that an exposure has, but for reference pixels.
 READ = subarrays()["SUB256"]
 FRAME_TIME = frame_time("FASTR1", READ.name)  # s

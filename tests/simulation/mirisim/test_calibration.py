@@ -12,6 +12,8 @@ from miri_background.simulation.mirisim.calibration import Calibration, mirisim_
 from miri_background.simulation.mirisim.constants import MIRISIM_PIXEL_SCALE
 from miri_background.simulation.mirisim.installation import MIRISim
 
+pytestmark = pytest.mark.slow
+
 # What the stand-in does, from its own description.
 REFERENCE_PIXEL = (539.5, 177.5)  # SUB256
 AXIS_ANGLE = np.deg2rad(5.0152)  # V3 to the detector's y axis
@@ -173,7 +175,6 @@ def test_run_that_is_not_understood_is_refused(measured, kept, failure, said):
     assert not list(kept.glob("mirisim-*.json"))
 
 
-@pytest.mark.slow
 def test_another_distortion_is_refused(measured, observation):
     """Truth would lie beside the stars if MIRISim bent the field in another way."""
     with pytest.raises(CannotJudge, match="pixels from where the SIAF's distortion puts them"):
