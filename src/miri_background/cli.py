@@ -112,9 +112,7 @@ def _parser():
         "--seed", type=int, default=100_000, metavar="SEED", help="of the first run; others follow"
     )
     alarms.add_argument("--output", type=Path, required=True, metavar="FILE", help="in ECSV")
-    alarms.add_argument(
-        "--workers", type=int, default=0, metavar="NUMBER", help=NOTEBOOK_PARAMETERS["workers"][1]
-    )
+    _add_workers(alarms)
     faults = verbs.add_parser(
         "faults", help="break the background step on purpose, and see which criterion notices"
     )
@@ -131,9 +129,7 @@ def _parser():
     faults.add_argument(
         "--output", type=Path, metavar="DIRECTORY", help="for kill_matrix.json (default: RUN)"
     )
-    faults.add_argument(
-        "--workers", type=int, default=0, help=NOTEBOOK_PARAMETERS["workers"][1], metavar="WORKERS"
-    )
+    _add_workers(faults)
     nightly = verbs.add_parser(
         "nightly", help="judge a matrix of observations, and add the results to the history"
     )
@@ -151,12 +147,8 @@ def _parser():
     nightly.add_argument(
         "--names", nargs="+", default=[], metavar="NAME", help="of observations (default: all)"
     )
-    nightly.add_argument(
-        "--workers",
-        type=int,
-        default=0,
-        metavar="NUMBER",
-        help="processes that calibrate, of all observations together; 0 for one per core",
+    _add_workers(
+        nightly, "processes that calibrate, of all observations together; 0 for one per core"
     )
     history = verbs.add_parser("history", help="list runs, or compare two of them")
     _add_history(history)
@@ -182,6 +174,11 @@ def _parser():
     )
     verbs.add_parser("refresh", help="execute the notebooks and store their outputs in them")
     return parser
+
+
+def _add_workers(parser, text=NOTEBOOK_PARAMETERS["workers"][1]):
+    """Add the option that says how many processes there are."""
+    parser.add_argument("--workers", type=int, default=0, metavar="NUMBER", help=text)
 
 
 def _add_history(parser):

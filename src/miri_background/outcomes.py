@@ -31,16 +31,29 @@ _NO_SPACE = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
 
 
 class Outcome(Enum):
-    """How a run ended: the word that people read and the exit code that machines read."""
+    """How a run ended: the word that people read and the exit code that machines read.
 
-    PASSED = ("passed", 0)
-    FAILED = ("failed", 1)
-    CANNOT_JUDGE = ("could not judge", 2)
-    DRIFTED = ("passed, but drifted from the baseline", 3)
+    The symbol stands beside the word in tables and on pages, never alone.
+    """
 
-    def __init__(self, word, exit_code):
+    PASSED = ("passed", 0, "✓")
+    FAILED = ("failed", 1, "✗")
+    CANNOT_JUDGE = ("could not judge", 2, "?")
+    DRIFTED = ("passed, but drifted from the baseline", 3, "~")
+
+    def __init__(self, word, exit_code, symbol):
         self.word = word
         self.exit_code = exit_code
+        self.symbol = symbol
+
+    @classmethod
+    def of(cls, word):
+        """Return the outcome of a word, as files keep it."""
+        return next(each for each in cls if each.word == word)
+
+    def marked(self):
+        """Return symbol and word."""
+        return f"{self.symbol} {self.word}"
 
 
 # Failed is the worst: it is what the suite is there to find, and no full disk may hide it.

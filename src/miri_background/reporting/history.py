@@ -17,12 +17,13 @@ from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.run_directory import writable
 from miri_background.tables import text_table
 from miri_background.validation.drift import ChangedLimit, compare
-from miri_background.validation.measurement import place_in_words
+from miri_background.validation.measurement import place_in_words, share_of_limit
 from miri_background.validation.verdict import metrics_schema, verdict_of
 
 __all__ = ["History", "Record", "append", "compare_records", "history_schema", "load", "text_list"]
 
 _VERSION = 1
+_OF_SHARE = ("value", "limit")
 _SHOWN = 200  # characters of a reason; a schema would quote the whole file
 
 
@@ -301,13 +302,10 @@ def _worst(record):
 
 
 def _share_of_limit(metric):
-    """Return the value over its limit; without end for what is not allowed at all."""
-    value, limit = metric["value"], metric["limit"]
-    if value is None or limit is None:
-        return math.inf
-    if limit == 0:
-        return math.inf if value else 0.0
-    return abs(value) / limit
+    """Return the value of a metric over its limit, as a record keeps them."""
+    # What is not a finite number has none in JSON.
+    value, limit = (math.nan if metric[name] is None else metric[name] for name in _OF_SHARE)
+    return share_of_limit(value, limit)
 
 
 def compare_records(before, after):

@@ -23,6 +23,7 @@ from miri_background.runs.image2 import subtract_backgrounds
 from miri_background.simulation.observing import take_exposures
 from miri_background.validation.analysis import Analysis
 from miri_background.validation.faults import FAULTS, Rates, broken_pipeline, fault, spoil_rates
+from miri_background.validation.measurement import share_of_limit
 from miri_background.validation.measurements import measure
 from miri_background.validation.products import read_truth
 from miri_background.validation.stage2 import read_products
@@ -324,9 +325,8 @@ def _ratios(measurements):
     ratios = {}
     for metric in judge(measurements):
         if not metric.passed:
-            finite = np.isfinite(metric.value) and metric.limit > 0
-            ratio = abs(metric.value) / metric.limit if finite else np.inf
-            ratios[metric.name] = max(ratio, ratios.get(metric.name, 0.0))
+            share = share_of_limit(metric.value, metric.limit)
+            ratios[metric.name] = max(share, ratios.get(metric.name, 0.0))
     return ratios
 
 

@@ -56,12 +56,6 @@ _MEMORY_PER_EXPOSURE = 60  # bytes per pixel, in the kernel
 _MEMORY_OF_WORKER = 0.5e9
 _MEMORY_PER_READ = 30  # bytes per pixel and group, in a worker
 _WIDTH = 90  # characters of a reason in the table
-_SYMBOLS = {
-    Outcome.PASSED.word: "✓",
-    Outcome.FAILED.word: "✗",
-    Outcome.DRIFTED.word: "~",
-    Outcome.CANNOT_JUDGE.word: "?",
-}
 
 
 @dataclass(frozen=True)
@@ -85,9 +79,8 @@ class Night:
     @property
     def outcome(self):
         """The worst outcome of all: failed, could not judge, drifted, passed, in this order."""
-        found = {each.word: each for each in Outcome}
         return worst(
-            [found[record.outcome] for record in self.records]
+            [Outcome.of(record.outcome) for record in self.records]
             + [Outcome.CANNOT_JUDGE for _ in self.problems]
         )
 
@@ -111,7 +104,7 @@ class Night:
         rows += [
             (
                 record.name,
-                f"{_SYMBOLS[record.outcome]} {record.outcome}",
+                Outcome.of(record.outcome).marked(),
                 record.cause or "–",
                 f"{record.seconds / 60:.1f}",
                 shorten(
@@ -239,7 +232,7 @@ class _Diary:
         )
         self._records[name] = record
         self.tell(
-            f"  {_SYMBOLS[outcome.word]} {name}: {headline(outcome, reason, cause)} "
+            f"  {outcome.symbol} {name}: {headline(outcome, reason, cause)} "
             f"({seconds / 60:.1f} min)"
         )
         with self._problems_kept():
@@ -256,7 +249,8 @@ class _Diary:
             yield
         except CannotJudge as error:
             self._problems.append(error)
-            self.tell(f"  ? {headline(Outcome.CANNOT_JUDGE, str(error), error.cause)}")
+            outcome = Outcome.CANNOT_JUDGE
+            self.tell(f"  {outcome.symbol} {headline(outcome, str(error), error.cause)}")
 
     def close(self):
         """Write night.json, let ``latest`` point to this night, and return how it ended."""

@@ -234,6 +234,11 @@ def execute_notebook(name, parameters, directory):
     return NotebookRun(outcome, reason, cause, verdict, executed, page)
 
 
+def _results(stem):
+    """Return the paths of an executed notebook and its page, of which both have the stem."""
+    return [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("ipynb", "html")]
+
+
 def _unfinished(directory, name):
     """Return the path of a notebook that is being executed."""
     return directory / f".executing-{name}.ipynb"
@@ -266,7 +271,7 @@ def keep_unfinished(name, directory, error):
     with contextlib.suppress(CannotJudge):
         verdict = load_metrics(directory / "metrics.json")
     ending = _with_verdict(verdict, Outcome.CANNOT_JUDGE, str(error), error.cause)
-    executed, page = (directory / f"{name}.{suffix}" for suffix in ("ipynb", "html"))
+    executed, page = _results(directory / name)
     aside = _unfinished(directory, name)
     # It may have been killed before there was one, or while it was being written.
     with contextlib.suppress(FileNotFoundError, ValueError, nbformat.ValidationError):
@@ -279,7 +284,7 @@ def keep_unfinished(name, directory, error):
 
 def _write(notebook, stem, outcome, reason, cause):
     """Write an executed notebook and its page, and return their paths."""
-    executed, page = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("ipynb", "html"))
+    executed, page = _results(stem)
     write_text_whole(executed, nbformat.writes(notebook) + "\n")
     banner = f"**{headline(outcome, cause=cause)}**{reason and f': {escape(reason)}'}"
     write_page(notebook, page, banner)
@@ -302,19 +307,10 @@ def _with_verdict(verdict, outcome, reason, cause):
         return Outcome.CANNOT_JUDGE, reason, Cause.PIPELINE
     if outcome is not Outcome.FAILED and verdict is not None and verdict.failures():
         # What happened after a verdict does not take it back.
-        return Outcome.FAILED, f"{_broken(verdict)}. {reason}".rstrip(), None
+        return Outcome.FAILED, f"{verdict.broken_limits()}. {reason}".rstrip(), None
     if outcome is Outcome.PASSED and verdict.outcome is Outcome.DRIFTED:
         return Outcome.DRIFTED, verdict.drift.sentence(), None
     return outcome, reason, cause
-
-
-def _broken(verdict):
-    """Return which limits a verdict says are broken."""
-    try:
-        verdict.raise_if_failed()
-    except CriterionFailed as error:
-        return str(error)
-    return ""
 
 
 def _ending(error):

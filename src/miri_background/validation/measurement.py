@@ -1,8 +1,9 @@
 """One measured number, before it is judged."""
 
+import math
 from dataclasses import dataclass
 
-__all__ = ["WHOLE_ARRAY", "Measurement", "limit_in_words", "place_in_words"]
+__all__ = ["WHOLE_ARRAY", "Measurement", "limit_in_words", "place_in_words", "share_of_limit"]
 
 WHOLE_ARRAY = "whole array"
 
@@ -43,3 +44,12 @@ def place_in_words(region, exposure):
 def limit_in_words(limit):
     """Return a limit as text, without its unit."""
     return "0" if limit == 0 else f"±{limit:.2g}"
+
+
+def share_of_limit(value, limit):
+    """Return a value over its limit; without end for what is not a number or not allowed at all."""
+    if not (math.isfinite(value) and math.isfinite(limit)):
+        return math.inf
+    if limit == 0:
+        return math.inf if value else 0.0
+    return abs(value) / limit

@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 _KINDS = ("exact", "statistical", "requirement")
-_SYMBOLS = {Outcome.PASSED.word: "✓", Outcome.FAILED.word: "✗"}
 
 
 @dataclass(frozen=True)
@@ -337,13 +336,16 @@ class Verdict:
         if not self.metrics:
             msg = "nothing was measured"
             raise CriterionFailed(msg)
-        broken = [
+        if self.failures():
+            raise CriterionFailed(self.broken_limits())
+
+    def broken_limits(self):
+        """Return in words the worst metric of each broken criterion; empty if there is none."""
+        return "; ".join(
             f"{worst.sentence()} ({number - kept} of {number} over it)"
             for worst, kept, number in self.summary()
             if kept < number
-        ]
-        if broken:
-            raise CriterionFailed("; ".join(broken))
+        )
 
     def summary(self):
         """Return, for each criterion, the metric that is closest to or furthest over its limit.
@@ -364,14 +366,14 @@ class Verdict:
         """Return the summary as lines of text for a terminal."""
         rows = [("criterion", "within", "worst value", "limit", "status")]
         for metric, kept, number in self.summary():
-            status = (Outcome.PASSED if kept == number else Outcome.FAILED).word
+            status = Outcome.PASSED if kept == number else Outcome.FAILED
             rows.append(
                 (
                     metric.name,
                     f"{kept}/{number}",
                     f"{metric.value_text()} {metric.unit}",
                     f"{metric.limit_text()} {metric.unit}",
-                    f"{_SYMBOLS[status]} {status}",
+                    status.marked(),
                 )
             )
         return text_table(rows, right=(1,))
@@ -380,7 +382,7 @@ class Verdict:
         """Return the summary as a table for notebook and page."""
         rows = []
         for metric, kept, number in self.summary():
-            status = (Outcome.PASSED if kept == number else Outcome.FAILED).word
+            status = Outcome.PASSED if kept == number else Outcome.FAILED
             cells = (
                 metric.name,
                 metric.description,
@@ -388,7 +390,7 @@ class Verdict:
                 f"{metric.value_text()} ({metric.place()})",
                 metric.limit_text(),
                 metric.unit,
-                f"{_SYMBOLS[status]} {status}",
+                status.marked(),
             )
             rows.append(cells)
         heads = (

@@ -20,12 +20,11 @@ __all__ = [
 ]
 
 NOT_RUN = "was not run"
-_SYMBOLS = {
-    Outcome.PASSED.word: ("✓", "passed"),
-    Outcome.FAILED.word: ("✗", "failed"),
-    Outcome.CANNOT_JUDGE.word: ("?", "unjudged"),
-    Outcome.DRIFTED.word: ("~", "drifted"),
-    NOT_RUN: ("?", "unjudged"),
+_CLASSES = {
+    Outcome.PASSED: "passed",
+    Outcome.FAILED: "failed",
+    Outcome.CANNOT_JUDGE: "unjudged",
+    Outcome.DRIFTED: "drifted",
 }
 _SPECIAL = re.compile(f"([{re.escape(punctuation)}])")
 
@@ -48,12 +47,17 @@ def page_name(text):
 
 def status_symbol(word):
     """Return the symbol of an outcome, which is never shown without the word."""
-    return _SYMBOLS[word][0]
+    return _outcome(word).symbol
+
+
+def _outcome(word):
+    """Return the outcome of a word; what was not run could not be judged."""
+    return Outcome.CANNOT_JUDGE if word == NOT_RUN else Outcome.of(word)
 
 
 def badge(word):
     """Return an outcome as HTML: symbol, word, and a class for the colour."""
-    symbol, kind = _SYMBOLS[word]
+    symbol, kind = status_symbol(word), status_class(word)
     return Cell(
         f'<span class="badge {kind}"><span aria-hidden="true">{symbol}</span> {escape(word)}</span>'
     )
@@ -61,7 +65,7 @@ def badge(word):
 
 def status_class(word):
     """Return the class that colours what has an outcome."""
-    return _SYMBOLS[word][1]
+    return _CLASSES[_outcome(word)]
 
 
 def link(words, target):

@@ -234,7 +234,23 @@ def banner(standing, run, places):
     """
     record = run.record
     when = f"{_escaped(run.day)} UTC, jwst {_escaped(run.build)}"
-    lines = [f"<p><strong>{badge(record.outcome)}</strong> {when}</p>"]
+    links = [link("versions, inputs and all metrics of this run", f"../{places.run(run)}")]
+    if places.broke_off(run):
+        links.insert(0, link("where it ended", f"#{ENDED}"))
+    if not run.good:
+        links.append(_last_good_link(standing, record.name, places.observation))
+    gone = (
+        ""
+        if places.has_notebook(run)
+        else "<p>There is no executed notebook: the run ended before it was written, or its "
+        f"directory <code>{_escaped(record.directory)}</code> is gone.</p>"
+    )
+    return _ending(record, f" {when}", links, gone)
+
+
+def _ending(record, when, links, more=""):
+    """Return the box that says how a run ended, why, and where else to look."""
+    lines = [f"<p><strong>{badge(record.outcome)}</strong>{when}</p>"]
     if record.cause:
         lines.append(
             f"<p><strong>Cause: {_escaped(record.cause)}</strong>, that is, "
@@ -242,19 +258,10 @@ def banner(standing, run, places):
         )
     if record.reason:
         lines.append(f"<p>{_escaped(record.reason)}</p>")
-    links = [link("versions, inputs and all metrics of this run", f"../{places.run(run)}")]
-    if places.broke_off(run):
-        links.insert(0, link("where it ended", f"#{ENDED}"))
-    if not run.good:
-        links.append(_last_good_link(standing, record.name, places))
-    lines.append(f"<p>{' · '.join(links)}</p>")
-    if not places.has_notebook(run):
-        lines.append(
-            "<p>There is no executed notebook: the run ended before it was written, or its "
-            f"directory <code>{_escaped(record.directory)}</code> is gone.</p>"
-        )
+    if links:
+        lines.append(f"<p>{' · '.join(links)}</p>")
     kind = status_class(record.outcome)
-    return html_block(f'<div class="note {kind}" role="note">{"".join(lines)}</div>')
+    return html_block(f'<div class="note {kind}" role="note">{"".join(lines)}{more}</div>')
 
 
 def _meaning(word):
@@ -262,12 +269,12 @@ def _meaning(word):
     return next((each.meaning for each in Cause if each.word == word), word)
 
 
-def _last_good_link(standing, name, places):
-    """Return a link to the last run of a name that kept all limits."""
+def _last_good_link(standing, name, page):
+    """Return a link to a page of the last run of a name that kept all limits."""
     good = standing.last_good(name)
     if good is None:
         return "no run of this observation has passed yet"
-    return link(f"the last good run, {good.day} UTC", f"../{places.observation(good)}")
+    return link(f"the last good run, {good.day} UTC", f"../{page(good)}")
 
 
 # ------------------------------------------------------------------ metrics
@@ -541,14 +548,6 @@ def run_page(standing, run, places):
         Markdown.
     """
     record = run.record
-    lines = [f"<p><strong>{badge(record.outcome)}</strong></p>"]
-    if record.cause:
-        lines.append(
-            f"<p><strong>Cause: {_escaped(record.cause)}</strong>, that is, "
-            f"{_escaped(_meaning(record.cause))}.</p>"
-        )
-    if record.reason:
-        lines.append(f"<p>{_escaped(record.reason)}</p>")
     links = []
     if places.observation(run):
         words = "its notebook" if places.has_notebook(run) else "what is left of it"
@@ -557,17 +556,10 @@ def run_page(standing, run, places):
     if before and places.run(before):
         links.append(link(f"the run before, {before.day}", f"../{places.run(before)}"))
     if not run.good:
-        good = standing.last_good(record.name)
-        links.append(
-            link(f"the last good run, {good.day}", f"../{places.run(good)}")
-            if good
-            else "no run of this observation has passed yet"
-        )
-    lines.append(f"<p>{' · '.join(links)}</p>" if links else "")
-    kind = status_class(record.outcome)
+        links.append(_last_good_link(standing, record.name, places.run))
     parts = [
         f"# {markdown_text(record.name)}, {run.day} UTC\n",
-        html_block(f'<div class="note {kind}" role="note">{"".join(lines)}</div>'),
+        _ending(record, "", links),
         _circumstances(run),
     ]
     if run.verdict is not None:
