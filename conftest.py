@@ -22,6 +22,15 @@ SMALL_CLOSURE = {
     "science_faintest": 100,
     "galaxy_flux": 0,
 }
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # as .ci/run looks for them
+# Without these, a browser asks its maker for updates and lists.
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def pytest_configure(config):
@@ -122,6 +131,29 @@ def program():
         path.chmod(0o755)
 
     return write
+
+
+# Closed with the module: what runs a browser leaves no room for another event loop.
+@pytest.fixture(scope="module")
+def browser():
+    """Return a browser that asks nobody for anything by itself."""
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if found is None:
+        pytest.skip("there is no Chromium: install it to test in a browser")
+    from playwright.sync_api import sync_playwright  # only these tests need it
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=_QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots(repository):
+    """Return the directory in which pictures of pages are kept."""
+    directory = repository / "build" / "screenshots"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -14,30 +14,16 @@ from urllib.parse import urlparse
 
 import nbformat
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from miri_background.runs.notebook import VALIDATION, render_notebook
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SMALL = {"subarray": "SUB256", "groups": 10, "science_exposures": 2, "background_exposures": 4}
 STARTED, EXECUTED, ANSWERED = 60, 300, 3  # s, at most, on a machine that is busy with other tests
-# Without these, a browser asks its maker for updates and lists.
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 QUESTIONS = ".jp-Dialog, .Toastify__toast"
 ANSWER = ".jupyter-widgets img[alt^='Combined background']"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Return the system's Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: install it to test in a browser")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -134,10 +120,8 @@ def changed(page, expected):
     return time.monotonic() - started
 
 
-def test_notebook_runs_to_its_verdict_and_answers(repository, browser, opened, copy):
+def test_notebook_runs_to_its_verdict_and_answers(browser, screenshots, opened, copy):
     """All cells run without a question or a request to another host, and controls answer."""
-    screenshots = repository / "build" / "screenshots"
-    screenshots.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(viewport={"width": 1300, "height": 1000})
     outside = []
 

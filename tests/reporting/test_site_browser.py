@@ -1,6 +1,5 @@
 """The site in a browser, under the policy that Jenkins gives what it serves."""
 
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -9,11 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 STRICT = "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"
 SEARCH = "search.html"
 # One page of each kind; all pages are opened, these are examined.
@@ -22,10 +17,7 @@ KINDS = (FRONT, METRIC, NOTEBOOK, "metrics/index.html", "runs/index.html", "docu
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed"),
-]
+pytestmark = pytest.mark.slow
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -75,26 +67,6 @@ def strict(serve):
 def free(serve):
     """Return the address of the site on a server that lets scripts run."""
     return serve("")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Return a browser that asks nobody for anything by itself."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=BROWSER,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def screenshots(repository):
-    """Return the directory in which pictures of pages are kept."""
-    directory = repository / "build" / "screenshots"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
 
 
 @pytest.fixture
