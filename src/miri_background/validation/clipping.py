@@ -86,16 +86,18 @@ class MemberAverages:
     margin: np.ndarray
 
 
-def _median(values, keep):
-    """Return the median along the first axis of the values to keep, NaN where there is none."""
-    number = keep.sum(axis=0)
-    ordered = np.sort(np.where(keep, values, np.inf), axis=0)
-    upper = np.minimum(number // 2, len(values) - 1)
-    lower = np.maximum((number - 1) // 2, 0)
-    pair = np.take_along_axis(ordered, np.stack([lower, upper]), axis=0)
-    with np.errstate(invalid="ignore"):
-        middle = (pair[0] + pair[1]) / 2
-    return np.where(number > 0, middle, np.nan)
+def _median(ordered, left):
+    """Return the median along the first axis, NaN where nothing is left.
+
+    Values are in ascending order, and those that are left are without gaps.
+    """
+    number = left.sum(axis=0)
+    first = left.argmax(axis=0)
+    lower, upper = (
+        np.take_along_axis(ordered, (first + place)[np.newaxis], axis=0)[0]
+        for place in (np.maximum(number - 1, 0) // 2, number // 2)
+    )
+    return np.where(number > 0, (lower + upper) / 2, np.nan)
 
 
 def _mean_and_deviation(values, keep):
@@ -131,24 +133,30 @@ def kept_values(values, sigma, maxiters=None):
     shape = np.shape(values)
     values = np.array(values, dtype=float).reshape(shape[0], -1)
     finite = np.isfinite(values)
-    values[~finite] = 0.0
-    keep, margin = finite.copy(), np.full(values.shape[1], np.inf)
-    left, pixels = finite, np.arange(values.shape[1])
+    # In ascending order, what is left has no gaps: its median is found without another sort.
+    ordered = np.sort(np.where(finite, values, np.inf), axis=0)
+    usable = np.isfinite(ordered)
+    ordered[~usable] = 0.0
+    left, pixels = usable, np.arange(values.shape[1])
+    median, reach, margin = (np.full(values.shape[1], value) for value in (np.nan, np.nan, np.inf))
     for _ in range(maxiters) if maxiters else count():
-        _, deviation = _mean_and_deviation(values, left)
-        with np.errstate(invalid="ignore"):
-            distance = np.abs(values - _median(values, left))
-            excess = distance - sigma * deviation
-        passed = finite & (excess <= 0)
-        keep[:, pixels] = passed
-        border = np.where(finite & (distance > 0), np.abs(excess), np.inf).min(axis=0)
+        median[pixels] = middle = _median(ordered, left)
+        reach[pixels] = limit = sigma * _mean_and_deviation(ordered, left)[1]
+        distance = np.abs(ordered - middle)
+        excess = distance - limit
+        border = np.where(usable & (distance > 0), np.abs(excess), np.inf).min(axis=0)
         margin[pixels] = np.minimum(margin[pixels], border)
         # The next limits differ only where one of the values that they come from is gone.
-        changed = (left & ~passed).any(axis=0)
-        if not changed.any():
+        gone = left & (excess > 0)
+        changed = np.flatnonzero(gone.any(axis=0))
+        if not changed.size:
             break
-        left, pixels = (left & passed)[:, changed], pixels[changed]
-        values, finite = values[:, changed], finite[:, changed]
+        pixels = pixels[changed]
+        left, ordered, usable = (
+            part.take(changed, axis=1) for part in (left & ~gone, ordered, usable)
+        )
+    with np.errstate(invalid="ignore"):
+        keep = finite & (np.abs(values - median) - reach <= 0)
     return keep.reshape(shape), margin.reshape(shape[1:])
 
 
