@@ -7,7 +7,8 @@ have in common: reference pixels, or the drifts of the outputs, move whole sets 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from photutils.aperture import CircularAperture, aperture_photometry
+from numpy.lib.stride_tricks import sliding_window_view
+from photutils.aperture import CircularAperture
 from scipy.stats import truncnorm
 
 from miri_background.instrument.detector import AMPLIFIERS
@@ -235,12 +236,8 @@ def aperture_pulls(analysis):
     expected = np.zeros(judged.shape)
     expected[judged] = mean.variance[judged] * relative[judged] ** 2
     for region in analysis.regions.values():
-        apertures = CircularAperture(_places(region), _APERTURE_RADIUS)
-        total, squares, pixels = (
-            np.asarray(aperture_photometry(each, apertures, method="center")["aperture_sum"])
-            for each in (flat, expected, judged.astype(float))
-        )
-        enough = pixels > _LEAST_COVERED * apertures.area
+        total, squares, pixels = _aperture_sums((flat, expected, judged.astype(float)), region)
+        enough = pixels > _LEAST_COVERED * CircularAperture((0, 0), _APERTURE_RADIUS).area
         yield region, total[enough] / np.sqrt(squares[enough])
 
 
@@ -255,18 +252,25 @@ def aperture_scatter(analysis):
         yield Measurement("aperture scatter", region.name, None, value, error)
 
 
-def _places(region):
-    """Return random places of apertures in a region that do not overlap, x and y."""
+def _aperture_sums(images, region):
+    """Return the sums of images in apertures at random places that do not overlap in a region."""
     generator = np.random.default_rng(_SEED)
-    side = 2 * _APERTURE_RADIUS + 1
+    side = int(2 * _APERTURE_RADIUS + 1)
     margin = _APERTURE_RADIUS + 1
     # A grid with room for the apertures, put anywhere.
-    axes = [
+    x, y = (
         np.arange(span.start + margin + generator.uniform(0, 1), span.stop - margin, side)
         for span in (region.x, region.y)
+    )
+    # All places are whole pixels apart, and have the same mask.
+    mask = CircularAperture((x[0], y[0]), _APERTURE_RADIUS).to_mask(method="center")
+    windows = np.ix_(
+        mask.bbox.iymin + side * np.arange(y.size), mask.bbox.ixmin + side * np.arange(x.size)
+    )
+    return [
+        np.tensordot(sliding_window_view(image, mask.shape)[windows], mask.data).ravel()
+        for image in images
     ]
-    x, y = np.meshgrid(*axes)
-    return np.column_stack([x.ravel(), y.ravel()])
 
 
 def noise(analysis):
