@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbval.kernel
 import pytest
+from filelock import FileLock
 from jupyter_client.manager import KernelManager
 
 # The shortest ramps and fewest exposures that leave every criterion something to judge.
@@ -50,10 +51,25 @@ def repository():
 
 
 @pytest.fixture(scope="session")
-def suite_environment(tmp_path_factory):
-    """Return environment variables with a cache of this session's own, and no CRDS settings."""
+def shared(tmp_path_factory):
+    """Return the directory that the processes of this session share."""
+    directory = tmp_path_factory.getbasetemp()
+    return directory.parent if "PYTEST_XDIST_WORKER" in os.environ else directory
+
+
+@pytest.fixture(scope="session")
+def synthetic_caches(shared):
+    """Return a directory for caches of references, each written by whoever needs it first."""
+    directory = shared / "synthetic_caches"
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def suite_environment(synthetic_caches):
+    """Return environment variables with caches of this session's own, and no CRDS settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CRDS_")}
-    return kept | {"MIRI_BACKGROUND_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    return kept | {"MIRI_BACKGROUND_CACHE": str(synthetic_caches)}
 
 
 @pytest.fixture(scope="session")
@@ -93,33 +109,44 @@ def small_closure_options():
 
 
 @pytest.fixture(scope="session")
-def finished(command_line, small_options, tmp_path_factory):
-    """Return a run directory with everything of a small passed run, and what was printed."""
-    directory = tmp_path_factory.mktemp("runs") / "finished"
-    ended = command_line("validate", "--run", directory, *small_options)
-    if ended.returncode != 0:
-        pytest.fail(ended.stdout)
-    return directory, ended.stdout
+def passed_run(shared, command_line):
+    """Return a function that gives directory and printed text of a run that the session needs."""
+
+    def run(verb, *arguments):
+        directory, printed = (shared / f"passed_{verb}{ending}" for ending in ("", ".txt"))
+        with FileLock(directory.with_suffix(".lock")):
+            if not printed.exists():
+                # What another process could not bring to its end is no run that passed.
+                shutil.rmtree(directory, ignore_errors=True)
+                ended = command_line(verb, "--run", directory, *arguments)
+                if ended.returncode != 0:
+                    pytest.fail(ended.stdout)
+                printed.write_text(ended.stdout)
+        return directory, printed.read_text()
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def small_cache(suite_environment):
+def finished(passed_run, small_options):
+    """Return a run directory with everything of a small passed run, and what was printed."""
+    return passed_run("validate", *small_options)
+
+
+@pytest.fixture(scope="session")
+def small_cache(synthetic_caches):
     """Return the cache of references that small observations use, not to be changed."""
     # Imported here: with it comes much that other tests do without.
     from miri_background.observation import Observation
     from miri_background.references.cache import synthetic_cache
 
-    return synthetic_cache(suite_environment["MIRI_BACKGROUND_CACHE"], Observation(**SMALL))
+    return synthetic_cache(synthetic_caches, Observation(**SMALL))
 
 
 @pytest.fixture(scope="session")
-def finished_closure(command_line, small_closure_options, tmp_path_factory):
+def finished_closure(passed_run, small_closure_options):
     """Return a run directory with everything of a small passed closure, and what was printed."""
-    directory = tmp_path_factory.mktemp("runs") / "closure"
-    ended = command_line("closure", "--run", directory, *small_closure_options)
-    if ended.returncode != 0:
-        pytest.fail(ended.stdout)
-    return directory, ended.stdout
+    return passed_run("closure", *small_closure_options)
 
 
 @pytest.fixture(scope="session")

@@ -29,12 +29,10 @@ VARIABLES = (
 
 
 @pytest.fixture(scope="module")
-def suite_caches(tmp_path_factory):
+def suite_caches(synthetic_caches):
     """Return a directory of caches with the one that the observation needs."""
-    # One root for all test files: the cache is written by whichever comes first.
-    root = tmp_path_factory.getbasetemp() / "synthetic_caches"
-    synthetic_cache(root, OBSERVATION)
-    return root
+    synthetic_cache(synthetic_caches, OBSERVATION)
+    return synthetic_caches
 
 
 @pytest.fixture(autouse=True)

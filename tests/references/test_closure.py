@@ -82,16 +82,14 @@ EQUAL_WEIGHTS = 6 / 5
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
+def pipeline(synthetic_caches, tmp_path_factory):
     """Return a function that gives the directory of an exposure with its truth and rates."""
-    # One root for all test files: a cache is written by whichever comes first.
-    root = tmp_path_factory.getbasetemp() / "synthetic_caches"
 
     def run(observation, *skipped):
         directory = tmp_path_factory.mktemp("closure")
         ended = subprocess.run(
             [sys.executable, "-c", RUN_PIPELINE, observation.model_dump_json(), *skipped],
-            env={**os.environ, **crds_environment(synthetic_cache(root, observation))},
+            env={**os.environ, **crds_environment(synthetic_cache(synthetic_caches, observation))},
             cwd=directory,
             check=False,
             capture_output=True,

@@ -32,10 +32,9 @@ IN_ASDF = ("distortion", "filteroffset", "abvegaoffset")
 
 
 @pytest.fixture(scope="module")
-def whole_cache(tmp_path_factory):
+def whole_cache(synthetic_caches):
     """Return a synthetic cache, not to be changed."""
-    # One root for all test files: the cache is written by whichever comes first.
-    return synthetic_cache(tmp_path_factory.getbasetemp() / "synthetic_caches", OBSERVATION)
+    return synthetic_cache(synthetic_caches, OBSERVATION)
 
 
 @pytest.fixture

@@ -63,11 +63,9 @@ def header(observation):
 
 
 @pytest.fixture(scope="module")
-def cache_of(tmp_path_factory):
+def cache_of(synthetic_caches):
     """Return a function that gives the synthetic cache of a kind of exposure."""
-    # One root for all test files: a cache is written by whichever comes first.
-    root = tmp_path_factory.getbasetemp() / "synthetic_caches"
-    return lambda name: synthetic_cache(root, KINDS[name])
+    return lambda name: synthetic_cache(synthetic_caches, KINDS[name])
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import os
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -369,11 +368,11 @@ def observed(finished_closure):
 
 
 @pytest.fixture(scope="module")
-def _references(observed, suite_environment):
+def _references(observed, synthetic_caches):
     """Let CRDS find the references of the run, for the aperture correction."""
     from crds.core import utils
 
-    cache = synthetic_cache(Path(suite_environment["MIRI_BACKGROUND_CACHE"]), observed)
+    cache = synthetic_cache(synthetic_caches, observed)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in crds_environment(cache).items():
             patch.setenv(name, value)
