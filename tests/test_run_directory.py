@@ -13,12 +13,7 @@ import pytest
 from miri_background.files import checksum
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
-from miri_background.run_directory import (
-    IMAGE2_SUFFIXES,
-    RunDirectory,
-    recorded_verdicts,
-    writable,
-)
+from miri_background.run_directory import RunDirectory, recorded_verdicts, space_needed, writable
 
 OBSERVATION = Observation()
 OTHER_OBSERVATION = Observation(seed=7)
@@ -265,6 +260,17 @@ def test_small_subarray_needs_little_space(said_on_small_disk):
     assert said_on_small_disk(small) == ""
 
 
+def test_integrations_apart_need_their_space():
+    """Rates, subtracted and calibrated images are there for each integration."""
+    kept = [
+        space_needed(Observation(rate_product=each, integrations=5))
+        for each in ("rate", "rateints")
+    ]
+    pixels = 1024 * 1032
+    images = 5 * (8 + 4 + 4)  # more of rates, subtracted and calibrated images
+    assert kept[1] - kept[0] > images * 20 * pixels
+
+
 def test_run_of_another_process_is_refused(open_run, open_elsewhere, tmp_path):
     """Two runs do not write to one directory."""
     open_elsewhere(tmp_path)
@@ -290,12 +296,20 @@ def test_leftovers_of_killed_runs_are_removed(open_run, tmp_path, folder):
     assert not leftover.exists()
 
 
-def test_products_of_a_whole_run(open_run, tmp_path):
-    """Each science exposure has every product of calwebb_image2."""
-    run = open_run(tmp_path)
+@pytest.mark.parametrize(
+    ("rate_product", "suffixes"),
+    [
+        ("rate", ["bsub", "combinedbackground", "cal"]),
+        ("rateints", ["bsubints", "combinedbackground", "calints"]),
+    ],
+)
+def test_products_of_a_whole_run(open_run, tmp_path, rate_product, suffixes):
+    """Each science exposure has every product of calwebb_image2, under the pipeline's names."""
+    observation = Observation(rate_product=rate_product)
+    run, science = open_run(tmp_path, observation), exposures(observation, "science")
     names = [path.name for path in run.products()]
-    science = exposures(OBSERVATION, "science")
-    assert names == [f"{each.name}_{suffix}.fits" for each in science for suffix in IMAGE2_SUFFIXES]
+    assert names == [f"{each.name}_{suffix}.fits" for each in science for suffix in suffixes]
+    assert run.rate(science[0]).name == f"{science[0].name}_{rate_product}.fits"
 
 
 @pytest.mark.parametrize("product", ["uncal", "truth", "rate"])

@@ -93,9 +93,9 @@ def import_pipeline(name):
 def detector1_rates(run, executor, steps=None):
     """Run calwebb_detector1 on all level-1b files of a run.
 
-    Each file goes through ``Detector1Pipeline.call(uncal, steps=steps)``.  Rates
-    that an interrupted run of the same pipeline has left there whole are not
-    made again.
+    Each file goes through ``Detector1Pipeline.call(uncal, steps=steps)``, and of what that
+    saves, `rate_product` of the observation is kept.  Rates that an interrupted run of the
+    same pipeline has left there whole are not made again.
 
     Parameters
     ----------
@@ -134,13 +134,22 @@ def detector1_rates(run, executor, steps=None):
 def _detector1_rate(records, steps, item):
     """Run calwebb_detector1 on one level-1b file and write its rate file."""
     key, uncal, rate, log = item
-    with pipeline_log(log):
-        detector1 = import_pipeline("Detector1Pipeline")
-        with _explained(f"calwebb_detector1 on {uncal}", log):
-            result = detector1.call(str(uncal), steps=steps, configure_log=False)
-        with writable(rate.parent), records.writing(key, rate) as (aside,):
-            result.save(aside)
-        result.close()
+    _detector1_product(records, key, uncal, rate, log, steps=steps)
+
+
+def _detector1_product(records, key, uncal, product, log, **options):
+    """Run calwebb_detector1 on one level-1b file, and keep one of the products that it saves."""
+    with (
+        writable(product.parent),
+        tempfile.TemporaryDirectory(prefix=".writing-", dir=product.parent) as aside,
+    ):
+        with pipeline_log(log), _explained(f"calwebb_detector1 on {uncal}", log):
+            # Without save_results, neither the rates of integrations are saved nor the ramp.
+            import_pipeline("Detector1Pipeline").call(
+                str(uncal), output_dir=aside, save_results=True, configure_log=False, **options
+            ).close()
+        with records.writing(key, product) as (target,):
+            (Path(aside) / product.name).rename(target)
 
 
 def calibrated_ramp(run, exposure):
@@ -167,20 +176,7 @@ def calibrated_ramp(run, exposure):
     key = content_key(checksum(uncal), pipeline_fingerprint(), _references())
     if not run.records.is_current(ramp, key):
         log = run.log(f"{exposure.name}_ramp")
-        with (
-            writable(run.root),
-            tempfile.TemporaryDirectory(prefix=".writing-", dir=ramp.parent) as aside,
-        ):
-            with pipeline_log(log), _explained(f"calwebb_detector1 on {uncal}", log):
-                import_pipeline("Detector1Pipeline").call(
-                    str(uncal),
-                    output_dir=aside,
-                    save_results=True,  # without it, the ramp is not saved either
-                    save_calibrated_ramp=True,
-                    configure_log=False,
-                ).close()
-            with run.records.writing(key, ramp) as (target,):
-                (Path(aside) / ramp.name).rename(target)
+        _detector1_product(run.records, key, uncal, ramp, log, save_calibrated_ramp=True)
     return ramp
 
 

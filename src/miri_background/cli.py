@@ -248,6 +248,12 @@ def _closure(arguments):
             "not tell: use the embedded simulator."
         )
         raise SetUpWrong(msg)
+    if observation.rate_product != "rate":
+        msg = (
+            "The closure is about the means of integrations: leave rate_product = rate, whatever "
+            "integrations is."
+        )
+        raise SetUpWrong(msg)
     from miri_background.runs.notebook import CLOSURE
     from miri_background.simulation.observing import require_unsaturated
 

@@ -142,6 +142,9 @@ class Observation(BaseModel):
         0.0, "%", "source charge that is released after the exposure, fading with 300 s", ge=0, le=5
     )
     seed: int = parameter(770, "", "random seed", ge=0, le=999_999_999)
+    rate_product: Literal["rate", "rateints"] = parameter(
+        "rate", "", "slopes that are judged: of exposures, or of each of their integrations"
+    )
     # At 1 and below, decisions on few values are exact ties, which rounding decides.
     sigma: float = parameter(2.0, "standard deviations", "bkg_subtract clipping", ge=1.1, le=10)
     maxiters: int = parameter(3, "iterations", "bkg_subtract clipping iterations", ge=1, le=100)

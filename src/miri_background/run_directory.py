@@ -13,16 +13,13 @@ from miri_background.instrument.readout import subarrays
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge, DiskFailed, SetUpWrong
 
-__all__ = ["IMAGE2_SUFFIXES", "RunDirectory", "recorded_verdicts", "space_needed", "writable"]
+__all__ = ["RunDirectory", "recorded_verdicts", "space_needed", "writable"]
 
-# The step's output, the background that it subtracted, and calwebb_image2's final product.
-IMAGE2_SUFFIXES = ("bsub", "combinedbackground", "cal")
-
-# Measured, bytes per pixel: products of one exposure, whatever the groups ...
-_BYTES_PER_EXPOSURE = 30  # truth 8, rate 20
+# Measured, bytes per pixel: what an exposure has, whatever its groups ...
+_BYTES_OF_TRUTH = 10
 _BYTES_PER_GROUP = 2.55  # 16-bit pixels and reference output
-# ... and what calwebb_image2 adds for each science exposure (bsub, combined background, cal).
-_BYTES_PER_PRODUCT = 62
+# ... and each of its rates, subtracted images and calibrated images, and combined background.
+_BYTES_PER_IMAGE = 21
 _BYTES_OF_TABLES = 2e6  # catalogue and cosmic rays of an exposure, headers
 _MARGIN = 1.2  # files written aside, logs, figures, notebook
 
@@ -68,15 +65,14 @@ def space_needed(observation):
     float
         Bytes.
     """
-    per_exposure = (
-        _BYTES_PER_EXPOSURE + _BYTES_PER_GROUP * observation.groups * observation.integrations
-    )
     rows, columns = subarrays()[observation.subarray].shape
-    number = len(exposures(observation))
-    whole = number * _BYTES_OF_TABLES + rows * columns * (
-        number * per_exposure + observation.science_exposures * _BYTES_PER_PRODUCT
-    )
-    return _MARGIN * whole
+    number, science = len(exposures(observation)), observation.science_exposures
+    # While rateints are written, calwebb_detector1 has written the rate, too.
+    layers = observation.integrations + 1 if observation.rate_product == "rateints" else 1
+    of_groups = _BYTES_PER_GROUP * observation.groups * observation.integrations
+    per_pixel = number * (_BYTES_OF_TRUTH + of_groups)
+    per_pixel += _BYTES_PER_IMAGE * (layers * (number + 2 * science) + science)
+    return _MARGIN * (number * _BYTES_OF_TABLES + rows * columns * per_pixel)
 
 
 def _verdicts_record(root):
@@ -248,8 +244,8 @@ class RunDirectory:
         return self.root / "truth" / f"{exposure.name}_truth.fits"
 
     def rate(self, exposure):
-        """Return the path of an exposure's rate file."""
-        return self.root / "rate" / f"{exposure.name}_rate.fits"
+        """Return the path of an exposure's rate file, a cube if integrations are kept apart."""
+        return self.root / "rate" / f"{exposure.name}_{self.observation.rate_product}.fits"
 
     def ramp(self, exposure):
         """Return the path of an exposure's calibrated ramp, where it is kept."""
@@ -260,11 +256,16 @@ class RunDirectory:
         return self.root / "image2" / f"{exposure.name}_{suffix}.fits"
 
     def products(self):
-        """Return the paths of all products of calwebb_image2 that a whole run has."""
+        """Return the paths of all products of calwebb_image2 that a whole run has.
+
+        Of each science exposure the step's output, the background that it subtracted, and the
+        pipeline's final product.
+        """
+        kind = self.observation.rate_product.removeprefix("rate")  # nothing, or "ints"
         return [
             self.image2(exposure, suffix)
             for exposure in exposures(self.observation, "science")
-            for suffix in IMAGE2_SUFFIXES
+            for suffix in (f"bsub{kind}", "combinedbackground", f"cal{kind}")
         ]
 
     @property

@@ -242,6 +242,22 @@ def test_every_rate_is_shown(products):
     assert all(f"{field} {number}" in title for field, number in fields)
 
 
+def test_integrations_are_shown_as_their_mean(products):
+    """A cube is drawn like the image that it gives on average."""
+
+    def apart(image):
+        return replace(
+            image, **{name: np.stack([getattr(image, name)] * 2) for name in ("data", "err", "dq")}
+        )
+
+    fields = products.science, products.backgrounds
+    cubes = ([apart(image) for image in field] for field in fields)
+    figures = rates_figure(*fields), rates_figure(*cubes)
+    (one, *_), (other, *_) = (figure.axes[0].images for figure in figures)
+    assert np.allclose(one.get_array().filled(0), other.get_array().filled(0))
+    assert titles(figures[0]) == titles(figures[1])
+
+
 def test_combined_background_has_its_error(analysis):
     """The title's number is how far the average is off from the true sky."""
     title = titles(combined_background_figure(with_offset(analysis, "combined")))

@@ -48,6 +48,7 @@ def test_notebook_and_page_are_written(finished_closure):
         ("--filter", "F999W", "filter = 'F999W' is not F560W or"),
         ("--groups", "1", "groups = '1' is not a whole number from 6"),
         ("--workers", "-1", "workers = -1 is not a whole number from 0"),
+        ("--rate-product", "rateints", "leave rate_product = rate, whatever integrations is"),
     ],
 )
 def test_wrong_parameter_is_refused(capsys, option, value, said):

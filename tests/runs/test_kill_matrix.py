@@ -155,6 +155,14 @@ def test_run_without_a_rate_is_refused(tmp_path):
         kill_matrix(tmp_path, None, ["twice"])
 
 
+def test_run_of_integrations_is_refused(tmp_path):
+    """Faults change rates of exposures."""
+    kept = Observation(rate_product="rateints", integrations=2)
+    (tmp_path / "observation.json").write_text(kept.model_dump_json())
+    with pytest.raises(CannotJudge, match="run with rate_product = rateints, and faults are of"):
+        kill_matrix(tmp_path, None, ["twice"])
+
+
 @pytest.mark.slow
 def test_faults_are_caught_by_what_they_break(command_line, finished, tmp_path):
     """Of each kind one, through the real pipeline, with the run left as it was."""

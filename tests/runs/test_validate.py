@@ -109,6 +109,19 @@ def test_controls_fail(control, command_line, small_options, finished_copy):
     assert f"FAILED: broken on purpose (control: {control})" in ended.stdout
 
 
+def test_integrations_are_judged_apart(command_line, tmp_path):
+    """With the slopes of each integration, a correct step passes, and one that is skipped fails."""
+    observed = ["--subarray=SUB256", "--groups=8", "--integrations=2", "--rate-product=rateints"]
+    observed += ["--science-exposures=1", "--background-exposures=3"]
+    run = tmp_path / "run"
+    ended = command_line("validate", "--run", run, *observed)
+    assert ended.returncode == 0, ended.stdout
+    (subtracted,) = (run / "image2").glob("*_bsubints.fits")
+    assert fits.getdata(subtracted).shape[0] == 2
+    ended = command_line("validate", "--run", run, *observed, "--control=step skipped")
+    assert ended.returncode == 1, ended.stdout
+
+
 def test_killed_run_completes_when_repeated(finished, suite_environment, small_options, tmp_path):
     """Killed while it calibrates, a run that is repeated ends with the same numbers.
 

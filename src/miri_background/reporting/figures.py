@@ -20,7 +20,7 @@ from miri_background.instrument.detector import bad_pixels
 from miri_background.instrument.footprint import illuminated, within_regions
 from miri_background.instrument.readout import subarrays
 from miri_background.validation.against_truth import leak_of
-from miri_background.validation.products import source_positions
+from miri_background.validation.products import in_two_dimensions, source_positions
 from miri_background.validation.statistical import aperture_pulls, line_means
 
 __all__ = [
@@ -194,14 +194,14 @@ def _gallery(columns, subarray, images, titles, low, high, label):
 
 def rates_figure(science, backgrounds) -> Figure:
     """Return the science and background rates."""
-    images = [image.data for image in (*science, *backgrounds)]
+    images = [in_two_dimensions(image).data for image in (*science, *backgrounds)]
     titles = [
         f"{field} {number}"
         for field, rates in (("science", science), ("background", backgrounds))
         for number in range(1, len(rates) + 1)
     ]
     subarray = backgrounds[0].header["SUBARRAY"]
-    level = float(np.nanmedian(backgrounds[0].data[illuminated(subarray)]))
+    level = float(np.nanmedian(images[len(science)][illuminated(subarray)]))
     label = "rate (DN/s, linear stretch)"
     figure = _gallery(4, subarray, images, titles, 0.8 * level, 1.5 * level, label)
     figure.suptitle(f"Rates of calwebb_detector1: sky of {level:.2f} DN/s under the sources")

@@ -290,14 +290,21 @@ def kill_matrix(directory, executor, names=None):
     """
     chosen = [fault(name).name for name in (FAULTS if names is None else names)]
     directory = Path(directory).resolve()
-    _require_whole(directory)
+    _require_fit(directory)
     rows = completed(executor, partial(_kills, directory), [CONTROL, *chosen], "Breaking the step")
     return KillMatrix(rows)
 
 
-def _require_whole(directory):
+def _require_fit(directory):
     """Refuse a directory that is not that of a run, or lacks what faults are run on."""
-    for exposure in exposures(_observation(directory)):
+    observation = _observation(directory)
+    if observation.rate_product != "rate":
+        msg = (
+            f"{directory} is a run with rate_product = {observation.rate_product}, and faults are "
+            "of rates: name a run with rate_product = rate."
+        )
+        raise CannotJudge(msg)
+    for exposure in exposures(observation):
         for kind in ("rate", "truth"):
             path = directory / kind / f"{exposure.name}_{kind}.fits"
             if not path.exists():
