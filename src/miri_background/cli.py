@@ -9,7 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from miri_background.observation import Observation
-from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong, TimeLimitReached, headline
+from miri_background.outcomes import (
+    CannotJudge,
+    Outcome,
+    SetUpWrong,
+    TimeLimitReached,
+    headline,
+    worst,
+)
 from miri_background.settings import check_settings
 
 __all__ = ["main"]
@@ -149,6 +156,9 @@ def _parser():
     )
     _add_workers(
         nightly, "processes that calibrate, of all observations together; 0 for one per core"
+    )
+    nightly.add_argument(
+        "--site", type=Path, metavar="DIRECTORY", help="for pages, built however the night ends"
     )
     history = verbs.add_parser("history", help="list runs, or compare two of them")
     _add_history(history)
@@ -380,6 +390,15 @@ def _false_alarms(arguments):
 
 
 def _nightly(arguments):
+    """Carry out a night, build the pages on it if asked, and return the worst outcome."""
+    outcomes = [_outcome(_night, arguments)]
+    if arguments.site:
+        arguments.output = arguments.site
+        outcomes.append(_outcome(_site, arguments))
+    return worst(outcomes)
+
+
+def _night(arguments):
     """Carry out a night, print how its jobs ended, and return the worst outcome."""
     check_settings(workers=arguments.workers)
     from miri_background.runs.matrix import night_seed, read_matrix
@@ -518,11 +537,16 @@ def main(arguments=None):
         "manifest": _manifest,
         "refresh": _refresh,
     }[arguments.verb]
+    return _outcome(verb, arguments).exit_code
+
+
+def _outcome(verb, arguments):
+    """Return the outcome of a verb, and tell on standard error why it could not judge."""
     try:
-        return verb(arguments).exit_code
+        return verb(arguments)
     except CannotJudge as error:
         print(headline(Outcome.CANNOT_JUDGE, str(error), error.cause), file=sys.stderr)
-        return Outcome.CANNOT_JUDGE.exit_code
+        return Outcome.CANNOT_JUDGE
 
 
 if __name__ == "__main__":

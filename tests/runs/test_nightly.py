@@ -16,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from miri_background import cli
 from miri_background.outcomes import Cause, DiskFailed, Outcome
 from miri_background.references.mappings import CONTEXT
 from miri_background.reporting.history import Record, load
@@ -299,7 +300,7 @@ def hopeless(start, write_matrix, tmp_path_factory):
         "in_no_time": {"time_limit": 0.001},
         "no_baselines": {"baselines": "nowhere"},
     }
-    return end(start(cwd, write_matrix(cwd, "nightly.yaml", jobs)), cwd)
+    return end(start(cwd, write_matrix(cwd, "nightly.yaml", jobs), "--site", "pages"), cwd)
 
 
 @pytest.mark.slow
@@ -321,6 +322,23 @@ def test_reasons_are_sentences(hopeless):
     for name, record in hopeless.records.items():
         assert hopeless.suite(name).find("testcase/error").get("message") == record.reason
         assert f"{name}: COULD NOT JUDGE ({record.cause}): {record.reason}" in hopeless.said
+
+
+@pytest.mark.slow
+def test_pages_are_built_however_the_night_ended(hopeless):
+    """They are of the history that the night has added to."""
+    front = (hopeless.directory.parents[2] / "pages" / "index.html").read_text()
+    assert all(f"{name} could not be judged" in front for name in hopeless.records)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ended", list(Outcome))
+def test_pages_that_cannot_be_built_are_no_pass(monkeypatch, tmp_path, capsys, ended):
+    """The exit code is the worse one of the night's and theirs."""
+    monkeypatch.setattr(cli, "_night", lambda _: ended)
+    code = cli.main(["nightly", "--history", str(tmp_path), "--site", "/proc/pages"])
+    assert code == (1 if ended is Outcome.FAILED else 2)
+    assert "/proc" in capsys.readouterr().err
 
 
 def small_disk_allowed():
