@@ -21,6 +21,11 @@ DRAWS = 4000
 IMPROBABLE = 1e-3
 # A run of seconds: fewer groups and exposures than the runs that are kept.
 QUICK = {"groups": 8, "science_exposures": 1, "background_exposures": 3}
+# The second integration is fitted to fewer groups, so that it scatters more than the first.
+KINDS = {
+    "rates": {},
+    "rateints": {"groups": 10, "integrations": 2, "rate_product": "rateints"},
+}
 
 
 def statistic(value, trials=1):
@@ -47,11 +52,11 @@ def test_deviation_of_the_furthest_is_standard_normal(trials):
     assert kstest(deviations, "norm").pvalue > IMPROBABLE
 
 
-@pytest.fixture(scope="module")
-def runs():
+@pytest.fixture(scope="module", params=KINDS.values(), ids=list(KINDS))
+def runs(request):
     """Return two correct runs of a small subarray."""
     with process_pool(2) as executor:
-        return correct_runs(executor, [1, 2], QUICK)
+        return correct_runs(executor, [1, 2], QUICK | request.param)
 
 
 @pytest.mark.slow

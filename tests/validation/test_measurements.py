@@ -35,7 +35,7 @@ from miri_background.validation.exposed import ExposedDetector
 from miri_background.validation.measurements import measure
 from miri_background.validation.power import PERTURBATIONS, power
 from miri_background.validation.products import DO_NOT_USE, JUMP_DET, Image, Products, Truth
-from miri_background.validation.slopes import read_weighting, slope_noise
+from miri_background.validation.slopes import averaged_by_pipeline, read_weighting, slope_noise
 from miri_background.validation.statistical import (
     aperture_scatter,
     gradients,
@@ -120,9 +120,10 @@ class Kind:
         detector = self.detector
         known = rate + detector.dark
         reads = detector.read_noise(known)
-        true, _ = slope_noise(known, detector.gain, reads, detector.time, detector.fitted)
+        averaging = averaged_by_pipeline(detector.fitted)
+        true, _ = slope_noise(known, detector.gain, reads, detector.time, averaging)
         _, reported = slope_noise(
-            rate, detector.gain, detector.raw_read_noise, detector.time, detector.fitted
+            rate, detector.gain, detector.raw_read_noise, detector.time, averaging
         )
         return true, reported
 

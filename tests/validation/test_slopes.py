@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from miri_background.validation.slopes import read_weighting, slope_noise, slope_statistics
+from miri_background.validation.slopes import (
+    averaged_alike,
+    averaged_by_pipeline,
+    read_weighting,
+    slope_noise,
+    slope_statistics,
+)
 
 GAIN = 4.0  # electron / DN
 READ_NOISE = 6.0  # DN
@@ -55,9 +61,9 @@ def reported_variance(rate, groups):
     return photons + 12 * READ_NOISE**2 / (groups**3 - groups) / TIME**2
 
 
-def noise(rate, fitted):
+def noise(rate, fitted, averaged=averaged_by_pipeline):
     """Return true and reported noise for this file's detector."""
-    return slope_noise(np.array(rate), GAIN, READ_NOISE, TIME, fitted)
+    return slope_noise(np.array(rate), GAIN, READ_NOISE, TIME, averaged(fitted))
 
 
 @pytest.mark.parametrize("groups", [4, 5, 19])
@@ -79,6 +85,23 @@ def test_noise_of_two_integrations_is_the_scatter_of_their_mean(ratio, generator
     true, _ = noise(rate, fitted)
     scatter = np.average(each, axis=0, weights=weights).std()
     assert true == pytest.approx(scatter, rel=SCATTER_TOLERANCE)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_noise_of_integrations_that_count_alike_is_that_of_their_mean(ratio, generator):
+    """What scatters, and the mean of what is reported of each."""
+    fitted = [18, 12, 12]
+    rate = rate_of(ratio, fitted[0])
+    each = [slopes(rate, groups, generator) for groups in fitted]
+    true, reported = noise(rate, fitted, averaged_alike)
+    assert true == pytest.approx(np.mean(each, axis=0).std(), rel=SCATTER_TOLERANCE)
+    variance = np.mean([reported_variance(rate, groups) for groups in fitted]) / len(fitted)
+    assert reported == pytest.approx(np.sqrt(variance), rel=ROUNDING)
+
+
+def test_one_integration_is_averaged_by_nobody():
+    """Both ways are the same for it."""
+    assert noise(10.0, [19], averaged_alike) == pytest.approx(noise(10.0, [19]), rel=ROUNDING)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -184,7 +207,8 @@ def own_weights_slopes(rate, generator):
 def statistics(lowest, highest):
     """Return the statistics for this file's detector."""
     one = np.ones(1)
-    return slope_statistics((lowest, highest), GAIN * one, READ_NOISE * one, TIME, [GROUPS])
+    averaging = averaged_by_pipeline([GROUPS])
+    return slope_statistics((lowest, highest), GAIN * one, READ_NOISE * one, TIME, averaging)
 
 
 @pytest.fixture(scope="module", params=[10, 20, 50], ids=lambda ratio: f"ratio {ratio}")

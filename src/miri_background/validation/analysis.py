@@ -22,7 +22,13 @@ from miri_background.validation.clipping import average_backgrounds
 from miri_background.validation.exposed import ExposedDetector
 from miri_background.validation.leak import Clipping
 from miri_background.validation.products import DO_NOT_USE, JUMP_DET, SATURATED, in_two_dimensions
-from miri_background.validation.slopes import read_weighting, slope_noise, slope_statistics
+from miri_background.validation.slopes import (
+    averaged_alike,
+    averaged_by_pipeline,
+    read_weighting,
+    slope_noise,
+    slope_statistics,
+)
 from miri_background.validation.source_masks import source_mask
 
 __all__ = ["Analysis", "MeanResidual", "clipped_mean", "clipped_scatter", "levelled", "output_sets"]
@@ -218,7 +224,9 @@ class Analysis:
     def _expect(self, products, light):
         """Derive noise, light and leak that are expected."""
         header = products.backgrounds[0].header
-        self.fitted = fitted_groups(int(header["NGROUPS"]), int(header["NINTS"]))
+        fitted = fitted_groups(int(header["NGROUPS"]), int(header["NINTS"]))
+        cubes = products.backgrounds[0].data.ndim > 2
+        self.averaging = averaged_alike(fitted) if cubes else averaged_by_pipeline(fitted)
         self.frame_time = float(header["TFRAME"])
         clean = self.sky & self.clean_backgrounds
         self.sky_level = float(np.median(self.combined.data[clean]))
@@ -231,7 +239,7 @@ class Analysis:
         self.gain, self.read_noise = self._detector(clean)
         lowest, highest = (part * self.sky_level for part in _RATE_RANGE)
         self.slopes = slope_statistics(
-            (lowest, highest), self.gain, self.read_noise, self.frame_time, self.fitted
+            (lowest, highest), self.gain, self.read_noise, self.frame_time, self.averaging
         )
         count = len(products.backgrounds)
         choices = products.sigma, products.maxiters
@@ -239,8 +247,8 @@ class Analysis:
         # Integrations of a background are clipped and averaged first.
         gain, reads = np.median(self.gain), np.median(self.read_noise)
         scatters = [
-            float(slope_noise(self.sky_level, gain, reads, self.frame_time, [groups])[0])
-            for groups in (self.fitted if products.backgrounds[0].data.ndim > 2 else [])
+            float(slope_noise(self.sky_level, gain, reads, self.frame_time, alone)[0])
+            for alone in (averaged_alike([groups]) for groups in (fitted if cubes else ()))
         ]
         of_member = Clipping(len(scatters), *choices, scatters).cost if scatters else 1.0
         self.average_variance = self.clipping.variance * of_member
@@ -282,13 +290,9 @@ class Analysis:
                 image.variances["VAR_RNOISE"],
             )
         )
-        # Of the mean of integrations; see `slope_noise` for what the pipeline reports.
-        groups = np.array(self.fitted)
-        span = self.frame_time * np.sum(groups - 1)
-        reported = self.frame_time**2 * np.sum((groups**3 - groups) / 12)
         good = (rate > 0) & (photons > 0) & (reads > 0)
-        gain = rate[good] / (photons[good] * span)
-        return gain, np.sqrt(reads[good] * reported)
+        gain = self.averaging.photons * rate[good] / (photons[good] * self.frame_time)
+        return gain, np.sqrt(reads[good] / self.averaging.reads) * self.frame_time
 
     @cached_property
     def reported_part(self):
@@ -307,8 +311,8 @@ class Analysis:
             rate = self.sky_level + detector.dark[clean]
             gain, reads = detector.gain[clean], detector.raw_read_noise[clean]
             stretched = detector.read_noise(self.sky_level + detector.dark)[clean]
-        true, _ = slope_noise(rate, gain, stretched, self.frame_time, self.fitted)
-        _, reported = slope_noise(self.sky_level, gain, reads, self.frame_time, self.fitted)
+        true, _ = slope_noise(rate, gain, stretched, self.frame_time, self.averaging)
+        _, reported = slope_noise(self.sky_level, gain, reads, self.frame_time, self.averaging)
         chosen = self.slopes.ratio(self.sky_level)
         return float(np.sqrt(np.mean(reported**2) / np.mean(true**2)) / chosen)
 
@@ -341,7 +345,7 @@ class Analysis:
         """Return the scatter of a rate with source light over that of the sky's rate."""
         gain, read_noise = np.median(self.gain), np.median(self.read_noise)
         rates = np.geomspace(1, 1 + max(light.max(), 1.0) / self.sky_level, 200) * self.sky_level
-        scatter, _ = slope_noise(rates, gain, read_noise, self.frame_time, self.fitted)
+        scatter, _ = slope_noise(rates, gain, read_noise, self.frame_time, self.averaging)
         return np.interp(self.sky_level + light, rates, scatter / scatter[0])
 
     def _common_variance(self, clean):
@@ -353,7 +357,7 @@ class Analysis:
         """
         reads = float(np.median(self.backgrounds[0].variances["VAR_RNOISE"][clean]))
         gain, read_noise = np.median(self.gain), np.median(self.read_noise)
-        groups = self.fitted[0]
+        groups = self.averaging.fitted[0]
         electrons = gain * self.frame_time * (groups - 1) * self.sky_level
         weighting = read_weighting(
             groups, electrons / np.sqrt(electrons + (gain * read_noise) ** 2)

@@ -33,7 +33,7 @@ from miri_background.validation.products import (
     SATURATED,
     read_hits,
 )
-from miri_background.validation.slopes import slope_noise
+from miri_background.validation.slopes import averaged_by_pipeline, slope_noise
 
 __all__ = ["PUBLISHED_WIDTHS", "Closure", "closure_measurements"]
 
@@ -123,7 +123,7 @@ def rate_pulls(exposed, image, truth):
         exposed.gain,
         exposed.read_noise(collected),
         exposed.time,
-        exposed.fitted,
+        averaged_by_pipeline(exposed.fitted),
     )
     values = np.where(clean, (image.data - known) / expected, np.nan)
     return Pulls(values, float(np.median((image.err / expected)[clean])))

@@ -15,7 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["SlopeStatistics", "read_weighting", "slope_noise", "slope_statistics"]
+__all__ = [
+    "Averaging",
+    "SlopeStatistics",
+    "averaged_alike",
+    "averaged_by_pipeline",
+    "read_weighting",
+    "slope_noise",
+    "slope_statistics",
+]
 
 # Signal-to-noise ratios up to which an exponent of the weights holds; Fixsen et al. (2000).
 _STEPS = (5.0, 10.0, 20.0, 50.0, 100.0)
@@ -58,8 +66,70 @@ def _variance_factors(groups):
     return np.array(photons), np.array(reads)
 
 
-def slope_noise(rate, gain, read_noise, frame_time, fitted):
-    """Return the standard deviation of rates, and the one that the pipeline reports.
+@dataclass(frozen=True)
+class Averaging:
+    """How the slopes of an exposure's integrations become one.
+
+    Parameters
+    ----------
+    fitted : tuple of int
+        Number of groups that each integration is fitted to.
+    weights : ndarray
+        What each slope counts; the sum is 1.
+    photons, reads : float
+        What is reported as variance of the average slope per group: of photons in units of the
+        variance of those that one group gets, of reads in units of the variance of one read.
+    """
+
+    fitted: tuple
+    weights: np.ndarray
+    photons: float
+    reads: float
+
+
+def averaged_by_pipeline(fitted):
+    """Return how the pipeline averages the slopes of integrations to a rate.
+
+    The weights are the inverse of the variance that it reports for reads alone (measured with
+    jwst 3.0.0: to rounding), whatever photons add to the noise.  Each kind of variance is
+    reported as if slopes were averaged with its own inverse.
+
+    Parameters
+    ----------
+    fitted : list of int
+        Number of groups that each integration is fitted to.
+
+    Returns
+    -------
+    Averaging
+        Of rates.
+    """
+    groups = np.array(fitted)
+    photons, reads = np.sum(groups - 1), np.sum(groups**3 - groups)
+    return Averaging(tuple(fitted), (groups**3 - groups) / reads, 1 / photons, 12 / reads)
+
+
+def averaged_alike(fitted):
+    """Return how slopes of integrations are averaged that count alike.
+
+    Parameters
+    ----------
+    fitted : list of int
+        Number of groups that each integration is fitted to.
+
+    Returns
+    -------
+    Averaging
+        Of `in_two_dimensions`, with the mean of the variances that are reported for each.
+    """
+    groups = np.array(fitted)
+    photons, reads = np.sum(1 / (groups - 1)), np.sum(12 / (groups**3 - groups))
+    count = groups.size
+    return Averaging(tuple(fitted), np.full(count, 1 / count), photons / count**2, reads / count**2)
+
+
+def slope_noise(rate, gain, read_noise, frame_time, averaging):
+    """Return the standard deviation of rates, and the one that is reported.
 
     Parameters
     ----------
@@ -71,36 +141,22 @@ def slope_noise(rate, gain, read_noise, frame_time, fitted):
         Standard deviation of one read of the linear signal, DN.
     frame_time : float
         Time from group to group, s.
-    fitted : list of int
-        Number of groups that each integration is fitted to.
+    averaging : Averaging
+        What is made of the integrations.
 
     Returns
     -------
     true, reported : ndarray
         DN/s.
     """
+    of_group, of_read = rate * frame_time / gain, read_noise**2
     variance = 0.0
-    for weight, groups in zip(_integration_weights(fitted), fitted, strict=True):
+    for weight, groups in zip(averaging.weights, averaging.fitted, strict=True):
         step = _step(rate * (groups - 1) * frame_time, gain, read_noise)
         photons, reads = _variance_factors(groups)
-        of_groups = photons[step] * rate * frame_time / gain + reads[step] * read_noise**2
-        variance = variance + weight**2 * of_groups / frame_time**2
-    # Each kind of variance as if integrations were averaged with its own inverse.
-    groups = np.array(fitted)
-    of_photons = rate / (gain * frame_time * np.sum(groups - 1))
-    of_reads = 12 * (read_noise / frame_time) ** 2 / np.sum(groups**3 - groups)
-    return np.sqrt(variance), np.sqrt(of_photons + of_reads)
-
-
-def _integration_weights(fitted):
-    """Return with which weights the pipeline averages the slopes of integrations.
-
-    Those are the inverse of the variance that it reports for reads alone (measured with
-    jwst 3.0.0: to rounding), whatever photons add to the noise.
-    """
-    groups = np.array(fitted)
-    weights = groups**3 - groups
-    return weights / np.sum(weights)
+        variance = variance + weight**2 * (photons[step] * of_group + reads[step] * of_read)
+    reported = averaging.photons * of_group + averaging.reads * of_read
+    return np.sqrt(variance) / frame_time, np.sqrt(reported) / frame_time
 
 
 def read_weighting(groups, ratio):
@@ -150,7 +206,7 @@ class SlopeStatistics:
         return np.interp(rate, self.rates, self.ratios)
 
 
-def slope_statistics(rates, gain, read_noise, frame_time, fitted):
+def slope_statistics(rates, gain, read_noise, frame_time, averaging):
     """Return what the choice of weights by the ramp's own ratio does to slopes.
 
     Ramps are drawn and fitted with the documented weights.  What is taken from the draws is
@@ -165,23 +221,22 @@ def slope_statistics(rates, gain, read_noise, frame_time, fitted):
         Electron / DN and standard deviation of a read in DN, of a sample of pixels.
     frame_time : float
         Time from group to group, s.
-    fitted : list of int
-        Number of groups that each integration is fitted to.
+    averaging : Averaging
+        What is made of the integrations.
 
     Returns
     -------
     SlopeStatistics
-        Of the mean of the integrations.
+        Of the average of the integrations.
     """
     grid = np.geomspace(*rates, _RATES)
     generator = np.random.default_rng(_SEED)
     pixels = generator.integers(gain.size, size=_RAMPS)
     gain, read_noise = gain.ravel()[pixels], read_noise.ravel()[pixels]
     offsets, ratios = np.zeros(_RATES), np.zeros(_RATES)
-    weights = _integration_weights(fitted)
-    for groups in dict.fromkeys(fitted):
+    for groups in dict.fromkeys(averaging.fitted):
         ramps = _ramps(groups, generator)
-        weight = weights[np.equal(fitted, groups)].sum()
+        weight = averaging.weights[np.equal(averaging.fitted, groups)].sum()
         for number, rate in enumerate(grid):
             offset, ratio = _choice_of_weights(rate, gain, read_noise, frame_time, ramps)
             offsets[number] += weight * offset
