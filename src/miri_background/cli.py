@@ -158,7 +158,11 @@ def _parser():
         nightly, "processes that calibrate, of all observations together; 0 for one per core"
     )
     nightly.add_argument(
-        "--site", type=Path, metavar="DIRECTORY", help="for pages, built however the night ends"
+        "--site",
+        type=Path,
+        dest="output",  # as the verb of that name has it
+        metavar="DIRECTORY",
+        help="for pages, built however the night ends",
     )
     history = verbs.add_parser("history", help="list runs, or compare two of them")
     _add_history(history)
@@ -392,8 +396,7 @@ def _false_alarms(arguments):
 def _nightly(arguments):
     """Carry out a night, build the pages on it if asked, and return the worst outcome."""
     outcomes = [_outcome(_night, arguments)]
-    if arguments.site:
-        arguments.output = arguments.site
+    if arguments.output:
         outcomes.append(_outcome(_site, arguments))
     return worst(outcomes)
 
