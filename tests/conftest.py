@@ -97,6 +97,19 @@ def _association(science, backgrounds):
 
 
 @pytest.fixture(scope="session")
+def real_file(repository):
+    """Return a function that gives a file that this suite did not make, or skips the test."""
+
+    def find(name):
+        path = repository.parent / "shared" / "real" / name
+        if not path.exists():
+            pytest.skip(f"../shared/real/{name} is not beside the checkout")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def write_stage2():
     """Return a function that writes one science exposure with its backgrounds and products.
 

@@ -1,9 +1,10 @@
 """A program that behaves as MIRISim's command line does, for tests where MIRISim is not.
 
 It is NOT MIRISim, and nothing here shows that MIRISim itself works with this suite: MIRISim
-has not been run.  What it reads and writes follows published descriptions of MIRISim's files
-(configuration, output directories, and the gaps in its headers); geometry, noise and throughput
-of the images are its own, written without the embedded simulator.
+has not been run.  What it reads follows configuration files that users of MIRISim have published;
+what it writes follows images of its detector simulator, SCASim of MiriTE 7.9, with the gain and
+the reference pixels on and off.  Geometry, noise and throughput of the images are its own,
+written without the embedded simulator.
 
 It is stricter than MIRISim may be: a section, key, type or word that it does not know is an
 error.  Environment variables decide what it pretends to be:
@@ -30,6 +31,14 @@ FAILURES = (
     "hang",  # sleeps, as does a process that it started
     "image missing",  # one dither position less
     "filter",  # another filter in the header
+    "gain off",  # whatever simulator.ini says
+    "refpix off",  # whatever simulator.ini says
+    "columns moved",  # by four, as without reference pixels, and nothing in the header says so
+    "other gain",  # another calibration product
+    "other noise",  # from the third image on, as if the calibration product had changed
+    "stated noise",  # another in the header than in the image
+    "drifts on",  # whatever simulator.ini says
+    "flat on",  # whatever simulator.ini says
     "not a number",  # in one pixel
     "far dithers",  # twice as far as asked for
     "no stars",
@@ -52,7 +61,9 @@ IMAGING = [f"F{name}W" for name in (560, 770, 1000, 1130, 1280, 1500, 1800, 2100
 CORONAGRAPHY = ["F1065C", "F1140C", "F1550C", "F2300C"]
 FILTERS = (*IMAGING, *CORONAGRAPHY, "P750L")
 
-SLOW = 23.88992 / 2.77504
+SLOW = 23.88992  # s, frame of the full array
+FULL_WITHOUT_REFERENCE = 2.72384  # s, FAST frame of the full array without reference columns
+REFERENCE_COLUMNS = 4  # on each side
 SCALE = (0.1105, 0.1113)  # arcsec / pixel
 ANGLE = 5.0152  # degrees, V3 to the Ideal y axis in CDP-7
 # Sci2IdlX and Sci2IdlY of MIRIM_FULL (SIAF), arcsec: of order 1 to 4, by rising power of y.
@@ -155,12 +166,6 @@ SIMULATION = {
             "Mode": mode,
             **TIMES,
         },
-        "MRS_configuration": {
-            "disperser": word("SHORT", "MEDIUM", "LONG"),
-            "detector": word("SW", "LW", "BOTH"),
-            "Mode": mode,
-            **TIMES,
-        },
     },
 }
 SIMULATOR = {
@@ -183,7 +188,8 @@ SIMULATOR = {
         "cosmic_ray_mode": word("NONE", "SOLAR_MIN", "SOLAR_MAX", "SOLAR_FLARE"),
     },
 }
-if tuple(int(part) for part in VERSION.split(".")[:2]) >= (2, 4):
+RELEASE = tuple(int(part) for part in VERSION.split(".")[:2])
+if RELEASE >= (2, 2):
     SIMULATOR["CDP"] = {"ftp_path": str}
 SED = {
     "Type": word("PL"),
@@ -201,7 +207,9 @@ SCENE = {
         "fast": number(int, 0),
     },
 }
-POINT = {"Type": word("Point"), "Cen": pair, "vel": number(), "sed": SED}
+if RELEASE < (2, 2):
+    SCENE["Background"]["tconstant"] = number()
+POINT = {"Type": word("Point"), "Cen": pair, "sed": SED}
 GALAXY = {
     "Type": word("Galaxy"),
     "Cen": pair,
@@ -277,12 +285,16 @@ def read_dithers(pattern, largest):
 class Geometry:
     """From the scene, arcsec, to pixels of a subarray, for one dither position."""
 
-    def __init__(self, subarray, dither):
+    def __init__(self, subarray, dither, reference_columns=True):
         import numpy as np
 
         self.left, self.bottom, self.columns, self.rows, x, y, _ = SUBARRAYS[subarray]
+        if not reference_columns:
+            # The corner is counted in an array that has lost its first columns.
+            self.left += REFERENCE_COLUMNS
+            self.columns = min(self.columns, 1032 - 2 * REFERENCE_COLUMNS)
         self.reference = np.array([x, y])
-        sign = 1 if tuple(int(part) for part in VERSION.split(".")[:2]) >= (2, 3) else -1
+        sign = 1 if RELEASE >= (2, 3) else -1
         if FAILURE == "far dithers":
             sign *= 2
         self.target = self.reference + sign * np.array(dither)
@@ -381,101 +393,209 @@ def illumination(background, sources, geometry):
     return image * lit(geometry)
 
 
-def exposure(image, camera, rays, frame_time, generator):
-    """Return ramps and reference output, DN."""
+def exposure(image, camera, detector, frame_time, generator):
+    """Return ramps and reference output, whole numbers: DN, or electrons without the gain."""
     import numpy as np
 
     shape = (camera["Integrations"], camera["Frames"], *image.shape)
+    gain = detector["gain"]
     ramps = np.empty(shape, np.float32)
-    blind = np.empty((*shape[:3], shape[3] // 4), np.float32)
     expected = image * frame_time
     for integration in range(shape[0]):
-        charge = np.zeros(image.shape)
+        charge = np.full(image.shape, PEDESTAL)
         for frame in range(shape[1]):
-            charge += generator.poisson(expected)
-            if rays != "NONE":
+            charge += generator.poisson(expected) if detector["poisson"] else expected
+            if detector["rays"] != "NONE":
                 hits = generator.poisson(LIGHT_OF_RAYS * frame_time * image.size / 1024**2)
                 where = tuple(generator.integers(side, size=hits) for side in image.shape)
                 np.add.at(charge, where, generator.uniform(2000, 20_000, hits))
             np.minimum(charge, WELL, out=charge)
-            for target, signal in ((ramps, charge), (blind, 0.0)):
-                noise = GAIN * READ_NOISE * generator.standard_normal(target.shape[2:], np.float32)
-                target[integration, frame] = np.clip((PEDESTAL + signal + noise) // GAIN, 0, 65535)
-    return ramps, blind
+            noise = gain * detector["noise"] * generator.standard_normal(image.shape, np.float32)
+            ramps[integration, frame] = np.maximum((charge + noise) // gain, 0)
+    if not detector["refpix"]:
+        return ramps, np.zeros((1, 1, 1, 1), np.float32)
+    # No noise, no light.
+    return ramps, np.full((*shape[:3], shape[3] // 4), PEDESTAL // gain, np.float32)
 
 
-def write_image(place, ramps, blind, camera, geometry, frame_time):
-    """Write a det_image, with the keywords that MIRISim's have and the gaps too."""
+def write_image(place, ramps, blind, camera, detector, frame_time):
+    """Write a det_image as SCASim does, with the keywords that it has and the gaps too."""
     import numpy as np
     from astropy.io import fits
 
+    left, bottom, *_ = SUBARRAYS[camera["ReadDetect"]]
+    rows, columns = ramps.shape[2:]
+    integration = frame_time * camera["Frames"]
+    duration = integration * camera["Integrations"]
+    slow = camera["Mode"] == "SLOW"
     primary = fits.PrimaryHDU()
-    name = "F1000W" if FAILURE == "filter" else camera["filter"]
-    duration = frame_time * camera["Frames"] * camera["Integrations"]
     primary.header.update(
         {
-            "DATE-OBS": "2021-01-01",
-            "TIME-OBS": "00:00:00.000",
+            "DATE": "2021-01-01T00:00:00.000",
+            "ORIGIN": "a stand-in for MIRISim",
+            "FILETYPE": "Ramp (level 1b)",
+            "DATAMODL": "RampModel",
+            "CREATOR": "a stand-in for MIRISim",
             "TELESCOP": "JWST",
             "INSTRUME": "MIRI",
+            "MODELNAM": "FM",
+            "FILTER": "F1000W" if FAILURE == "filter" else camera["filter"],
+            "DETTEMP": 6.7,
+            "DETSETNG": "N/A",
             "DETECTOR": "MIRIMAGE",
-            "FILTER": name,
+            "SCA_ID": "493",
             "CCCSTATE": "OPEN",
+            "OPMODE": "NONE",
+            "SUBARRAY": camera["ReadDetect"],
+            "FASTAXIS": 1,
+            "SLOWAXIS": 2,
+            "SUBSTRT1": left,
+            "SUBSTRT2": bottom,
+            "SUBSIZE1": columns,
+            "SUBSIZE2": rows,
             "EXP_TYPE": "MIR_IMAGE",
-            "READPATT": {"FAST": "FASTR1", "SLOW": "SLOWR1"}[camera["Mode"]],
-            "NINTS": camera["Integrations"],
-            "NGROUPS": camera["Frames"],
+            "READPATT": camera["Mode"],
             "NFRAMES": 1,
-            "NRESETS": 1,
-            "NSAMPLES": 1,
-            "TFRAME": frame_time,
-            "TGROUP": frame_time,
-            "TSAMPLE": 10.0,
-            "TIMEUNIT": "s",
-            "EFFEXPTM": duration,
-            "DURATION": duration,
+            "ROWRSETS": 3,
+            "FRMRSETS": 0,
+            "GRPAVG": 1,
+            "INTAVG": 1,
             "EXPSTART": 59215.0,
             "EXPEND": 59215.0 + duration / 86400,
-            "SUBARRAY": camera["ReadDetect"],
-            "SUBSTRT1": geometry.left,
-            "SUBSTRT2": geometry.bottom,
-            "SUBSIZE1": geometry.columns,
-            "SUBSIZE2": geometry.rows,
+            "NINTS": camera["Integrations"],
+            "NGROUPS": camera["Frames"],
+            "GROUPGAP": 0,
+            "NSAMPLES": 8 if slow else 1,
+            "TSAMPLE": 10.0,
+            "TFRAME": frame_time,
+            "TGROUP": frame_time,
+            "EFFINTTM": integration,
+            "EFFEXPTM": duration,
+            "DURATION": duration,
+            "NRESETS": 0,
+            "ZEROFRAM": False,
+            "TIMEUNIT": "s",
+            "FILENAME": place.name,
+            "DATE-OBS": "2021-01-01",
+            "TIME-OBS": "00:00:00",
+            "OBS_ID": "V12345001001P0000000001101",
+            "VISIT_ID": "12345001001",
+            "PROGRAM": "12345",
+            "OBSERVTN": "1",
+            "VISIT": "001",
+            "VISITGRP": "01",
+            "SEQ_ID": "1",
+            "ACT_ID": "01",
+            "EXPOSURE": "00001",
             "TARG_RA": 0.0,
             "TARG_DEC": 0.0,
-            "VISIT_ID": "1",
-            "OBS_ID": "1",
-            "ZEROFRAM": False,
+            "CRMODE": detector["rays"],
+            "CRNUM": 0,
+            "CRNUMPIX": 0,
+            "SUBBURST": True,
+            "DETROWS": 1024,
+            "DETCOLS": 1024,
+            "SMPSKIP": 1 if slow else 0,
+            "WELL": int(WELL),
+            "REQTIME": integration,
+            "EXPTIME": integration,
         }
     )
+    if detector["noise"] > 0:
+        stated = detector["noise"] / (2 if FAILURE == "stated noise" else 1)
+        primary.header["RDNOISE"] = stated
+    gain = detector["gain"]
+    if detector["rays"] != "NONE":
+        primary.header.update({"CRMETHOD": "LIBRARY", "GCR_FLUX": 8.32711e-08})
+    if gain != 1:
+        primary.header.update({"GAINCF": gain, "MAXDN": int(WELL / gain)})
+    for line in history(detector):
+        primary.header["HISTORY"] = line
     if FAILURE == "not a number":
         ramps[0, 0, 0, 0] = np.nan
     science = fits.ImageHDU(ramps, name="SCI")
     science.header.update(
         {
-            "WCSAXES": 4,
-            "CRPIX1": 5.0,
-            "CRPIX2": 1.0,
+            "RADESYS": "ICRS",
+            "BUNIT": "electrons" if gain == 1 else "DN",
+            "RA_V1": 0.1263481795,
+            "DEC_V1": 0.1027119697,
+            "PA_V3": 0.0,
+            "WCSAXES": 2,
+            "CRPIX1": 1 - left,
+            "CRPIX2": 1 - bottom,
             "CRVAL1": 0.0,
             "CRVAL2": 0.0,
-            "CDELT1": 3.0683e-5,
-            "CDELT2": 3.0967e-5,
+            "CTYPE1": "RA---TAN",
+            "CTYPE2": "DEC--TAN",
+            "CUNIT1": "deg",
+            "CUNIT2": "deg",
+            "CDELT1": 3.06830555555555e-05,
+            "CDELT2": 3.09669444444444e-05,
             "PC1_1": -1.0,
-            "RA_V1": 0.126,
-            "DEC_V1": 0.103,
-            "PA_V3": 0.0,
-            "RA_REF": 359.99999,
-            "DEC_REF": 0.00001,
-            "ROLL_REF": 0.0,
+            "PC1_2": 0.0,
+            "PC2_1": 0.0,
+            "PC2_2": 1.0,
             "V2_REF": V2_REF,
             "V3_REF": V3_REF,
             "VPARITY": -1,
             "V3I_YANG": ANGLE,
+            "RA_REF": 0.0,
+            "DEC_REF": 0.0,
+            "ROLL_REF": 0.0,
+            "EXTVER": 1,
         }
     )
-    quality = fits.ImageHDU(np.zeros(ramps.shape[2:], np.int32), name="PIXELDQ")
+    quality = fits.ImageHDU(np.zeros((rows, columns), np.uint32), name="PIXELDQ")
     output = fits.ImageHDU(blind, name="REFOUT")
-    fits.HDUList([primary, science, quality, output]).writeto(place)
+    tree = np.frombuffer(b"#ASDF 1.0.0\n", np.uint8)
+    metadata = fits.BinTableHDU.from_columns(
+        [fits.Column("ASDF_METADATA", f"{len(tree)}B", array=tree[np.newaxis])], name="ASDF"
+    )
+    fits.HDUList([primary, science, quality, output, metadata]).writeto(place)
+
+
+def history(detector):
+    """Return the lines that say what was simulated."""
+    gain = detector["gain"]
+    return [
+        "Simulated dark current disabled.",
+        *(["Simulated gain disabled."] if gain == 1 else []),
+        "Simulated non-linearity effects disabled.",
+        *([] if FAILURE == "drifts on" else ["Simulated detector drift effects disabled."]),
+        "Simulated detector latency effects disabled.",
+        *([] if detector["noise"] else ["Simulated read noise disabled."]),
+        *([] if detector["poisson"] else ["Simulated Poisson noise is disabled."]),
+        "Bad pixel mask: None applied.",
+        "Dark map: None. All pixels have equal dark current.",
+        "Pixel flat-field: flat.fits"
+        if FAILURE == "flat on"
+        else "Pixel flat-field: None. All pixels have equal weight.",
+        "Gain map: None. 1.0 is assumed." if gain == 1 else "Gain map: gain.fits",
+        "QE: No QE simulation.",
+    ]
+
+
+def read_detector(flags, sequence):
+    """Return what SCASim makes of its section, and of its calibration products."""
+    refused = [
+        name
+        for name in ("badpix", "dark", "flat", "nonlinearity", "drifts", "latency")
+        if flags[f"include_{name}"] == "T"
+    ]
+    if refused:
+        raise NotImplementedError(f"no {', '.join(refused)} in this stand-in")
+    on = {name.removeprefix("include_"): flag == "T" for name, flag in flags.items()}
+    gain = 4.0 if FAILURE == "other gain" else GAIN
+    noise = READ_NOISE + (2.0 if FAILURE == "other noise" and sequence > 2 else 0.0)
+    return {
+        # Without the gain one electron is one unit, of the read noise as well.
+        "gain": gain if on["gain"] and FAILURE != "gain off" else 1.0,
+        "refpix": on["refpix"] and FAILURE != "refpix off",
+        "poisson": on["poisson"],
+        "noise": noise if on["readnoise"] else 0.0,
+        "rays": flags["cosmic_ray_mode"],
+    }
 
 
 def write_illumination(place, image):
@@ -518,7 +638,7 @@ def main(arguments):
     dithers = read_dithers(patterns["Dither_Patterns"], largest)
     camera = patterns["IMA_configuration"]
     subarray = camera["ReadDetect"]
-    frame_time = SUBARRAYS[subarray][-1] * (SLOW if camera["Mode"] == "SLOW" else 1)
+    frame_time = SLOW if camera["Mode"] == "SLOW" else SUBARRAYS[subarray][-1]
 
     import numpy as np
 
@@ -532,16 +652,17 @@ def main(arguments):
         dithers.pop()
     generator = np.random.default_rng(1)
     for sequence, dither in enumerate(dithers, start=1):
-        geometry = Geometry(subarray, dither)
+        detector = read_detector(simulator["SCASim"], sequence)
+        geometry = Geometry(subarray, dither, detector["refpix"] and FAILURE != "columns moved")
         image = illumination(background, sources, geometry)
+        if subarray == "FULL" and camera["Mode"] == "FAST" and not detector["refpix"]:
+            frame_time = FULL_WITHOUT_REFERENCE
         label = f"{sequence}_MIRIMAGE_{camera['filter']}"
         write_illumination(output / "illum_models" / f"illum_model_{label}.fits", image)
         for repeat in range(1, camera["Exposures"] + 1):
-            ramps, blind = exposure(
-                image, camera, simulator["SCASim"]["cosmic_ray_mode"], frame_time, generator
-            )
+            ramps, blind = exposure(image, camera, detector, frame_time, generator)
             place = output / "det_images" / f"det_image_seq{label}exp{repeat}.fits"
-            write_image(place, ramps, blind, camera, geometry, frame_time)
+            write_image(place, ramps, blind, camera, detector, frame_time)
     return 0
 
 

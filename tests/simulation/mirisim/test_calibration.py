@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 # What the stand-in does, from its own description.
 REFERENCE_PIXEL = (539.5, 177.5)  # SUB256
 AXIS_ANGLE = np.deg2rad(5.0152)  # V3 to the detector's y axis
-READ_NOISE = 8.0  # DN
+READ_NOISE = 8.0  # DN, in the header; the image has 1 / 12 DN^2 more from its whole numbers
 
 CENTROID_ERROR = 0.05  # pixel
 # Local scale and skew of the distortion, which the nominal scales do not have.
@@ -38,6 +38,7 @@ GOOD = Calibration(
     matrix=tuple(map(tuple, orientation(1))),
     dither_sign=1,
     read_noise=READ_NOISE,
+    stated_read_noise=READ_NOISE,
     misfit=0.1,
 )
 
@@ -77,6 +78,7 @@ def test_stand_in_is_recovered(measured, version, sign, x_sign):
     atol = SCALE_ERROR * np.abs(expected).max()
     np.testing.assert_allclose(found.matrix, expected, rtol=0, atol=atol)
     assert found.read_noise == pytest.approx(READ_NOISE, rel=NOISE_ERROR)
+    assert found.stated_read_noise == READ_NOISE
     assert found.misfit < CENTROID_ERROR
 
 
@@ -125,8 +127,14 @@ def test_other_readout_is_not_taken_from_the_cache(measured, cached, small, chan
         json.dumps(vars(GOOD) | {"dither_sign": 0}),
         json.dumps(vars(GOOD) | {"read_noise": None}),
         json.dumps(vars(GOOD) | {"version": "2.3.0"}),
+        json.dumps(vars(GOOD) | {"origin": [535.5, 177.5]}),
+        # As written before the gain and the reference pixels were asked for.
+        json.dumps({name: vars(GOOD)[name] for name in vars(GOOD) if name[:6] != "stated"}),
     ],
-    ids=["empty", "list", "nothing", "cut", "shape", "shear", "sign", "null", "version"],
+    ids=[
+        *("empty", "list", "nothing", "cut", "shape", "shear", "sign", "null", "version"),
+        *("origin", "before"),
+    ],
 )
 def test_damaged_cache_is_made_anew(measured, cached, text, monkeypatch):
     """A file that is no calibration of this version is replaced, not used and not fatal."""
@@ -147,17 +155,23 @@ def test_damaged_cache_is_made_anew(measured, cached, text, monkeypatch):
         ({"misfit": 1.5}, "1.5 pixels from where"),
         ({"misfit": float("nan")}, "pixels from where"),
         ({"read_noise": float("nan")}, "noise below that of the photons"),
+        ({"read_noise": 44.0}, "44.00 DN in one read, and RDNOISE = 8.00 DN"),
+        ({"origin": (535.5, 177.5)}, r"(535.5, 177.5) of the full array, not at SUB256's"),
+        ({"origin": (float("nan"), 177.5)}, "(nan, 177.5) of the full array"),
     ],
-    ids=["area", "scales", "shear", "misfit", "no misfit", "noise"],
+    ids=[
+        *("area", "scales", "shear", "misfit", "no misfit", "noise"),
+        *("stated noise", "origin", "no origin"),
+    ],
 )
 def test_implausible_numbers_are_refused(changed, said):
     """Each number has a limit, and its own words."""
-    assert said in replace(GOOD, **changed).fault()
+    assert said in replace(GOOD, **changed).fault("SUB256")
 
 
 def test_plausible_numbers_are_accepted():
     """The stand-in's own numbers have no fault."""
-    assert GOOD.fault() == ""
+    assert GOOD.fault("SUB256") == ""
 
 
 @pytest.mark.parametrize(
@@ -166,6 +180,13 @@ def test_plausible_numbers_are_accepted():
         ("no stars", "shows [0-9] stars"),
         ("far dithers", "neither with nor against the dither"),
         ("filter", "FILTER = 'F1000W', and 'F770W' was asked for"),
+        ("gain off", "BUNIT = 'electrons', and 'DN' was asked for"),
+        ("other gain", "GAINCF = 4.0, and 5.5 was asked for"),
+        ("refpix off", r"REFOUT of shape = \(1, 1, 1, 1\), and \(1, 6, 256, 64\) was asked for"),
+        ("columns moved", r"centre at pixel \(535.5, 177.5\) of the full array, not at SUB256's"),
+        ("stated noise", "[78].[0-9]+ DN in one read, and RDNOISE = 4.00 DN in its header"),
+        ("drifts on", "HISTORY = None, and 'Simulated detector drift effects disabled' was asked"),
+        ("flat on", "HISTORY = 'Pixel flat-field: flat.fits', and 'Pixel flat-field: None' was"),
     ],
 )
 def test_run_that_is_not_understood_is_refused(measured, kept, failure, said):

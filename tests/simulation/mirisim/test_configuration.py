@@ -19,9 +19,11 @@ STAR = SceneSource(1.5, -2.25, 123.4)
 GALAXY = SceneSource(-3.0, 4.0, 400.0, {"n": 2.0, "re": 1.8, "q": 0.6, "pa": 30.0})
 FIRST_DITHER_LINE = 1  # after a comment
 
-ON = {"include_poisson", "include_readnoise"}
+# Without the gain SCASim writes electrons, without reference pixels neither reference columns
+# nor a reference output.
+ON = {"include_poisson", "include_readnoise", "include_gain", "include_refpix"}
 EFFECTS = {
-    *("include_refpix", "include_badpix", "include_dark", "include_flat", "include_gain"),
+    *("include_badpix", "include_dark", "include_flat"),
     *("include_nonlinearity", "include_drifts", "include_latency", *ON),
 }
 
@@ -95,7 +97,6 @@ def test_star_is_flat_at_the_pivot_wavelength(configured):
     assert star == {
         "Type": "Point",
         "Cen": "1.500000 -2.250000",
-        "vel": "0.0",
         "sed": {
             "Type": "PL",
             "alpha": "0.0",
@@ -139,7 +140,7 @@ def test_sky_has_the_gradient(configured, small):
     }
 
 
-def test_only_removable_effects_are_on(configured):
+def test_effects_are_on_that_references_match(configured):
     """Effects with calibration products that no reference file matches are off."""
     detector = configured("simulator.ini")["SCASim"]
     effects = {name: value for name, value in detector.items() if name.startswith("include_")}
@@ -153,10 +154,47 @@ def test_cosmic_rays_are_on_or_off(configured, rate, word):
     assert content["SCASim"]["cosmic_ray_mode"] == word
 
 
-@pytest.mark.parametrize(("version", "there"), [("2.3.0", False), ("2.4.1", True)])
-def test_calibration_products_are_those_of_the_version(configured, version, there):
-    """The key for their place came with version 2.4."""
-    assert ("CDP" in configured("simulator.ini", version=version)) is there
+@pytest.mark.parametrize(
+    ("version", "products"),
+    [
+        ("2.1.0", None),
+        ("2.2.0", {"ftp_path": "/CDPSIM/2.2/:/CDPSIM/"}),
+        ("2.4.1", {"ftp_path": "/CDPSIM/2.4/:/CDPSIM/"}),
+    ],
+)
+def test_calibration_products_are_those_of_the_version(configured, version, products):
+    """Published files of version 2.2 have the key for their place."""
+    assert configured("simulator.ini", version=version).get("CDP") == products
+
+
+@pytest.mark.parametrize(("version", "there"), [("2.1.0", True), ("2.2.0", False)])
+def test_sky_of_older_versions_has_a_time_constant(configured, version, there):
+    """Published scenes of older versions have the key, newer ones have not."""
+    assert ("tconstant" in configured("scene.ini", version=version)["Background"]) is there
+
+
+def keys(section):
+    """Return sections and keys of a file, without those of the spectrum of a point."""
+    return {
+        name: keys(value) if isinstance(value, dict) else None
+        for name, value in section.items()
+        if name != "sed"
+    }
+
+
+@pytest.mark.parametrize("size", ["FULL_5G10I1E", "FULL_5G1I1E", "SUB64_60G10I1E"])
+def test_simulation_has_the_keys_of_a_genuine_one(configured, real_file, size):
+    """A file of a user of MIRISim's imager has neither more nor fewer."""
+    genuine = real_file(f"mirisim/STScI-TSO__wasp103_{size}_simconfig.ini")
+    assert keys(configured("simulation.ini")) == keys(ConfigObj(str(genuine)).dict())
+
+
+def test_scene_has_the_keys_of_a_genuine_one(configured, real_file):
+    """Sky and points of a user's file of an older version; the galaxy is not in it."""
+    genuine = real_file("mirisim/STScI-TSO__wasp103_scene.ini")
+    scene = configured("scene.ini", version="2.1.0")
+    del scene["galaxy_2"]
+    assert keys(scene) == keys(ConfigObj(str(genuine)).dict())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """An observation by MIRISim has the files, metadata and positions of the embedded simulator.
 
-A stand-in takes the place of MIRISim, which has not been run.
+A stand-in takes the place of MIRISim, which has not been run as a whole.
 """
 
 import os
@@ -297,6 +297,43 @@ def test_foreign_file_is_left_alone(copied, broken):
     with pytest.raises(CannotJudge, match=foreign.name):
         take_mirisim_exposures(copied, broken)
     assert foreign.read_text() == "mine"
+
+
+def test_other_read_noise_than_calibrated_is_refused(small, installation, tmp_path, monkeypatch):
+    """The references would hold the noise of before; the sentence names what to remove."""
+    monkeypatch.setenv("MIRI_BACKGROUND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MIRISIM_STAND_IN_FAILURE", "other noise")
+    run = RunDirectory(tmp_path / "run", small)
+    kept = tmp_path / "cache" / "mirisim" / "mirisim-2.4.1-SUB256-F770W-FASTR1.json"
+    try:
+        with pytest.raises(
+            CannotJudge, match=f"seq3.*RDNOISE = 10.0, and 8.0 was asked for: .*remove {kept}"
+        ):
+            take_mirisim_exposures(run, MIRISim(installation.command))
+    finally:
+        run.release()
+
+
+def test_slow_exposure_has_mirisims_number_of_samples(installation, tmp_path, monkeypatch):
+    """SCASim counts the eight samples that are averaged, not the one that is left out."""
+    monkeypatch.setenv("MIRI_BACKGROUND_CACHE", str(tmp_path / "cache"))
+    slow = Observation(
+        simulator="mirisim",
+        readout_pattern="SLOWR1",
+        groups=6,
+        science_exposures=1,
+        background_exposures=2,
+        science_stars=0,
+        background_stars=0,
+        galaxy_flux=0,
+        cosmic_ray_rate=0,
+    )
+    run = RunDirectory(tmp_path / "run", slow)
+    try:
+        taken = take_mirisim_exposures(run, MIRISim(installation.command))
+        assert [fits.getval(path, "NSAMPLES") for path in taken] == [8, 8, 8]
+    finally:
+        run.release()
 
 
 def test_failure_leaves_no_exposure(observation, broken, tmp_path):

@@ -5,6 +5,7 @@ MIRISim, so neither is taken from a document: seven stars tell them once per ver
 """
 
 import json
+import math
 import warnings
 from dataclasses import asdict, dataclass
 
@@ -35,7 +36,7 @@ from miri_background.simulation.mirisim.constants import (
 from miri_background.simulation.mirisim.installation import working_directory
 from miri_background.simulation.mirisim.ramps import read_ramps
 
-__all__ = ["Calibration", "mirisim_calibration"]
+__all__ = ["Calibration", "calibration_file", "mirisim_calibration"]
 
 # Stars in units of half the width and height of what is seen: three on two arms of
 # different length, which show rotation and parity and are told apart by their flux, and four
@@ -60,6 +61,12 @@ _AREA_TOLERANCE = 0.05
 _SHEAR_TOLERANCE = 0.03
 _SHIFT_TOLERANCE = 1.0  # pixel
 _MISFIT_TOLERANCE = 1.0  # pixel: less than half the width of a star at 7.7 micrometre
+# pixel: half of the four reference columns that SCASim leaves out where it is told so; a filter
+# moves a star by 0.8 pixel at most.
+_ORIGIN_TOLERANCE = 2.0
+# The header has the mean over the whole array, the image the noise of a part of it.
+_NOISE_TOLERANCE = 0.1
+_ROUNDING = 12**-0.5  # DN, of numbers that are cut to whole ones
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,9 @@ class Calibration:
     dither_sign : int
         Stars move by this times the dither position: +1 or -1.
     read_noise : float
-        DN in one read.
+        DN in one read, as measured.
+    stated_read_noise : float
+        DN in one read that the image's header states, RDNOISE.
     misfit : float
         Largest distance of a star from where origin, matrix and the SIAF's distortion
         put it, pixel.
@@ -88,6 +97,7 @@ class Calibration:
     matrix: tuple
     dither_sign: int
     read_noise: float
+    stated_read_noise: float
     misfit: float
 
     @property
@@ -134,8 +144,29 @@ class Calibration:
         x, y = np.linalg.solve(np.array(self.matrix), [np.cos(angle), np.sin(angle)])
         return float(np.rad2deg(np.arctan2(x, y)) % 360)
 
-    def fault(self):
-        """Return what is wrong with these numbers, in words, or an empty string."""
+    def fault(self, subarray):
+        """Return what is wrong with these numbers, in words, or an empty string.
+
+        Parameters
+        ----------
+        subarray : str
+            The scene's centre is on its reference point.
+
+        Returns
+        -------
+        str
+            The first fault.
+        """
+        read = subarrays()[subarray]
+        reference = (read.x_ref, read.y_ref)
+        if not math.dist(self.origin, reference) <= _ORIGIN_TOLERANCE:
+            found, expected = (
+                ", ".join(f"{axis:.1f}" for axis in place) for place in (self.origin, reference)
+            )
+            return (
+                f"the scene's centre at pixel ({found}) of the full array, not at {subarray}'s "
+                f"reference point ({expected})"
+            )
         stretched = np.linalg.svd(np.array(self.matrix), compute_uv=False)
         density, expected = np.prod(stretched), 1 / np.prod(MIRISIM_PIXEL_SCALE)
         if not abs(density / expected - 1) <= _AREA_TOLERANCE:
@@ -153,6 +184,12 @@ class Calibration:
             return f"a dither sign of {self.dither_sign}"
         if not self.read_noise > 0:
             return "noise below that of the photons"
+        stated = math.hypot(self.stated_read_noise, _ROUNDING)
+        if not abs(self.read_noise / stated - 1) <= _NOISE_TOLERANCE:
+            return (
+                f"a noise of {self.read_noise:.2f} DN in one read, and RDNOISE = "
+                f"{self.stated_read_noise:.2f} DN in its header"
+            )
         return ""
 
 
@@ -177,15 +214,8 @@ def mirisim_calibration(installation, observation):
         If MIRISim cannot be run, or what it makes of seven stars is not understood.
     """
     # Kept for all runs, with its log beside it; a damaged one is made anew.
-    cached = (
-        suite_cache()
-        / "mirisim"
-        / (
-            f"mirisim-{installation.version}-{observation.subarray}-{observation.filter}"
-            f"-{observation.readout_pattern}.json"
-        )
-    )
-    calibration = _read(cached)
+    cached = calibration_file(installation, observation)
+    calibration = _read(cached, observation.subarray)
     if calibration is None or calibration.version != installation.version:
         with writable(cached.parent):
             cached.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +225,29 @@ def mirisim_calibration(installation, observation):
     return calibration
 
 
-def _read(path):
+def calibration_file(installation, observation):
+    """Return where the calibration for an observation is kept.
+
+    Parameters
+    ----------
+    installation : MIRISim
+        Its version has calibrations of its own.
+    observation : Observation
+        As do its filter, subarray and readout pattern.
+
+    Returns
+    -------
+    pathlib.Path
+        A file in the suite's cache; it need not exist.
+    """
+    name = (
+        f"mirisim-{installation.version}-{observation.subarray}-{observation.filter}"
+        f"-{observation.readout_pattern}.json"
+    )
+    return suite_cache() / "mirisim" / name
+
+
+def _read(path, subarray):
     """Return a calibration from its file, or None where that has none that can be used."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -205,12 +257,13 @@ def _read(path):
             matrix=tuple(tuple(float(value) for value in row) for row in content["matrix"]),
             dither_sign=int(content["dither_sign"]),
             read_noise=float(content["read_noise"]),
+            stated_read_noise=float(content["stated_read_noise"]),
             misfit=float(content["misfit"]),
         )
         whole = len(calibration.origin) == 2 and np.shape(calibration.matrix) == (2, 2)
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return calibration if whole and not calibration.fault() else None
+    return calibration if whole and not calibration.fault(subarray) else None
 
 
 def _window(subarray):
@@ -244,7 +297,8 @@ def _measured(installation, observation, log):
             directory, installation.version, short, SkyBackground(), stars, _OFFSETS
         )
         paths = installation.det_images(directory, len(_OFFSETS), log)
-        ramps = [read_ramps(path, short, log).science[0].astype(float) for path in paths]
+        images = [read_ramps(path, short, log) for path in paths]
+    ramps = [image.science[0].astype(float) for image in images]
     scene = np.array([(star.x, star.y) for star in stars])
     found = [_star_positions(ramp[-1] - ramp[0], scene, short, log) for ramp in ramps]
     origin, matrix, misfit = _map(scene, found[0])
@@ -254,9 +308,10 @@ def _measured(installation, observation, log):
         matrix=tuple(tuple(row) for row in matrix.tolist()),
         dither_sign=_dither_sign(found[1] - found[0], log),
         read_noise=_read_noise(ramps[0], short),
+        stated_read_noise=images[0].read_noise,
         misfit=misfit,
     )
-    fault = calibration.fault()
+    fault = calibration.fault(short.subarray)
     if fault:
         raise _not_understood(fault, log)
     return calibration

@@ -1,6 +1,8 @@
 """What MIRISim reads: simulation.ini, scene.ini, simulator.ini and the dither positions.
 
-Sections and keys are those of files that users of MIRISim have published.
+Sections and keys are those of configuration files for the imager that users of MIRISim have
+published (STScI-TSO, mirisim_tso, mirisim-coronagraphy), as its versions have them.  None of
+them has a galaxy, and none a spectrum that is a power law.
 """
 
 import re
@@ -25,23 +27,27 @@ _DITHERS = "dither.dat"
 _MAX_DITHER = 20  # arcsec, MIRISim's default
 _PUPIL_DIAMETER = 6.6052  # m, MIRISim's default
 
-# The calibration products that these effects are simulated with cannot be removed by any
-# reference file that is there, nor by one that could be made from constants: off.
+# The calibration products of most effects cannot be removed by any reference file that is
+# there, nor by one that could be made from constants: off.  Without include_gain SCASim writes
+# electrons; without include_refpix it leaves out the reference columns, which moves the columns
+# of subarrays by four, and the reference output.
 _DETECTOR_EFFECTS = {
-    "include_refpix": "F",
+    "include_refpix": "T",
     "include_poisson": "T",
     "include_readnoise": "T",
     "include_badpix": "F",
     "include_dark": "F",
     "include_flat": "F",
-    "include_gain": "F",
+    "include_gain": "T",
     "include_nonlinearity": "F",
     "include_drifts": "F",
     "include_latency": "F",
 }
-# MIRISim reads its calibration products from a place that is named for the version, and
-# has a key for it since this version.
-_FIRST_WITH_CDP_PATH = (2, 4)
+# MIRISim reads its calibration products from a place that is named for the version; published
+# files of this version and later ones have a key for it, ...
+_FIRST_WITH_CDP_PATH = (2, 2)
+# ... and older ones a time constant of the sky.
+_FIRST_WITHOUT_TIME_CONSTANT = (2, 2)
 
 # The level "high" is a sky much brighter than at most pointings: by this over the filter's own.
 _BRIGHT_SKY = 1.8
@@ -95,14 +101,13 @@ class SkyBackground:
         return cls(level, observation.sky_gradient, angle)
 
 
+def _release(version):
+    """Return the first two numbers of a version."""
+    return tuple(int(part) for part in re.match(r"(\d+)\.(\d+)", version).groups())
+
+
 def _simulation(observation, offsets, directory):
     """Return the content of simulation.ini."""
-    readout = {
-        "Mode": MIRISIM_MODES[observation.readout_pattern],
-        "Exposures": 1,
-        "Integrations": observation.integrations,
-        "Frames": observation.groups,
-    }
     return {
         "name": "ima_simulation",
         "Scene": {"filename": "scene.ini"},
@@ -121,17 +126,19 @@ def _simulation(observation, offsets, directory):
             "IMA_configuration": {
                 "filter": observation.filter,
                 "ReadDetect": observation.subarray,
-                **readout,
+                "Mode": MIRISIM_MODES[observation.readout_pattern],
+                "Exposures": 1,
+                "Integrations": observation.integrations,
+                "Frames": observation.groups,
             },
-            # Not used for imaging, but MIRISim asks for it.
-            "MRS_configuration": {"disperser": "SHORT", "detector": "SW", **readout},
         },
     }
 
 
-def _scene(observation, background, sources):
+def _scene(version, observation, background, sources):
     """Return the content of scene.ini."""
     wavelength = pivot_wavelength(observation.filter)
+    older = _release(version) < _FIRST_WITHOUT_TIME_CONSTANT
     scene = {
         "sky": {"name": "sky0", "loglevel": 0},
         "Background": {
@@ -139,6 +146,7 @@ def _scene(observation, background, sources):
             "pa": f"{background.angle:.4f}",
             "centreFOV": "0. 0.",
             "level": background.level,
+            **({"tconstant": 0} if older else {}),
             "fast": 0,
         },
     }
@@ -146,7 +154,7 @@ def _scene(observation, background, sources):
         # As strings: configobj would write a list with a comma, MIRISim's files have none.
         section = {"Cen": f"{source.x:.6f} {source.y:.6f}"}
         if source.galaxy is None:
-            name, section = f"point_{number}", {"Type": "Point", **section, "vel": 0.0}
+            name, section = f"point_{number}", {"Type": "Point", **section}
         else:
             # Published scenes have no galaxy in a file: these are the keywords of the
             # Python class `mirisim.skysim.Galaxy`.
@@ -188,14 +196,14 @@ def _simulator(version, observation, offsets):
             },
         },
         "SkySim": {},
-        "ImSim": {},
         "SpecSim": {"include_fringe": "T"},
+        "ImSim": {},
         "LRSSim": {"take_webbPsf": "F", "add_extended": "F"},
         "SCASim": {**_DETECTOR_EFFECTS, "cosmic_ray_mode": rays},
     }
-    major, minor = re.match(r"(\d+)\.(\d+)", version).groups()
-    if (int(major), int(minor)) >= _FIRST_WITH_CDP_PATH:
-        content["CDP"] = {"ftp_path": f"/CDPSIM/{major}.{minor}/:/CDPSIM/"}
+    release = _release(version)
+    if release >= _FIRST_WITH_CDP_PATH:
+        content["CDP"] = {"ftp_path": "/CDPSIM/{}.{}/:/CDPSIM/".format(*release)}
     return content
 
 
@@ -225,7 +233,7 @@ def write_configuration(directory, version, observation, background, sources, of
     directory = Path(directory)
     contents = {
         "simulation.ini": _simulation(observation, offsets, directory),
-        "scene.ini": _scene(observation, background, sources),
+        "scene.ini": _scene(version, observation, background, sources),
         "simulator.ini": _simulator(version, observation, offsets),
     }
     lines = ["# dx, dy in pixels of the detector", *(f"{dx:+.4f}, {dy:+.4f}" for dx, dy in offsets)]

@@ -13,7 +13,7 @@ __all__ = [
     "MIRISIM_TELESCOPE_TRANSMISSION",
 ]
 
-MIRISIM_GAIN = 5.5  # electron / DN, SCASim's mean gain; its gain map is switched off
+MIRISIM_GAIN = 5.5  # electron / DN, the mean of the calibration product GAIN; GAINCF in headers
 # DN: the map that STScI's validation notebooks give to the saturation step for MIRISim's
 # ramps, 15 % below the hard clip at the full well (64 495 DN).
 MIRISIM_SATURATION = 55_000.0

@@ -20,7 +20,10 @@ from miri_background.simulation.exposures import (
     field_catalogue,
     level1b_model,
 )
-from miri_background.simulation.mirisim.calibration import mirisim_calibration
+from miri_background.simulation.mirisim.calibration import (
+    calibration_file,
+    mirisim_calibration,
+)
 from miri_background.simulation.mirisim.configuration import (
     SceneSource,
     SkyBackground,
@@ -100,6 +103,7 @@ def _take_field(run, installation, calibration, key, field, missing):
     observation = run.observation
     sources = _flat_sources(observation, field)
     log = run.log(f"mirisim_{field}")
+    noise = calibration.stated_read_noise, calibration_file(installation, observation)
     with working_directory() as directory:
         write_configuration(
             directory,
@@ -111,7 +115,8 @@ def _take_field(run, installation, calibration, key, field, missing):
         )
         images = installation.det_images(directory, len(missing), log)
         for exposure, image in zip(missing, images, strict=True):
-            taken = _exposure(observation, exposure, sources, read_ramps(image, observation, log))
+            ramps = read_ramps(image, observation, log, noise)
+            taken = _exposure(observation, exposure, sources, ramps)
             truth, uncal = run.truth(exposure), run.uncal(exposure)
             with writable(truth.parent), run.records.writing(key, truth) as (aside,):
                 taken.write_truth(aside)
@@ -216,8 +221,11 @@ def _exposure(observation, exposure, sources, ramps):
     )
     to_rate = telescope / MIRISIM_GAIN / np.where(flat > 0, flat, 1.0)
     light = source_rate(observation, sources, x, y, point_spread_function(observation.filter))
+    level1b = level1b_model(observation, exposure, where, *ramps.as_level1b())
+    # SCASim does not count the sample that SLOWR1 leaves out.
+    level1b.meta.exposure.nsamples = ramps.samples
     return SimulatedExposure(
-        level1b_model(observation, exposure, where, *ramps.as_level1b()),
+        level1b,
         sky_rate(observation) * to_rate,
         light * to_rate,
         listed["id", "ra", "dec", "x", "y", "flux", "kind", "spectral_index"],
