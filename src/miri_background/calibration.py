@@ -230,13 +230,13 @@ def write_association(run, control="none"):
         product["members"] += [
             {"expname": run.rate(each).name, "exptype": "background"} for each in backgrounds
         ]
-    written = {run.association: association.dump(format="json")[1]}
+    written = {run.association: association.dump()[1]}
     if control == "background missing":
         for product in association["products"]:
             product["members"].pop()
         # Under a name by which it is not taken for what should have been subtracted.
         broken = run.association.with_name("background_missing.json")
-        written[broken] = association.dump(format="json")[1]
+        written[broken] = association.dump()[1]
     with writable(run.root):
         for path, text in written.items():
             write_text_whole(path, text + "\n")
