@@ -428,15 +428,24 @@ def _night(arguments):
 
 def _history(arguments):
     """List runs, or compare two of them, and return the outcome."""
-    from miri_background.reporting.history import compare_records, load, text_list
+    from miri_background.reporting.history import (
+        compare_records,
+        load,
+        require_history,
+        text_list,
+    )
 
+    require_history(arguments.history)
     history = load(arguments.history)
-    for problem in history.problems:
-        print(problem, file=sys.stderr)
+    if not history.records:
+        history.require_whole()
+    listed = history.of(arguments.name)
     if arguments.compare:
         print(compare_records(*map(history.record, arguments.compare)))
-    else:
-        print(text_list(history.of(arguments.name)))
+        return Outcome.PASSED
+    print(text_list(listed))
+    # A list that lacks runs is no whole answer.
+    history.require_whole()
     return Outcome.PASSED
 
 

@@ -301,14 +301,66 @@ def test_verb_lists_and_compares(record, history, capsys):
     """The command line finds runs by the beginning of their ids."""
     earlier = append(record, history)
     later = append(replace(record, started="2026-11-24T01:00:00+00:00", name="f1500w"), history)
-    (history / "broken.json").write_text("{")
     assert main(["history", "--history", str(history), "--name", "f770w"]) == 0
     said = capsys.readouterr()
     assert (earlier.stem in said.out, later.stem in said.out) == (True, False)
-    assert "broken.json is not a whole record" in said.err
     ids = [earlier.stem[:20], later.stem[:20]]
     assert main(["history", "--history", str(history), "--compare", *ids]) == 0
     assert "0 metrics moved" in capsys.readouterr().out
+
+
+def put_three_damaged(history):
+    """Make a history of which nothing can be read."""
+    for name in "abc":
+        (history / f"{name}.json").write_text("{")
+
+
+# How a history is no whole answer, what is asked, and what the sentence has.
+QUESTIONS = {
+    "missing": (Path.rmdir, [], "cannot be read as the directory of a history (No such file"),
+    "file": (
+        lambda history: (history.rmdir(), history.touch()),
+        [],
+        "cannot be read as the directory of a history (Not a directory",
+    ),
+    "empty": (lambda _: None, [], "There is no run in the history"),
+    "empty, name": (lambda _: None, ["--name", "a"], "There is no run in the history"),
+    "empty, ids": (lambda _: None, ["--compare", "1", "2"], "There is no run in the history"),
+    "damaged": (put_three_damaged, [], "a.json is not a whole record ("),
+    "damaged, number": (put_three_damaged, ["--name", "a"], "(3 of 3 files cannot be read.)"),
+    "damaged, ids": (put_three_damaged, ["--compare", "1", "2"], "a.json is not a whole record"),
+}
+
+
+@pytest.mark.parametrize(("make", "question", "said"), QUESTIONS.values(), ids=list(QUESTIONS))
+def test_history_without_an_answer_is_one_sentence(make, question, said, history, capsys):
+    """What is not there, empty, or cannot be read is no list, and no success."""
+    history.mkdir()
+    make(history)
+    assert main(["history", "--history", str(history), *question]) == 2
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert (printed.out, said in line) == ("", True), line
+
+
+def test_unknown_name_is_told_with_those_that_there_are(record, history, capsys):
+    """Also where runs are compared."""
+    ids = [append(replace(record, name=name), history).stem for name in ("f770w", "f1500w")]
+    for more in ([], ["--compare", *ids]):
+        assert main(["history", "--history", str(history), "--name", "f707w", *more]) == 2
+        said = capsys.readouterr().err
+        assert "no run of an observation f707w: it has runs of f1500w, f770w." in said
+
+
+def test_list_that_lacks_runs_is_no_success(record, history, capsys):
+    """What can be read is listed; what cannot is told, and the code is 2."""
+    path = append(record, history)
+    (history / "broken.json").write_text("{")
+    assert main(["history", "--history", str(history)]) == 2
+    said = capsys.readouterr()
+    assert path.stem in said.out
+    assert "broken.json is not a whole record" in said.err
+    assert main(["history", "--history", str(history), "--compare", path.stem, path.stem]) == 0
 
 
 @pytest.mark.parametrize(("beginning", "number"), [("2026", "2"), ("1999", "No")])

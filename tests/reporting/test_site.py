@@ -350,10 +350,22 @@ def test_place_that_cannot_be_written_is_told(tmp_path):
         build_site(tmp_path / "history", tmp_path / "file" / "site")
 
 
+@pytest.mark.parametrize("history", ["nowhere", "damaged"])
+def test_history_without_any_run_to_read_makes_no_pages(history, tmp_path, capsys):
+    """A name that is mistyped does not replace the pages by those of an empty history."""
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.json").write_text("{")
+    arguments = [f"--history={tmp_path / history}", f"--output={tmp_path / 'site'}"]
+    assert main(["site", *arguments]) == Outcome.CANNOT_JUDGE.exit_code
+    assert str(tmp_path / history) in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
 @pytest.mark.slow
 def test_former_site_survives_a_build_that_fails(sample_site, tmp_path, capsys, monkeypatch):
     """Whatever goes wrong, the pages of yesterday are there; what goes well replaces them."""
     output = tmp_path / "site"
+    (tmp_path / "history").mkdir()
     shutil.copytree(sample_site.front.parent, output)
     before = (output / "index.html").read_text(encoding="utf-8")
     arguments = ["site", f"--history={tmp_path / 'history'}", f"--output={output}"]
@@ -365,7 +377,7 @@ def test_former_site_survives_a_build_that_fails(sample_site, tmp_path, capsys, 
     assert main(arguments) == 0
     assert "Nothing was run yet" in capsys.readouterr().out
     assert not (output / "observations").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    assert {path.name for path in tmp_path.iterdir()} == {"site", "history"}
 
 
 # ------------------------------------------------------------------ the built site

@@ -20,7 +20,16 @@ from miri_background.validation.drift import ChangedLimit, compare
 from miri_background.validation.measurement import place_in_words, share_of_limit
 from miri_background.validation.verdict import metrics_schema, verdict_of
 
-__all__ = ["History", "Record", "append", "compare_records", "history_schema", "load", "text_list"]
+__all__ = [
+    "History",
+    "Record",
+    "append",
+    "compare_records",
+    "history_schema",
+    "load",
+    "require_history",
+    "text_list",
+]
 
 _VERSION = 1
 _OF_SHARE = ("value", "limit")
@@ -104,8 +113,45 @@ class History:
     problems: tuple
 
     def of(self, name=None):
-        """Return the records of an observation, by default of all."""
-        return [record for record in self.records if name in (None, record.name)]
+        """Return the records of an observation, by default of all.
+
+        Parameters
+        ----------
+        name : str, optional
+            Of the observation.
+
+        Returns
+        -------
+        list of Record
+            In order of time.
+
+        Raises
+        ------
+        SetUpWrong
+            If there is no such observation.
+        """
+        found = [record for record in self.records if name in (None, record.name)]
+        if name is not None and not found:
+            names = ", ".join(sorted({record.name for record in self.records}))
+            msg = f"The history has no run of an observation {name}: it has runs of {names}."
+            raise SetUpWrong(msg)
+        return found
+
+    def require_whole(self):
+        """Refuse a history of which something cannot be read, or that has no run.
+
+        Raises
+        ------
+        CannotJudge
+            With the first of the problems.
+        """
+        if self.problems:
+            count = len(self.problems)
+            more = f" ({count} of {count + len(self.records)} files cannot be read.)"
+            raise CannotJudge(self.problems[0] + more * (count > 1))
+        if not self.records:
+            msg = "There is no run in the history: `miri-background nightly` adds runs to it."
+            raise SetUpWrong(msg)
 
     def record(self, identifier):
         """Return a record by its id, or by a beginning that no other has.
@@ -211,6 +257,29 @@ def _add_whole(path, text):
         path.hardlink_to(written)
 
 
+def require_history(history):
+    """Refuse a history that is no directory, or cannot be read.
+
+    Parameters
+    ----------
+    history : path-like
+        Should be the directory of a history.
+
+    Raises
+    ------
+    SetUpWrong
+        Naming it.
+    """
+    try:
+        next(Path(history).expanduser().iterdir(), None)
+    except OSError as error:
+        msg = (
+            f"{history} cannot be read as the directory of a history ({error.strerror or error}): "
+            "name it with --history; `miri-background nightly` makes it."
+        )
+        raise SetUpWrong(msg) from error
+
+
 def load(history):
     """Return all records of a history, and what cannot be read of it.
 
@@ -280,8 +349,6 @@ def text_list(records):
     str
         A table with id, outcome, the metric closest to its limit, and pipeline build of each.
     """
-    if not records:
-        return "There is no run in the history."
     rows = [("id", "outcome", "closest to its limit", "jwst", "min")]
     for record in records:
         outcome = record.outcome + (f" ({record.cause})" if record.cause else "")

@@ -15,7 +15,7 @@ import nbformat
 from nbformat.reader import NotJSONError
 
 from miri_background.outcomes import CannotJudge, SetUpWrong
-from miri_background.reporting.history import load
+from miri_background.reporting.history import load, require_history
 from miri_background.reporting.site import pages
 from miri_background.reporting.site.faults import caught_faults
 from miri_background.reporting.site.markup import markdown_text, page_name
@@ -163,7 +163,7 @@ def build_site(history, output):
     Parameters
     ----------
     history : path-like
-        Directory of the history; one that is not there is empty.
+        Directory of the history.
     output : path-like
         Directory of the site.
 
@@ -182,6 +182,11 @@ def build_site(history, output):
     _refuse_foreign(output)
     with writable(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
+        require_history(history)
+        loaded = load(history)
+        if loaded.problems and not loaded.records:
+            loaded.require_whole()
+        standing = Standing(loaded)
         with tempfile.TemporaryDirectory(prefix=".site-", dir=output.parent) as aside:
             sources, built = Path(aside) / "sources", Path(aside) / "html"
             _write_sources(sources, standing, Places(standing, history))
