@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from miri_background.files import (
     checksum,
     content_key,
     replace_whole,
+    write_text_recorded,
     write_text_whole,
 )
 from miri_background.outcomes import CannotJudge
@@ -69,7 +71,7 @@ def files_below(path):
 
 def interrupt(*targets):
     """Begin to write and fail."""
-    with replace_whole(*targets) as asides:
+    with replace_whole(*targets, ours=Path.is_file) as asides:
         for aside in asides:
             aside.write_text("part")
         raise KeyboardInterrupt
@@ -79,7 +81,7 @@ def test_file_is_replaced(tmp_path):
     """What was written aside is in the target's place."""
     target = tmp_path / "file"
     target.write_text("old")
-    with replace_whole(target) as (aside,):
+    with replace_whole(target, ours=Path.is_file) as (aside,):
         aside.write_text("new")
     assert target.read_text() == "new"
 
@@ -88,9 +90,38 @@ def test_target_is_whole_until_the_end(tmp_path):
     """Nobody sees the new file before it is whole."""
     target = tmp_path / "file"
     target.write_text("old")
-    with replace_whole(target) as (aside,):
+    with replace_whole(target, ours=Path.is_file) as (aside,):
         aside.write_text("new")
         assert target.read_text() == "old"
+
+
+def test_file_is_not_replaced_unasked(tmp_path):
+    """Whoever writes says which files may go."""
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(CannotJudge, match="file is not the file that this suite wrote there"):
+        write_text_whole(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_recorded_file_is_replaced_as_long_as_nobody_changes_it(tmp_path):
+    """What the suite wrote it may write again, but not what somebody made of it."""
+    for text in ("first", "second"):
+        write_text_recorded(tmp_path / "file", text)
+    (tmp_path / "file").write_text("changed")
+    with pytest.raises(CannotJudge, match="file is not the file that this suite wrote there"):
+        write_text_recorded(tmp_path / "file", "third")
+    assert (tmp_path / "file").read_text() == "changed"
+
+
+def test_link_in_a_products_place_is_not_removed(records, written, tmp_path):
+    """A product that somebody moved and linked to is not made anew in the place of the link."""
+    written.rename(tmp_path / "moved")
+    written.symlink_to(tmp_path / "moved")
+    with pytest.raises(CannotJudge), records.writing(OTHER_KEY, written):
+        pass
+    with pytest.raises(CannotJudge):
+        records.remove(written)
+    assert (written.is_symlink(), written.read_text()) == (True, "whole")
 
 
 def test_directory_is_made(tmp_path):

@@ -12,9 +12,9 @@ from contextlib import chdir, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
-from miri_background.files import checksum, content_key, write_text_whole
+from miri_background.files import checksum, content_key
 from miri_background.observation import PROGRAM, exposures
-from miri_background.outcomes import unforeseen
+from miri_background.outcomes import SetUpWrong, unforeseen
 from miri_background.parallel import completed
 from miri_background.provenance import pipeline_fingerprint
 from miri_background.run_directory import writable
@@ -239,10 +239,14 @@ def write_association(run, control="none"):
         written[broken] = association.dump()[1]
     with writable(run.root):
         for path, text in written.items():
-            write_text_whole(path, text + "\n")
+            with run.records.writing("", path) as (aside,):
+                aside.write_text(text + "\n", encoding="utf-8")
         # Members without a path are portable; they are looked for beside the association.
         for exposure in (*science, *backgrounds):
             link = run.association.parent / run.rate(exposure).name
+            if link.exists() and not link.is_symlink():
+                msg = f"{link} is not the link that this suite put there: move it away."
+                raise SetUpWrong(msg)
             link.unlink(missing_ok=True)
             link.symlink_to(os.path.relpath(run.rate(exposure), link.parent))
     return list(written)[-1]
@@ -276,8 +280,7 @@ def image2_output(run):
     key = content_key(pipeline_fingerprint())
     for product in run.products():
         # Products of an earlier call in this directory are the suite's own, and stale.
-        run.records.is_current(product, key)
-        product.unlink(missing_ok=True)
+        run.records.remove(product)
     with (
         writable(run.root),
         tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,

@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -289,19 +290,51 @@ def _run(name, named, parameters, refuse):
     refuse(directory)
     print(f"Running {name} in {directory}")
     run = execute_notebook(name, parameters, directory)
-    if not named:
-        point_latest_to(directory)
     print(f"\n{run.text()}")
+    if not named:
+        # All that was judged is written: for want of a link, nothing is less true.
+        _, problem = _written(point_latest_to, directory)
+        if problem:
+            print(problem, file=sys.stderr)
     return run.outcome
+
+
+def _ended(outcome, ending, problem, stream=None):
+    """Print the last line of what was judged, and return the outcome.
+
+    What was not written is a could-not-judge, unless a limit is broken: no full disk may hide it.
+    """
+    if problem is not None and outcome is not Outcome.FAILED:
+        raise problem
+    print(ending, file=stream)
+    if problem is not None:
+        print(f"The results were not written: {problem}", file=sys.stderr)
+    return outcome
+
+
+def _written(write, *arguments):
+    """Write results, and return what `write` returns, and what kept them from being written."""
+    try:
+        return write(*arguments), None
+    except CannotJudge as error:
+        return None, error
 
 
 def _check(arguments):
     """Judge products that are there, print the verdict, and return the outcome."""
     directory, output = arguments.directory, arguments.output
-    from miri_background.runs.check import check, report, write_check, write_reason
+    from miri_background.runs.check import (
+        check,
+        ending,
+        report,
+        require_place,
+        write_check,
+        write_reason,
+    )
 
     stream = sys.stderr if arguments.json else sys.stdout
     try:
+        require_place(directory, output)
         judged = check(
             directory,
             arguments.sigma,
@@ -309,18 +342,19 @@ def _check(arguments):
             arguments.association,
             arguments.baselines,
         )
+        print(report(judged), file=stream)
+        paths, problem = _written(write_check, judged, output)
+        outcome = _ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
     except CannotJudge as error:
         write_reason(directory, output, error)
         if arguments.json:
             print(json.dumps(_reason(error), ensure_ascii=False))
         raise
-    # Printed first: a verdict that cannot be written is not lost.
-    print(report(judged), file=stream)
     if arguments.json:
         print(judged.verdict.json_text(), end="")
-    for path in write_check(judged, output):
+    for path in paths or ():
         print(f"Written: {path}", file=stream)
-    return judged.verdict.outcome
+    return outcome
 
 
 def _reason(error):
@@ -351,26 +385,34 @@ def _okify(arguments):
 def _faults(arguments):
     """Break the step on purpose, print what notices it, and return the outcome."""
     check_settings(workers=arguments.workers)
+    from miri_background.files import require_own
     from miri_background.parallel import process_pool
-    from miri_background.runs.kill_matrix import kill_matrix, take_rates
+    from miri_background.run_directory import held, require_writable
+    from miri_background.runs.kill_matrix import KillMatrix, kill_matrix, take_rates
     from miri_background.runs.notebook import new_run_directory, point_latest_to
     from miri_background.validation.faults import fault
 
     for name in arguments.names or ():
         fault(name)  # an unknown one is told before the work
+    place = arguments.output or arguments.run
+    if place:
+        require_own(place / "kill_matrix.json", ours=KillMatrix.is_one)
+        require_writable(place)
     directory = arguments.run or new_run_directory()
+    path = (place or directory) / "kill_matrix.json"
+    inside = path.parent.resolve() == directory.resolve()
     if not arguments.run:
         print(f"Simulating and calibrating exposures in {directory}")
         take_rates(directory, arguments.workers)
         point_latest_to(directory)
-    with process_pool(arguments.workers) as executor:
+    with process_pool(arguments.workers) as executor, held(directory) if inside else nullcontext():
         matrix = kill_matrix(directory, executor, arguments.names)
-    # Printed first: a matrix that cannot be written is not lost.
-    print(f"{matrix.text_table()}\n\n{matrix.counts()}\n{matrix.sentence()}")
-    path = (arguments.output or directory) / "kill_matrix.json"
-    matrix.write(path)
-    print(f"Written: {path}")
-    return matrix.outcome
+        print(f"{matrix.text_table()}\n\n{matrix.counts()}")
+        _, problem = _written(matrix.write, path)
+    outcome = _ended(matrix.outcome, matrix.sentence(), problem)
+    if problem is None:
+        print(f"Written: {path}")
+    return outcome
 
 
 def _false_alarms(arguments):
@@ -379,22 +421,32 @@ def _false_alarms(arguments):
     if arguments.runs < 1:
         msg = f"runs = {arguments.runs} is not a whole number from 1."
         raise SetUpWrong(msg)
+    from miri_background.files import require_own
     from miri_background.parallel import process_pool
-    from miri_background.runs.false_alarms import correct_runs, write_correct_runs
+    from miri_background.run_directory import require_writable
+    from miri_background.runs.false_alarms import correct_runs, is_table, write_correct_runs
 
+    require_own(arguments.output, ours=is_table)
+    require_writable(arguments.output.parent)
     seeds = range(arguments.seed, arguments.seed + arguments.runs)
     with process_pool(arguments.workers) as executor:
         runs = correct_runs(executor, seeds)
-    write_correct_runs(runs, arguments.output)
     alarms = sorted(set(runs["seed"][runs["status"] != Outcome.PASSED.word]))
     which = f", of seeds {', '.join(map(str, alarms))}" if alarms else ""
-    print(f"{len(alarms)} of {arguments.runs} correct runs raise an alarm{which}")
-    print(f"Written: {arguments.output}")
-    return Outcome.FAILED if alarms else Outcome.PASSED
+    said = f"{len(alarms)} of {arguments.runs} correct runs raise an alarm{which}"
+    _, problem = _written(write_correct_runs, runs, arguments.output)
+    outcome = _ended(Outcome.FAILED if alarms else Outcome.PASSED, said, problem)
+    if problem is None:
+        print(f"Written: {arguments.output}")
+    return outcome
 
 
 def _nightly(arguments):
     """Carry out a night, build the pages on it if asked, and return the worst outcome."""
+    if arguments.output:
+        from miri_background.reporting.site.build import require_replaceable
+
+        require_replaceable(arguments.output)
     outcomes = [_outcome(_night, arguments)]
     if arguments.output:
         outcomes.append(_outcome(_site, arguments))
@@ -481,21 +533,25 @@ def _references(arguments):
 def _render(arguments):
     """Write the parameterised notebooks, and return the outcome."""
     parameters = TEST_SIZE | _given(arguments)[1]
+    from miri_background.files import ProductRecords, require_own
     from miri_background.runs.notebook import CLOSURE, POWER, VALIDATION, render_notebook
 
     changes = {name: parameters[name] for name in parameters if name in Observation.model_fields}
     workers = {name: parameters[name] for name in ("workers",) if name in parameters}
     changed = workers | {"changes": changes}
-    for name, given in ((VALIDATION, parameters), (CLOSURE, changed), (POWER, changed)):
-        path = arguments.output / f"{name}.ipynb"
-        render_notebook(name, given, path)
+    given = {VALIDATION: parameters, CLOSURE: changed, POWER: changed}
+    paths = {name: arguments.output / f"{name}.ipynb" for name in given}
+    # All are looked at before one is written.
+    require_own(*paths.values(), ours=ProductRecords(arguments.output).is_own)
+    for name, path in paths.items():
+        render_notebook(name, given[name], path)
         print(path)
     return Outcome.PASSED
 
 
 def _manifest(_):
     """Write the manifest of the default observation, and return the outcome."""
-    from miri_background.data import manifest_of
+    from miri_background.data import is_manifest, manifest_of
     from miri_background.files import write_text_whole
     from miri_background.parallel import process_pool
     from miri_background.repository import repository_file
@@ -506,7 +562,7 @@ def _manifest(_):
     with process_pool() as executor:
         take_exposures(run, executor)
     path = repository_file("pyproject.toml").with_name("data_manifest.yaml")
-    write_text_whole(path, manifest_of(run))
+    write_text_whole(path, manifest_of(run), ours=is_manifest)
     print(path)
     return Outcome.PASSED
 

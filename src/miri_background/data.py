@@ -7,7 +7,7 @@ from miri_background.outcomes import CannotJudge
 from miri_background.provenance import level1b_checksum
 from miri_background.repository import repository_file
 
-__all__ = ["check_level1b", "manifest_of"]
+__all__ = ["check_level1b", "is_manifest", "manifest_of"]
 
 _HEADER = """\
 # The data of the main job: the observation that `make validate` simulates by default, and
@@ -28,6 +28,11 @@ def manifest_of(run):
         }
     }
     return _HEADER + yaml.safe_dump(content, sort_keys=False)
+
+
+def is_manifest(path):
+    """Tell whether a file is a manifest that was written, by the words it begins with."""
+    return path.read_bytes().startswith(_HEADER.encode())
 
 
 def check_level1b(run):

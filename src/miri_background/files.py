@@ -1,9 +1,9 @@
-"""Files that appear whole or not at all, and a record of what wrote them.
+"""Files that appear whole or not at all, and replace only what this suite wrote.
 
-A product is written aside, in a directory of its own on the same file system,
-its checksum is recorded, and only then is it renamed into place.  Whatever is
-interrupted leaves either nothing or a whole file, and a file that is there can
-be told from one that somebody else, or a broken disk, has put there.
+A file is written aside, in a directory of its own on the same file system, and
+only then renamed into place.  Whatever is interrupted leaves either nothing or
+a whole file.  A file that is already there is replaced only if it is the
+suite's own: by its content, or by the checksum that was recorded for it.
 """
 
 import hashlib
@@ -15,16 +15,24 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from miri_background.outcomes import CannotJudge
+from miri_background.outcomes import CannotJudge, SetUpWrong
 
 __all__ = [
     "ProductRecords",
     "checksum",
     "content_key",
     "json_value",
+    "replace_recorded",
     "replace_whole",
+    "require_own",
+    "write_text_recorded",
     "write_text_whole",
 ]
+
+_NOT_OWN = (
+    "{} is not the file that this suite wrote there (it was changed, damaged or put there by "
+    "somebody else), and stays as it is: move it away, or name another place, and run again."
+)
 
 
 def checksum(path):
@@ -33,22 +41,53 @@ def checksum(path):
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def require_own(*targets, ours=None):
+    """Refuse targets that are in the place of something that this suite did not write.
+
+    Parameters
+    ----------
+    *targets : path-like
+        What is to be written or removed.
+    ours : callable, optional
+        Whether a regular file at a path is the suite's own; without it, none is.
+
+    Raises
+    ------
+    SetUpWrong
+        If a target is a file of others, a directory or a link; it is left untouched.
+    """
+    for target in map(Path, targets):
+        if not os.path.lexists(target):
+            continue
+        # The suite writes no links in the place of files: a link is somebody's choice.
+        if target.is_symlink() or not target.is_file() or ours is None or not ours(target):
+            raise SetUpWrong(_NOT_OWN.format(target))
+
+
 @contextmanager
-def replace_whole(*targets):
+def replace_whole(*targets, ours=None):
     """Give paths to write to, and rename them to `targets` if the block succeeds.
 
     Parameters
     ----------
     *targets : path-like
         Final paths, all in one directory.
+    ours : callable, optional
+        Which files may be replaced; see `require_own`.
 
     Yields
     ------
     list of pathlib.Path
         Paths with the same names in a temporary directory beside the targets;
         the names are kept because the pipeline writes file names into headers.
+
+    Raises
+    ------
+    SetUpWrong
+        If a target is in the place of something that this suite did not write.
     """
     targets = [Path(target) for target in targets]
+    require_own(*targets, ours=ours)
     directory = targets[0].parent
     directory.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
@@ -61,9 +100,40 @@ def replace_whole(*targets):
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_text_whole(path, text):
-    """Write a text file so that no reader ever sees a part of it."""
-    with replace_whole(path) as (aside,):
+def write_text_whole(path, text, ours=None):
+    """Write a text file so that no reader ever sees a part of it; see `replace_whole`."""
+    with replace_whole(path, ours=ours) as (aside,):
+        aside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replace_recorded(target):
+    """Give a path to write to, for a file that is replaced only as long as nobody changes it.
+
+    Its checksum is recorded in ``.records`` beside it.
+
+    Parameters
+    ----------
+    target : path-like
+        Final path.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write.
+
+    Raises
+    ------
+    CannotJudge
+        If a file is in its place that this suite did not write, or that has changed since.
+    """
+    with ProductRecords(Path(target).parent).writing("", target) as (aside,):
+        yield aside
+
+
+def write_text_recorded(path, text):
+    """Write a text file whole, unless somebody changed it; see `replace_recorded`."""
+    with replace_recorded(path) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
@@ -93,6 +163,10 @@ class ProductRecords:
             record = None
         return record if isinstance(record, dict) else {}
 
+    def is_own(self, product):
+        """Tell whether a file is, byte for byte, what was recorded when it was written."""
+        return self._record(product).get("sha256") == checksum(product)
+
     def is_current(self, product, key):
         """Tell whether a product is there, whole, and made from what `key` stands for.
 
@@ -117,15 +191,14 @@ class ProductRecords:
         product = Path(product)
         if not product.exists():
             return False
-        record = self._record(product)
-        if not product.is_file() or record.get("sha256") != checksum(product):
-            msg = (
-                f"{product} is not the file that this suite wrote there "
-                "(it was damaged, cut short or put there by hand): "
-                "move it away, or use another working directory, and run again."
-            )
-            raise CannotJudge(msg)
-        return record.get("key") == key
+        if not product.is_file() or not self.is_own(product):
+            raise CannotJudge(_NOT_OWN.format(product))
+        return self._record(product).get("key") == key
+
+    def remove(self, product):
+        """Remove a product that may be there and is the suite's own."""
+        require_own(product, ours=self.is_own)
+        Path(product).unlink(missing_ok=True)
 
     @contextmanager
     def writing(self, key, *products):
@@ -148,14 +221,15 @@ class ProductRecords:
         """
         for product in products:
             self.is_current(product, key)
-        with replace_whole(*products) as aside:
+        with replace_whole(*products, ours=self.is_own) as aside:
             yield aside
             # Recorded first, and what is stale removed before: killed in between, a run
             # leaves a record without its product, which only means that it is made again.
             for path, product in zip(aside, products, strict=True):
                 record = {"sha256": checksum(path), "key": key}
                 Path(product).unlink(missing_ok=True)
-                write_text_whole(self._record_path(product), json.dumps(record, indent=1) + "\n")
+                text = json.dumps(record, indent=1) + "\n"
+                write_text_whole(self._record_path(product), text, ours=Path.is_file)
 
 
 def content_key(*parts):

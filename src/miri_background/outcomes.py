@@ -11,6 +11,7 @@ __all__ = [
     "CannotJudge",
     "Cause",
     "CriterionFailed",
+    "DirectoryRefused",
     "DiskFailed",
     "MemoryFailed",
     "Outcome",
@@ -137,6 +138,10 @@ class SetUpWrong(CannotJudge):
     """A parameter, a file of settings or the environment does not allow a verdict."""
 
     cause = Cause.SET_UP
+
+
+class DirectoryRefused(SetUpWrong):
+    """A run directory is that of others, who may be using it: nothing is written there."""
 
 
 class CriterionFailed(Exception):

@@ -2,18 +2,33 @@
 
 import fcntl
 import json
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from miri_background.files import ProductRecords, checksum, replace_whole, write_text_whole
+from miri_background.files import (
+    ProductRecords,
+    checksum,
+    replace_whole,
+    require_own,
+    write_text_whole,
+)
 from miri_background.instrument.readout import subarrays
 from miri_background.observation import exposures
-from miri_background.outcomes import CannotJudge, DiskFailed, SetUpWrong
+from miri_background.outcomes import CannotJudge, DirectoryRefused, DiskFailed
 
-__all__ = ["RunDirectory", "recorded_verdicts", "space_needed", "writable"]
+__all__ = [
+    "RunDirectory",
+    "executing",
+    "held",
+    "recorded_verdicts",
+    "require_writable",
+    "space_needed",
+    "writable",
+]
 
 # Measured, bytes per pixel: what an exposure has, whatever its groups ...
 _BYTES_OF_TRUTH = 10
@@ -50,6 +65,98 @@ def writable(directory):
             "free space or permissions there, or name another directory."
         )
         raise DiskFailed(msg) from error
+
+
+def require_writable(directory):
+    """Refuse a directory that cannot be written or made, before the work and without a trace.
+
+    Parameters
+    ----------
+    directory : path-like
+        Where results are to be written.
+
+    Raises
+    ------
+    DiskFailed
+        If a file cannot be written there.
+    """
+    directory = Path(directory).expanduser().absolute()
+    there = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+    # Tried, because permissions alone tell neither a read-only disk nor what the superuser may.
+    with writable(directory), tempfile.TemporaryDirectory(prefix=".writing-", dir=there):
+        pass
+
+
+def _refuse_foreign(root):
+    """Refuse a directory that holds something else, before anything is written there."""
+    if not root.exists():
+        return
+    foreign = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
+    if foreign and not (root / "observation.json").exists():
+        msg = (
+            f"{root} is not empty and not a run of this suite "
+            f"(it holds {foreign[0]}): name an empty or a new directory."
+        )
+        raise DirectoryRefused(msg)
+
+
+def _locked(root, name):
+    """Return a lock of a run directory; the system lets go of it when the process ends."""
+    (root / ".records").mkdir(parents=True, exist_ok=True)
+    lock = (root / ".records" / name).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        msg = (
+            f"{root} is in use by another run: wait for it to end, "
+            "or use another working directory."
+        )
+        raise DirectoryRefused(msg) from None
+    return lock
+
+
+@contextmanager
+def executing(root):
+    """Keep a run directory for the notebook that is executed into it, to its last page.
+
+    The kernel holds the directory while it computes (`RunDirectory`), and ends before notebook
+    and page are written.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The run directory; made if there is none.
+
+    Raises
+    ------
+    DirectoryRefused
+        If it holds something else, or another notebook is executed into it; nothing is written.
+    """
+    _refuse_foreign(root)
+    with _locked(root, "executing"):
+        yield
+
+
+@contextmanager
+def held(root):
+    """Keep runs from a directory while results are added to it.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        A run directory, or one that is none and needs no protection.
+
+    Raises
+    ------
+    DirectoryRefused
+        If a run is using it.
+    """
+    if not (root / ".records").is_dir():
+        yield
+        return
+    with _locked(root, "lock"):
+        yield
 
 
 def space_needed(observation):
@@ -127,12 +234,15 @@ class RunDirectory:
                 location = Path("runs") / f"{now}-{observation.key[:6]}"
             self.root = Path(location).expanduser().resolve()
             self.root.mkdir(parents=True, exist_ok=True)
-            self._refuse_foreign()
+            _refuse_foreign(self.root)
             self.records = ProductRecords(self.root)
-            self._hold()
+            self.release()
+            _held[self.root] = _locked(self.root, "lock")
         try:
             with writable(self.root):
                 self._claim()
+                # What somebody has edited is refused before the work, not after it.
+                require_own(self.metrics, ours=self._is_verdict)
                 # Only a killed run leaves directories in which it was writing.
                 for leftover in self.root.glob("**/.writing-*"):
                     shutil.rmtree(leftover, ignore_errors=True)
@@ -142,34 +252,6 @@ class RunDirectory:
         except CannotJudge:
             self.release()
             raise
-
-    def _refuse_foreign(self):
-        """Refuse a directory that holds something else, before anything is written there."""
-        foreign = sorted(
-            entry.name for entry in self.root.iterdir() if not entry.name.startswith(".")
-        )
-        if foreign and not (self.root / "observation.json").exists():
-            msg = (
-                f"{self.root} is not empty and not a run of this suite "
-                f"(it holds {foreign[0]}): name an empty or a new directory."
-            )
-            raise SetUpWrong(msg)
-
-    def _hold(self):
-        """Take the directory for this process; the system lets go when the process ends."""
-        (self.root / ".records").mkdir(exist_ok=True)
-        self.release()
-        lock = (self.root / ".records" / "lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            msg = (
-                f"{self.root} is in use by another run: wait for it to end, "
-                "or use another working directory."
-            )
-            raise SetUpWrong(msg) from None
-        _held[self.root] = lock
 
     def release(self):
         """Let another process use the directory."""
@@ -190,7 +272,7 @@ class RunDirectory:
                     f"{path} describes another observation: use another working directory, "
                     "or the parameters of that one."
                 )
-                raise SetUpWrong(msg)
+                raise DirectoryRefused(msg)
             return
         write_text_whole(path, json.dumps(mine, indent=1) + "\n")
 
@@ -295,8 +377,16 @@ class RunDirectory:
         verdict : Verdict
             What is written.
         """
-        with writable(self.root), replace_whole(self.metrics) as (aside,):
+        with (
+            writable(self.root),
+            replace_whole(self.metrics, ours=self._is_verdict) as (aside,),
+        ):
             verdict.write(aside)
             verdicts = [*recorded_verdicts(self.root), checksum(aside)]
             # Recorded first: killed in between, a run counts one verdict too many, never too few.
-            write_text_whole(_verdicts_record(self.root), "\n".join(verdicts) + "\n")
+            text = "\n".join(verdicts) + "\n"
+            write_text_whole(_verdicts_record(self.root), text, ours=Path.is_file)
+
+    def _is_verdict(self, path):
+        """Tell whether a metrics file is one that was recorded here."""
+        return checksum(path) in recorded_verdicts(self.root)

@@ -362,6 +362,17 @@ def test_history_without_any_run_to_read_makes_no_pages(history, tmp_path, capsy
 
 
 @pytest.mark.slow
+def test_link_to_the_pages_stays(sample_site, tmp_path):
+    """What it leads to is replaced."""
+    shutil.copytree(sample_site.front.parent, tmp_path / "pages")
+    (tmp_path / "history").mkdir()
+    (tmp_path / "site").symlink_to("pages")
+    assert main(["site", f"--history={tmp_path / 'history'}", f"--output={tmp_path / 'site'}"]) == 0
+    assert (tmp_path / "site").is_symlink()
+    assert not (tmp_path / "pages" / "observations").exists()
+
+
+@pytest.mark.slow
 def test_former_site_survives_a_build_that_fails(sample_site, tmp_path, capsys, monkeypatch):
     """Whatever goes wrong, the pages of yesterday are there; what goes well replaces them."""
     output = tmp_path / "site"

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from miri_background.cli import main
+from miri_background.outcomes import Cause
 from miri_background.references.mappings import CONTEXT
+from miri_background.reporting.junit import junit_error
 from miri_background.runs import check as check_module
 from miri_background.runs.check import check
 from miri_background.validation.verdict import load_metrics
@@ -155,24 +157,74 @@ def test_earlier_check_is_replaced(broken):
     assert load_metrics(broken / "metrics.json").provenance["sigma"] == 9.0
 
 
+FOREIGN = {
+    "another program's": '<testsuites><testsuite name="pytest"><testcase classname="tests.a" '
+    'name="a"/></testsuite></testsuites>',
+    "a run's": '{"provenance": {"kind": "run"}}',
+    "a night's": junit_error("f770w", "Full.", Cause.DISK, package="image2_background.f770w"),
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("text", FOREIGN.values(), ids=list(FOREIGN))
 @pytest.mark.parametrize("name", ["metrics.json", "junit.xml"])
-def test_foreign_results_stay(name, broken, capsys):
-    """What others have written is not overwritten, and the verdict is told all the same."""
-    (broken / name).write_text('{"provenance": {"kind": "run"}}')
+def test_foreign_results_stay(name, text, broken, capsys):
+    """What others have written is not overwritten; that is said instead of a verdict."""
+    (broken / name).write_text(text)
     assert main(["check", str(broken)]) == 2
-    said = capsys.readouterr()
-    assert "\nFAILED: " in said.out
-    assert f"{name} was not written by a check" in said.err
-    assert (broken / name).read_text() == '{"provenance": {"kind": "run"}}'
+    assert f"{name} is not the file that this suite wrote there" in sentence_of(capsys)
+    assert (broken / name).read_text() == text
 
 
-def test_verdict_is_told_where_it_cannot_be_written(broken, capsys):
-    """An output that cannot be is a could-not-judge after the verdict."""
-    code = main(["check", str(broken), "--output", str(broken / "science_rate.fits" / "below")])
-    said = capsys.readouterr()
-    assert (code, "\nFAILED: " in said.out) == (2, True)
-    assert "cannot be written" in said.err
-    assert len(said.err.splitlines()) == 1
+def test_products_that_were_mended_are_judged(broken, tmp_path, capsys):
+    """The report that products could not be judged is in nobody's way."""
+    path, away = broken / "background3_rate.fits", tmp_path / "away.fits"
+    path.rename(away)
+    assert main(["check", str(broken)]) == 2
+    away.rename(path)
+    capsys.readouterr()
+    assert main(["check", str(broken)]) == 1
+    assert f"Written: {broken / 'junit.xml'}" in capsys.readouterr().out
+    assert suite(broken / "junit.xml").get("errors") == "0"
+    assert load_metrics(broken / "metrics.json").failures()
+
+
+@pytest.mark.parametrize("kept", ["metrics.json", "junit.xml"])
+def test_half_of_the_results_is_in_nobodys_way(kept, broken):
+    """Each file is known by itself, whichever of the two was moved away."""
+    main(["check", str(broken)])
+    for name in {"metrics.json", "junit.xml"} - {kept}:
+        (broken / name).unlink()
+    assert main(["check", str(broken)]) == 1
+
+
+@pytest.mark.parametrize("output", ["{}/science_rate.fits/below", "/proc/below"])
+def test_place_that_cannot_be_written_is_told_before_the_work(output, broken, capsys):
+    """There is no verdict above a sentence that there is none."""
+    assert main(["check", str(broken), "--output", output.format(broken)]) == 2
+    assert "cannot be written" in sentence_of(capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("off", "code"), [(0, 2), (1, 1)])
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_full_disk_does_not_contradict_the_verdict(
+    off, code, option, stage2, rewrite, command_line, tmp_path
+):
+    """What fails has failed; what passes is not said to have passed if it is not written."""
+
+    def change(hdus):
+        hdus["SCI"].data -= off
+
+    rewrite(stage2 / "science_bsub.fits", change)
+    before = ["sh", "-c", 'ulimit -f 4 && exec "$@"', "sh"]  # blocks of 512 bytes
+    output = tmp_path / "out"
+    ended = command_line("check", stage2, "--output", output, *option, before=before)
+    assert ended.returncode == code, ended.stdout
+    assert "cannot be written (File too large)" in ended.stdout
+    words = ("FAILED: ", '"exit_code": 1') if code == 1 else ("COULD NOT JUDGE (disk)",)
+    assert any(word in ended.stdout for word in words)
+    assert ("PASSED" in ended.stdout, '"exit_code": 0' in ended.stdout) == (False, False)
 
 
 # ------------------------------------------------------------------ could not judge

@@ -123,6 +123,7 @@ def _rename_into_place(written, target, aside):
         Directory on the same file system that takes a damaged cache.
     """
     while not _is_complete(target):
+        _refuse_foreign(target, written)
         with suppress(FileNotFoundError):  # the usual case: nothing is there
             target.rename(aside / "damaged")
         try:
@@ -132,6 +133,24 @@ def _rename_into_place(written, target, aside):
             # as a file system that is full or read-only, leaves nothing there.
             if not target.exists():
                 raise
+
+
+def _refuse_foreign(target, written):
+    """Refuse to replace what has more in it than a cache that is damaged."""
+    if not os.path.lexists(target):
+        return
+    there = {Path()} if not target.is_dir() else _names_below(target)
+    for name in sorted(there - _names_below(written)):
+        msg = (
+            f"{target / name} is in the way of synthetic references and was not written by this "
+            "suite: move it away, or name another directory with MIRI_BACKGROUND_CACHE."
+        )
+        raise ReferencesUnfit(msg)
+
+
+def _names_below(directory):
+    """Return the paths of everything in a directory, relative to it."""
+    return {path.relative_to(directory) for path in directory.rglob("*")}
 
 
 def _remove_abandoned(root):

@@ -16,7 +16,7 @@ from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from miri_background.files import replace_whole
+from miri_background.files import replace_recorded
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.reporting.figures import block_size, draw, picture
@@ -267,7 +267,7 @@ def show(analysis, metrics, path):
     """
     explorer = Explorer(analysis, metrics)
     alt, content = _drawn(explorer, explorer.own)
-    with replace_whole(path) as (aside,):
+    with replace_recorded(path) as aside:
         aside.write_bytes(content)
     bundle = {"image/png": b64encode(content).decode(), "text/plain": alt}
     if _somebody_is_there():

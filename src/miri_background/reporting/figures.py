@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image as Picture
 from scipy.stats import norm
 
-from miri_background.files import replace_whole
+from miri_background.files import replace_recorded
 from miri_background.instrument.detector import bad_pixels
 from miri_background.instrument.footprint import illuminated, within_regions
 from miri_background.instrument.readout import subarrays
@@ -61,7 +61,7 @@ def show(figure, path, alt):
         What a reader who does not see the figure should know.
     """
     content = picture(figure)
-    with replace_whole(path) as (aside,):
+    with replace_recorded(path) as aside:
         aside.write_bytes(content)
     display(Image(data=content, format="png"), metadata={"image/png": {"alt": alt}})
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from miri_background.outcomes import Outcome
 
-__all__ = ["junit_error", "junit_xml"]
+__all__ = ["is_junit_of_check", "junit_error", "junit_xml"]
 
 # Servers group cases by the part of the class name before the last dot.
 _PACKAGE = "image2_background"
@@ -96,6 +96,33 @@ def junit_error(name, sentence, cause, seconds=0.0, facts=(), package=_PACKAGE):
     error = ET.SubElement(case, "error", type=cause.word, message=_text(sentence))
     error.text = _text(f"{cause.word}: {cause.meaning}")
     return _document(suites)
+
+
+def is_junit_of_check(path):
+    """Tell whether a file is a document of this suite on products that were checked.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Any regular file.
+
+    Returns
+    -------
+    bool
+        False also for documents of other programs, and of the jobs of a night.
+    """
+    try:
+        suites = ET.parse(path).getroot().findall("testsuite")  # noqa: S314 - nothing is run
+    except (OSError, ValueError, LookupError, ET.ParseError):
+        return False
+    if len(suites) != 1:
+        return False
+    told = suites[0].find("properties/property[@name='outcome']")
+    words = [outcome.word for outcome in Outcome]
+    classes = [case.get("classname", "") for case in suites[0].findall("testcase")]
+    # The jobs of a night have their name in the middle.
+    packages = {name.rpartition(".")[0] for name in classes}
+    return told is not None and told.get("value") in words and packages == {_PACKAGE}
 
 
 def _suite(name, tests, seconds, failures=0, errors=0):

@@ -5,7 +5,7 @@ from html import escape
 import nbformat
 from nbconvert import HTMLExporter
 
-from miri_background.files import write_text_whole
+from miri_background.files import write_text_recorded
 
 __all__ = ["tidied", "write_page"]
 
@@ -72,4 +72,4 @@ def write_page(notebook, path, banner):
     body, _ = exporter.from_notebook_node(
         notebook, resources={"metadata": {"name": path.stem.replace("_", " ")}}
     )
-    write_text_whole(path, body)
+    write_text_recorded(path, body)

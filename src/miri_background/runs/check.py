@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from miri_background.files import write_text_whole
-from miri_background.outcomes import CannotJudge, CriterionFailed, SetUpWrong, unforeseen
+from miri_background.files import require_own, write_text_whole
+from miri_background.outcomes import CannotJudge, CriterionFailed, unforeseen
 from miri_background.provenance import check_provenance
 from miri_background.references.mappings import CONTEXT
-from miri_background.reporting.junit import junit_error, junit_xml
-from miri_background.run_directory import writable
+from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
+from miri_background.run_directory import require_writable, writable
 from miri_background.validation.advisories import advisories
 from miri_background.validation.analysis import Analysis
 from miri_background.validation.baselines import compare_with_baseline
@@ -23,7 +23,7 @@ from miri_background.validation.products import Products
 from miri_background.validation.stage2 import ClippingParameters, read_clipping, read_products
 from miri_background.validation.verdict import Verdict, judge
 
-__all__ = ["Check", "check", "report", "write_check", "write_reason"]
+__all__ = ["Check", "check", "ending", "report", "require_place", "write_check", "write_reason"]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def report(check):
     Returns
     -------
     str
-        Files, clipping parameters, table, behaviours, advisories, and the outcome's word.
+        Files, clipping parameters, table, behaviours and advisories.
     """
     verdict, provenance = check.verdict, check.verdict.provenance
     pipelines = "; ".join(
@@ -150,10 +150,24 @@ def report(check):
         Notes(verdict).text(),
         "",
         verdict.drift.text(),
-        "",
-        verdict.outcome.word.upper() + _failures(verdict),
     ]
     return "\n".join(lines)
+
+
+def ending(check):
+    """Return how products were judged: the outcome's word, and which limits are broken.
+
+    Parameters
+    ----------
+    check : Check
+        The judged products.
+
+    Returns
+    -------
+    str
+        One sentence, the last of a report.
+    """
+    return check.verdict.outcome.word.upper() + _failures(check.verdict)
 
 
 def _failures(verdict):
@@ -172,21 +186,37 @@ def _place(directory, output):
     return directory / "check" if (directory / "observation.json").exists() else directory
 
 
-def _refuse_foreign(place):
-    """Refuse to write where there are results that no check has written."""
-    path, beside = place / "metrics.json", place / "junit.xml"
-    if not path.exists() and not beside.exists():
-        return
+def _is_metrics_of_check(path):
+    """Tell whether a file is what a check has written as metrics.json."""
     try:
-        ours = json.loads(path.read_text(encoding="utf-8"))["provenance"]["kind"] == "check"
+        return json.loads(path.read_text(encoding="utf-8"))["provenance"]["kind"] == "check"
     except (OSError, ValueError, LookupError, TypeError):
-        ours = False
-    if not ours:
-        msg = (
-            f"{path if path.exists() else beside} was not written by a check and stays as it is: "
-            "name another directory with --output."
-        )
-        raise SetUpWrong(msg)
+        return False
+
+
+_RESULTS = {"metrics.json": _is_metrics_of_check, "junit.xml": is_junit_of_check}
+
+
+def require_place(directory, output=None):
+    """Refuse a place that has results of something else, or cannot be written.
+
+    Parameters
+    ----------
+    directory : path-like
+        Should hold the products.
+    output : path-like, optional
+        Where results are to be written; see `write_check`.
+
+    Raises
+    ------
+    CannotJudge
+        Before anything is judged; nothing is written.
+    """
+    place = _place(Path(directory), output)
+    for name, ours in _RESULTS.items():
+        require_own(place / name, ours=ours)
+    if output is not None or Path(directory).is_dir():
+        require_writable(place)
 
 
 def write_check(check, output=None):
@@ -217,9 +247,8 @@ def write_check(check, output=None):
         place / "junit.xml": junit_xml(verdict, check.name, verdict.provenance["wall_time_s"]),
     }
     with writable(place):
-        _refuse_foreign(place)
         for path, text in texts.items():
-            write_text_whole(path, text)
+            write_text_whole(path, text, ours=_RESULTS[path.name])
     return list(texts)
 
 
@@ -241,8 +270,7 @@ def write_reason(directory, output, reason):
         return
     # What is the matter is told in any case.
     with contextlib.suppress(OSError, CannotJudge):
-        _refuse_foreign(place)
+        require_place(directory, output)
         (place / "metrics.json").unlink(missing_ok=True)
-        write_text_whole(
-            place / "junit.xml", junit_error(str(directory), str(reason), reason.cause)
-        )
+        text = junit_error(str(directory), str(reason), reason.cause)
+        write_text_whole(place / "junit.xml", text, ours=is_junit_of_check)

@@ -22,7 +22,13 @@ from miri_background.validation.measurements import measure
 from miri_background.validation.stage2 import read_products
 from miri_background.validation.verdict import judge
 
-__all__ = ["OBSERVATION", "correct_runs", "read_correct_runs", "write_correct_runs"]
+__all__ = [
+    "OBSERVATION",
+    "correct_runs",
+    "is_table",
+    "read_correct_runs",
+    "write_correct_runs",
+]
 
 # A small subarray, so that a run takes seconds; as many background stars in it as the
 # full array has, so that what clipping leaves of them can be seen.
@@ -145,8 +151,28 @@ def write_correct_runs(table, path):
     rounded = table.copy()
     for name in ("value", "error", "deviation"):
         rounded[name].info.format = ".4g"
-    with writable(Path(path).parent), replace_whole(path) as (aside,):
+    with writable(Path(path).parent), replace_whole(path, ours=is_table) as (aside,):
         rounded.write(aside, format="ascii.ecsv")
+
+
+def is_table(path):
+    """Tell whether a file is a table of correct runs that was written.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file.
+
+    Returns
+    -------
+    bool
+        False also for one that is damaged.
+    """
+    try:
+        read_correct_runs(path)
+    except CannotJudge:
+        return False
+    return True
 
 
 def read_correct_runs(path):

@@ -38,6 +38,7 @@ CONTROL = "nothing"  # is broken: the row that has to pass
 _PREDECESSORS_PIXEL, _PREDECESSORS_VALUE, _PREDECESSORS_LIMIT = (850, 500), 0.01, 0.8
 _REFUSED = "reading"  # of the products, which are refused
 _KEYS = 5  # criteria on a line of the key
+_CONTENT = ("outcome", "criteria", "missed", "idle", "rows")  # of the file
 
 
 @dataclass(frozen=True)
@@ -220,23 +221,27 @@ class KillMatrix:
             text += f"\nNothing of its own is caught by: {', '.join(self.idle)}."
         return text
 
+    @staticmethod
+    def is_one(path):
+        """Tell whether a file is a matrix that was written, whatever it tells."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(content, dict) and set(content) == set(_CONTENT)
+
     def write(self, path):
-        """Write the matrix as JSON."""
+        """Write the matrix as JSON, in the place of another matrix only."""
         rows = [
             asdict(row)
             | {"ratios": {name: json_value(ratio) for name, ratio in row.ratios.items()}}
             for row in self.rows
         ]
-        content = {
-            "outcome": self.outcome.word,
-            "criteria": self.criteria,
-            "missed": self.missed,
-            "idle": self.idle,
-            "rows": rows,
-        }
+        told = self.outcome.word, self.criteria, self.missed, self.idle, rows
+        content = dict(zip(_CONTENT, told, strict=True))
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         with writable(Path(path).parent):
-            write_text_whole(path, text + "\n")
+            write_text_whole(path, text + "\n", ours=self.is_one)
 
 
 def take_rates(directory, workers=0):
@@ -403,6 +408,7 @@ def _spoil(run, broken):
     )
     for field, exposed in found.items():
         for each, hdus in zip(exposed, opened[field], strict=True):
+            run.rate(each).unlink()  # a link to the rate that stays as it is
             with replace_whole(run.rate(each)) as (aside,):
                 hdus.writeto(aside)
             hdus.close()

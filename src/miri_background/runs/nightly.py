@@ -36,6 +36,7 @@ from miri_background.runs.notebook import (
     execute_notebook,
     keep_unfinished,
     point_latest_to,
+    require_latest,
 )
 from miri_background.runs.processes import Task, carried_out
 from miri_background.simulation.observing import require_unsaturated
@@ -172,6 +173,7 @@ def carry_out_night(matrix, history, workers=0, tell=lambda _: None):
 
 def _new_night(started):
     """Return the new directory of a night, with places for JUnit and logs."""
+    require_latest(_NIGHTS)
     with writable(_NIGHTS):
         while True:
             directory = _NIGHTS / f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"

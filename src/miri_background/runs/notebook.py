@@ -18,11 +18,17 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 
-from miri_background.files import replace_whole, write_text_whole
+from miri_background.files import (
+    ProductRecords,
+    replace_whole,
+    require_own,
+    write_text_recorded,
+)
 from miri_background.outcomes import (
     CannotJudge,
     Cause,
     CriterionFailed,
+    DirectoryRefused,
     Outcome,
     SetUpWrong,
     cause_of,
@@ -31,7 +37,7 @@ from miri_background.outcomes import (
 )
 from miri_background.reporting.page import tidied, write_page
 from miri_background.repository import repository_file
-from miri_background.run_directory import writable
+from miri_background.run_directory import executing, writable
 from miri_background.validation.verdict import Verdict, load_metrics
 
 __all__ = [
@@ -46,6 +52,7 @@ __all__ = [
     "point_latest_to",
     "refresh_notebook",
     "render_notebook",
+    "require_latest",
 ]
 
 VALIDATION, CLOSURE, POWER = "image2_background", "simulator_closure", "detection_power"
@@ -94,6 +101,7 @@ class NotebookRun:
 
 def new_run_directory():
     """Return the path of a new run below ``runs/``, named after the time (UTC)."""
+    require_latest(Path("runs"))
     name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     for suffix in ("", *(f"-{number}" for number in range(2, 100))):
         path = Path("runs") / (name + suffix)
@@ -108,10 +116,41 @@ def new_run_directory():
     raise CannotJudge(msg)
 
 
+def require_latest(runs):
+    """Refuse runs beside a ``latest`` that does not point to one of them.
+
+    Parameters
+    ----------
+    runs : pathlib.Path
+        Directory of runs.
+
+    Raises
+    ------
+    SetUpWrong
+        If somebody else has put it there.
+    """
+    latest = runs / "latest"
+    if not os.path.lexists(latest):
+        return
+    beside = latest.is_symlink() and latest.readlink().name == str(latest.readlink())
+    if not beside or (latest.exists() and not latest.is_dir()):
+        msg = (
+            f"{latest} is not the link to the last run that this suite puts there, and stays as "
+            "it is: move it away, or run in another directory."
+        )
+        raise SetUpWrong(msg)
+
+
 def point_latest_to(run):
     """Let ``runs/latest`` point to a run below ``runs/``."""
-    with writable(run.parent), replace_whole(run.parent / "latest") as (aside,):
-        aside.symlink_to(run.name)
+    require_latest(run.parent)
+    with (
+        writable(run.parent),
+        tempfile.TemporaryDirectory(prefix=".writing-", dir=run.parent) as aside,
+    ):
+        link = Path(aside) / "latest"
+        link.symlink_to(run.name)
+        link.replace(run.parent / "latest")
 
 
 def render_notebook(name, parameters, output):
@@ -129,7 +168,7 @@ def render_notebook(name, parameters, output):
     notebook = load_notebook_node(str(repository_file("notebooks", f"{name}.ipynb")))
     rendered = parameterize_notebook(notebook, parameters)
     with writable(output.parent):
-        write_text_whole(output, nbformat.writes(rendered) + "\n")
+        write_text_recorded(output, nbformat.writes(rendered) + "\n")
 
 
 def _execute(source, target, parameters):
@@ -172,7 +211,8 @@ def refresh_notebook(name):
         If a cell fails; the notebook is then left as it was.
     """
     source = repository_file("notebooks", f"{name}.ipynb")
-    with replace_whole(source) as (aside,):
+    # Its cells stay as they are, whoever wrote them.
+    with replace_whole(source, ours=Path.is_file) as (aside,):
         _execute(source, aside, {})
         notebook = tidied(nbformat.read(aside, as_version=4))
         aside.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
@@ -199,18 +239,22 @@ def execute_notebook(name, parameters, directory):
     Raises
     ------
     CannotJudge
-        If not even the notebook could be started or written.
+        If not even the notebook could be started or written, or the directory is in use or that
+        of others, where nothing is written then.
     """
     source = repository_file("notebooks", f"{name}.ipynb")
     directory = Path(directory).expanduser().resolve()
     started = datetime.now(UTC)
-    with writable(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+    with writable(directory), executing(directory):
+        require_own(*_results(directory / name), ours=ProductRecords(directory).is_own)
         aside = _unfinished(directory, name)
         try:
             _execute(source, aside, parameters | {"working_directory": str(directory)})
             outcome, reason, cause = Outcome.PASSED, "", None
         except PapermillExecutionError as error:
+            if error.ename == DirectoryRefused.__name__:
+                aside.unlink()
+                raise DirectoryRefused(error.evalue) from error
             outcome, reason, cause = _ending(error)
         except DeadKernelError:
             outcome, cause = Outcome.CANNOT_JUDGE, Cause.DEAD_KERNEL
@@ -285,7 +329,7 @@ def keep_unfinished(name, directory, error):
 def _write(notebook, stem, outcome, reason, cause):
     """Write an executed notebook and its page, and return their paths."""
     executed, page = _results(stem)
-    write_text_whole(executed, nbformat.writes(notebook) + "\n")
+    write_text_recorded(executed, nbformat.writes(notebook) + "\n")
     banner = f"**{headline(outcome, cause=cause)}**{reason and f': {escape(reason)}'}"
     write_page(notebook, page, banner)
     return executed, page

@@ -83,7 +83,7 @@ class Baseline:
         jsonschema.validate(content, baseline_schema())
         path = Path(directory) / self.name
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        write_text_whole(path, text + "\n")
+        write_text_whole(path, text + "\n", ours=_is_whole)
         return path
 
 
@@ -191,6 +191,15 @@ def load_baseline(path):
         msg = f"{path} holds what {name} should: give it that name, or remove it."
         raise CannotJudge(msg)
     return baseline
+
+
+def _is_whole(path):
+    """Tell whether a file is a baseline with nothing wrong."""
+    try:
+        load_baseline(path)
+    except CannotJudge:
+        return False
+    return True
 
 
 def baselines_of(directory, observation=None, jwst=None):

@@ -1,5 +1,6 @@
 """From a history to a site: sources, Sphinx, and the new pages in the place of the old."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import nbformat
 from nbformat.reader import NotJSONError
 
+from miri_background.files import checksum
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.reporting.history import load, require_history
 from miri_background.reporting.site import pages
@@ -26,11 +28,11 @@ from miri_background.repository import repository_file
 from miri_background.run_directory import writable
 from miri_background.validation.verdict import criteria
 
-__all__ = ["Places", "Site", "build_site"]
+__all__ = ["Places", "Site", "build_site", "require_replaceable"]
 
 _NIGHTS = 14  # of which each run has a page
 _RUNS = 40  # of each observation in the history of a metric
-_MARK = ".miri-background-site"  # in a directory that may be replaced
+_MARK = ".miri-background-site"  # has the checksums of all other files of a site
 _LARGEST = 1_000_000  # bytes of a file that is offered for download
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s:]+)(#[^)]*)?\)")
 _TITLE = re.compile(r"^# +(.+)$", re.MULTILINE)
@@ -177,9 +179,10 @@ def build_site(history, output):
     CannotJudge
         If it cannot be built or written; the former site is then left as it was.
     """
-    history, output = Path(history).expanduser(), Path(output).expanduser().absolute()
-    standing = Standing(load(history))
-    _refuse_foreign(output)
+    history = Path(history).expanduser()
+    require_replaceable(output)
+    # A link to the pages stays, and what it leads to is replaced.
+    output = Path(output).expanduser().resolve()
     with writable(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
         require_history(history)
@@ -191,16 +194,53 @@ def build_site(history, output):
             sources, built = Path(aside) / "sources", Path(aside) / "html"
             _write_sources(sources, standing, Places(standing, history))
             warnings = _run_sphinx(sources, built)
-            (built / _MARK).touch()
+            (built / _MARK).write_text(json.dumps(_checksums(built)), encoding="utf-8")
             _put_in_place(built, output, Path(aside) / "former")
     return Site(output / "index.html", standing.answer, warnings)
 
 
-def _refuse_foreign(output):
-    """Refuse to replace a directory that is not a site."""
-    if output.is_dir() and any(output.iterdir()) and not (output / _MARK).exists():
-        msg = f"{output} has files that are not of a site: name another directory, or empty it."
+def require_replaceable(output):
+    """Refuse a place that has anything but a site as it was built.
+
+    Parameters
+    ----------
+    output : path-like
+        Directory of the site.
+
+    Raises
+    ------
+    SetUpWrong
+        If a file there is not as this suite wrote it; nothing is changed.
+    """
+    output = Path(output).expanduser()
+    if not os.path.lexists(output):
+        return
+    if not output.is_dir():
+        msg = f"{output} is a file and stays as it is: name a directory for the pages."
         raise SetUpWrong(msg)
+    there = _checksums(output)
+    try:
+        built = json.loads((output / _MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        built = {}
+    for name in there:
+        if name not in built or there[name] != built[name]:
+            msg = (
+                f"{output} has files that are not of a site, or were changed, such as {name}: "
+                "name another directory, or move them away."
+            )
+            raise SetUpWrong(msg)
+
+
+def _checksums(directory):
+    """Return the SHA-256 of each file below a directory but the mark, None of what is no file."""
+    return {
+        str(path.relative_to(directory)): checksum(path)
+        if path.is_file() and not path.is_symlink()
+        else None
+        for path in sorted(directory.rglob("*"))
+        if path.name != _MARK and (path.is_symlink() or not path.is_dir())
+    }
 
 
 def _run_sphinx(sources, built):

@@ -8,6 +8,7 @@ import json
 import math
 import warnings
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from astropy.stats import sigma_clipped_stats
@@ -221,7 +222,9 @@ def mirisim_calibration(installation, observation):
             cached.parent.mkdir(parents=True, exist_ok=True)
         calibration = _measured(installation, observation, cached.with_suffix(".log"))
         with writable(cached.parent):
-            write_text_whole(cached, json.dumps(asdict(calibration), indent=1) + "\n")
+            text = json.dumps(asdict(calibration), indent=1) + "\n"
+            # In the suite's own cache, and of no use to anybody if it could not be read.
+            write_text_whole(cached, text, ours=Path.is_file)
     return calibration
 
 
