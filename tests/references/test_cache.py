@@ -250,6 +250,30 @@ def test_damaged_cache_leaves_nothing_behind(rebuilt):
     assert visible == [rebuilt[0]]
 
 
+def put_file(cache):
+    """Put a file of somebody else among those of a damaged cache."""
+    (cache / FLAT).unlink()
+    (cache / "references" / "mine.fits").write_text("mine")
+
+
+def put_in_its_place(cache):
+    """Put a file of somebody else in the place of a cache."""
+    shutil.rmtree(cache)
+    cache.write_text("mine")
+
+
+@pytest.mark.parametrize("put", [put_file, put_in_its_place])
+def test_files_of_others_stay(put, own_cache, whole_cache, tmp_path):
+    """A damaged cache is not replaced with what somebody else has put there."""
+    put(own_cache)
+    written = tmp_path / "written"
+    shutil.copytree(whole_cache, written, copy_function=os.link)
+    with pytest.raises(CannotJudge, match="was not written by this suite"):
+        cache_module._rename_into_place(written, own_cache, tmp_path)
+    mine = own_cache if own_cache.is_file() else own_cache / "references" / "mine.fits"
+    assert mine.read_text() == "mine"
+
+
 def test_abandoned_directories_are_removed(rebuilt):
     """What killed processes left goes, what another may be writing to stays."""
     assert leftovers(rebuilt[0].parent) == [YOUNG]
