@@ -287,6 +287,6 @@ def test_closure_leaves_another_observation_alone(place, capsys):
 def test_faults_leave_a_run_in_use_alone(finished_copy, hold, capsys):
     """No matrix is written into a directory that a run is using."""
     hold(HOLD, finished_copy, (finished_copy / "observation.json").read_text())
-    assert main(["faults", str(finished_copy), "--names", "skipped"]) == 2
+    assert main(["faults", str(finished_copy), "--names", "median"]) == 2
     assert "is in use by another run" in capsys.readouterr().err
     assert not (finished_copy / "kill_matrix.json").exists()
