@@ -5,6 +5,7 @@ import yaml
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.provenance import level1b_checksum
+from miri_background.reading import read_text
 from miri_background.repository import repository_file
 
 __all__ = ["check_level1b", "is_manifest", "manifest_of"]
@@ -54,15 +55,23 @@ def check_level1b(run):
         If the manifest is for this observation and a file is not the one it names.
     """
     path = repository_file("data_manifest.yaml")
-    job = yaml.safe_load(path.read_text(encoding="utf-8"))["main_job"]
-    if Observation.create(**job["observation"]) != run.observation:
+    try:
+        job = yaml.safe_load(read_text(path))["main_job"]
+        observation, checksums = Observation.create(**job["observation"]), job["level1b_sci_sha256"]
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
+        msg = (
+            f"{path} is not a whole manifest ({error}): "
+            "write it anew with `miri-background manifest`."
+        )
+        raise CannotJudge(msg) from error
+    if observation != run.observation:
         return f"{path.name} is for the default observation; this one is another."
     for exposure in exposures(run.observation):
         uncal = run.uncal(exposure)
-        if level1b_checksum(uncal) != job["level1b_sci_sha256"].get(uncal.name):
+        if level1b_checksum(uncal) != checksums.get(uncal.name):
             msg = (
                 f"{uncal} is not the file that {path} names: the simulator was changed; "
                 "if that was meant, write the manifest anew with `miri-background manifest`."
             )
             raise CannotJudge(msg)
-    return f"All {len(job['level1b_sci_sha256'])} level-1b files are those of {path.name}."
+    return f"All {len(checksums)} level-1b files are those of {path.name}."

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.reading import NotRegularFile, open_regular, read_json
 
 __all__ = [
     "ProductRecords",
@@ -37,7 +38,7 @@ _NOT_OWN = (
 
 def checksum(path):
     """Return the SHA-256 of a file, hexadecimal."""
-    with Path(path).open("rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -158,8 +159,8 @@ class ProductRecords:
     def _record(self, product):
         """Return the record of a product, empty where there is none that can be read."""
         try:
-            record = json.loads(self._record_path(product).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            record = read_json(self._record_path(product))
+        except (FileNotFoundError, NotRegularFile, ValueError):
             record = None
         return record if isinstance(record, dict) else {}
 

@@ -1,7 +1,6 @@
 """What a result depends on: versions, source fingerprints, machine, time and memory."""
 
 import hashlib
-import json
 import platform
 import resource
 import sys
@@ -11,9 +10,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from astropy.io import fits
-
 from miri_background.files import checksum
+from miri_background.outcomes import CannotJudge
+from miri_background.reading import open_fits, read_json
 from miri_background.repository import checkout_state
 
 __all__ = [
@@ -90,9 +89,30 @@ def _circumstances(started):
 
 
 def level1b_checksum(path):
-    """Return the SHA-256 of a level-1b file's SCI array, hexadecimal."""
-    with fits.open(path) as hdus:
-        return hashlib.sha256(hdus["SCI"].data.astype(">u2").tobytes()).hexdigest()
+    """Return the SHA-256 of a level-1b file's SCI array, hexadecimal.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 digits.
+
+    Raises
+    ------
+    CannotJudge
+        If it is missing or damaged.
+    """
+    try:
+        with open_fits(path) as hdus:
+            return hashlib.sha256(hdus["SCI"].data.astype(">u2").tobytes()).hexdigest()
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        msg = f"{path} cannot be read as a level-1b file ({reason}): simulate it anew."
+        raise CannotJudge(msg) from error
 
 
 def used_references(root, cache):
@@ -114,7 +134,8 @@ def used_references(root, cache):
     products = [sorted(root.glob(pattern))[:1] for pattern in ("rate/*.fits", "image2/*_cal*.fits")]
     named = set()
     for path in (each for first in products for each in first):
-        header = fits.getheader(path)
+        with open_fits(path) as hdus:
+            header = hdus[0].header
         values = (str(header[keyword]) for keyword in header if keyword.startswith("R_"))
         named |= {value.removeprefix(_CRDS) for value in values if value.startswith(_CRDS)}
     return {
@@ -214,7 +235,7 @@ def _observed(products, directory):
     }
     path = directory / "observation.json"
     if path.exists():
-        told["observation"] = json.loads(path.read_text(encoding="utf-8"))
+        told["observation"] = read_json(path)
         told["level1b_sci_sha256"] = {
             path.name: level1b_checksum(path)
             for path in sorted((directory / "uncal").glob("*.fits"))

@@ -19,6 +19,7 @@ from miri_background.files import (
 from miri_background.instrument.readout import subarrays
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge, DirectoryRefused, DiskFailed
+from miri_background.reading import NotRegularFile, read_json, read_text
 
 __all__ = [
     "RunDirectory",
@@ -200,8 +201,10 @@ def recorded_verdicts(root):
     list of str
         SHA-256 of each metrics file, the last one's last.
     """
-    path = _verdicts_record(root)
-    return path.read_text(encoding="utf-8").split() if path.exists() else []
+    try:
+        return read_text(_verdicts_record(root)).split()
+    except (FileNotFoundError, NotRegularFile):
+        return []
 
 
 class RunDirectory:
@@ -264,8 +267,8 @@ class RunDirectory:
         mine = json.loads(self.observation.model_dump_json())
         if path.exists():
             try:
-                found = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
+                found = read_json(path)
+            except (NotRegularFile, ValueError):
                 found = None
             if found != mine:
                 msg = (

@@ -17,6 +17,7 @@ from pathlib import Path
 from miri_background.files import checksum, content_key
 from miri_background.outcomes import ReferencesUnfit
 from miri_background.provenance import source_fingerprint
+from miri_background.reading import read_json, read_text
 from miri_background.references.mappings import CONTEXT, write_mappings
 from miri_background.references.reference_files import (
     ExposureKind,
@@ -101,7 +102,7 @@ def _write_cache(directory, kind):
 def _is_complete(directory):
     """Tell whether a directory holds a whole cache: every file there, of its size."""
     try:
-        manifest = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(directory / _MANIFEST)
         return all(
             (directory / name).stat().st_size == properties["size"]
             for name, properties in manifest["files"].items()
@@ -291,9 +292,14 @@ def check_cache(path, context, server_url=None):
         )
         raise ReferencesUnfit(msg)
 
+    for rules in sorted(mappings.glob("*.[pir]map")):
+        if not rules.is_file():
+            msg = f"{rules} is not a regular file: restore it from a complete cache."
+            raise ReferencesUnfit(msg)
+
     configuration = path / "config" / "jwst" / "server_config"
     try:
-        settings = dict(ast.literal_eval(configuration.read_text(encoding="utf-8")))
+        settings = dict(ast.literal_eval(read_text(configuration)))
     except (OSError, TypeError, ValueError, SyntaxError):
         msg = (
             f"The CRDS cache {path} has no readable {configuration.relative_to(path)}, "

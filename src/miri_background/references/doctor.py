@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from miri_background.outcomes import Outcome, ReferencesUnfit
+from miri_background.reading import open_regular
 from miri_background.references.choice import use_references
 from miri_background.references.plausible import CHECKS, Ill, Readout, check_readable
 from miri_background.simulation.exposures import START
@@ -171,6 +172,7 @@ class _Selection:
                     f"it is not in the cache, at {path}",
                     "copy it there, or give the URL of a CRDS server",
                 ) from error
+        open_regular(path).close()  # readers of the pipeline would wait for a pipe
         return path
 
 

@@ -9,21 +9,21 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 
 from miri_background.instrument import detector
 from miri_background.instrument.aperture import ARCSEC_TO_RAD, imager_aperture
 from miri_background.instrument.footprint import illuminated, regions
 from miri_background.instrument.readout import frame_time, subarrays
+from miri_background.reading import open_fits, open_regular
 
 __all__ = ["CHECKS", "Ill", "Readout", "check_readable"]
 
 # A flight reference may leave some bad pixels unflagged; a hundredth of them does not
 # move the statistics of a field.
 _BLEMISHED = 0.01
+_MOST_ZEROS = 1_000_000  # bytes that may follow the last extension of a file
 _GAIN = (1.0, 10.0)  # e-/DN; MIRI's is between 3 and 6, whoever measures it
 _READ_NOISE = (0.5, 200.0)  # DN; about 6 for one read, more in hot pixels
 _SATURATION = (10_000.0, 66_000.0)  # DN; above the bias, up to what 16 bits hold
@@ -167,7 +167,7 @@ def _interval(limits, unit):
 def _images(path):
     """Open a FITS reference without reading its pixels, refused if it was cut short."""
     # Sections are read, never a whole dark; scaled integers allow no memory map.
-    with fits.open(path, memmap=False) as hdus:
+    with open_fits(path, whole=False) as hdus:
         len(hdus)  # goes through to the last extension that has a whole header
         place = hdus[-1].fileinfo()
         _refuse_truncated(path, place["datLoc"] + place["datSpan"])
@@ -176,12 +176,12 @@ def _images(path):
 
 def _refuse_truncated(path, end):
     """Refuse a file that does not end where its last extension does."""
-    with Path(path).open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(end)
-        rest = file.read()
+    with open_regular(path) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(end)
+        rest = stream.read(_MOST_ZEROS)
     # Blocks of zeros may follow; anything else is the piece of a further extension.
-    if size < end or any(rest):
+    if not end <= size < end + _MOST_ZEROS or any(rest):
         raise Ill(
             f"it ends after {size} bytes, and its last whole extension after {end}",
             "restore it from a whole copy",
@@ -746,7 +746,7 @@ def check_readable(path, _=None):
     else:
         import asdf
 
-        with asdf.open(path) as tree:
+        with open_regular(path) as stream, asdf.open(stream) as tree:
             number = len(tree.tree)
     if number == 0:
         raise Ill("it holds nothing")

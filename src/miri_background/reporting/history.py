@@ -14,6 +14,7 @@ from pathlib import Path
 import jsonschema
 
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.reading import read_json
 from miri_background.run_directory import writable
 from miri_background.tables import text_table
 from miri_background.validation.drift import ChangedLimit, compare
@@ -315,7 +316,7 @@ class _Unreadable(CannotJudge):
 def _read(path):
     """Return the record of a file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         version = content.pop("schema_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > _VERSION:
             msg = (

@@ -1,7 +1,6 @@
 """Judging products that are already there, whoever wrote them."""
 
 import contextlib
-import json
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 from miri_background.files import require_own, write_text_whole
 from miri_background.outcomes import CannotJudge, CriterionFailed, unforeseen
 from miri_background.provenance import check_provenance
+from miri_background.reading import read_json
 from miri_background.references.mappings import CONTEXT
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
 from miri_background.run_directory import require_writable, writable
@@ -189,7 +189,7 @@ def _place(directory, output):
 def _is_metrics_of_check(path):
     """Tell whether a file is what a check has written as metrics.json."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["provenance"]["kind"] == "check"
+        return read_json(path)["provenance"]["kind"] == "check"
     except (OSError, ValueError, LookupError, TypeError):
         return False
 

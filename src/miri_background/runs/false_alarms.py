@@ -13,6 +13,7 @@ from miri_background.files import replace_whole
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.parallel import completed
+from miri_background.reading import read_text
 from miri_background.references.choice import use_references
 from miri_background.run_directory import RunDirectory, writable
 from miri_background.runs.image2 import subtract_backgrounds
@@ -194,7 +195,7 @@ def read_correct_runs(path):
         If it is missing or damaged.
     """
     try:
-        table = QTable.read(path, format="ascii.ecsv")
+        table = QTable.read(read_text(path), format="ascii.ecsv")
         table[list(_COLUMNS)]
     except (OSError, ValueError, KeyError) as error:
         msg = (

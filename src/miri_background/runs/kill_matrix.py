@@ -4,19 +4,20 @@ import json
 import tempfile
 import time
 import warnings
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from string import ascii_letters
 
 import numpy as np
-from astropy.io import fits
 
 from miri_background.calibration import detector1_rates
 from miri_background.files import json_value, replace_whole, write_text_whole
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
 from miri_background.parallel import completed, process_pool
+from miri_background.reading import open_fits, read_json
 from miri_background.references.choice import use_references
 from miri_background.run_directory import RunDirectory, writable
 from miri_background.runs.image2 import subtract_backgrounds
@@ -398,20 +399,21 @@ def _with_rates_of(directory, scratch, broken):
 def _spoil(run, broken):
     """Change copies of a run's rates."""
     found = {field: exposures(run.observation, field) for field in ("science", "background")}
-    opened = {
-        field: [fits.open(run.rate(each), memmap=False) for each in found[field]] for field in found
-    }
     truths = {field: [read_truth(run.truth(each)) for each in found[field]] for field in found}
-    spoil_rates(
-        broken.name,
-        Rates(opened["science"], opened["background"], truths["science"], truths["background"]),
-    )
-    for field, exposed in found.items():
-        for each, hdus in zip(exposed, opened[field], strict=True):
-            run.rate(each).unlink()  # a link to the rate that stays as it is
-            with replace_whole(run.rate(each)) as (aside,):
-                hdus.writeto(aside)
-            hdus.close()
+    with ExitStack() as stack:
+        opened = {
+            field: [stack.enter_context(open_fits(run.rate(each))) for each in found[field]]
+            for field in found
+        }
+        spoil_rates(
+            broken.name,
+            Rates(opened["science"], opened["background"], truths["science"], truths["background"]),
+        )
+        for field, exposed in found.items():
+            for each, hdus in zip(exposed, opened[field], strict=True):
+                run.rate(each).unlink()  # a link to the rate that stays as it is
+                with replace_whole(run.rate(each)) as (aside,):
+                    hdus.writeto(aside)
 
 
 @lru_cache(maxsize=1)
@@ -419,7 +421,7 @@ def _observation(directory):
     """Return the observation of a run."""
     path = directory / "observation.json"
     try:
-        return Observation.create(**json.loads(path.read_text(encoding="utf-8")))
+        return Observation.create(**read_json(path))
     except (OSError, ValueError, TypeError) as error:
         msg = f"{path} cannot be read as the observation of a run ({error}): name another run."
         raise CannotJudge(msg) from error

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.reading import read_text
 from miri_background.settings import CONTROLS
 
 __all__ = ["Job", "Matrix", "night_seed", "read_matrix"]
@@ -152,7 +153,7 @@ def read_matrix(path, night_seed, seed=None):
     """
     path = Path(path).expanduser()
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - safe
+        content = yaml.load(read_text(path), _UniqueKeys)  # noqa: S506 - safe
         given = _Content.model_validate(content)
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         msg = f"{path} does not say what a night observes ({_reason(error)}): mend it."

@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 from miri_background.files import write_text_whole
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.reading import read_json
 from miri_background.repository import repository_file
 from miri_background.validation.drift import Drift, compare
 from miri_background.validation.verdict import Verdict, metrics_schema, verdict_of
@@ -173,7 +174,7 @@ def load_baseline(path):
         If the file is damaged, of another version, or not the one that its name says.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         jsonschema.validate(content, baseline_schema())
         baseline = Baseline(
             verdict_of(content["metrics"]),

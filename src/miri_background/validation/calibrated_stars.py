@@ -5,7 +5,6 @@ coordinates, and the profile of bright stars.
 """
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import QTable
 from photutils.aperture import CircularAperture
 from photutils.psf import ImagePSF, PSFPhotometry
@@ -16,6 +15,7 @@ from miri_background.instrument.optics import SPECTRAL_INDICES, blue_part
 from miri_background.instrument.response import sky_response
 from miri_background.instrument.throughput import MICROJANSKY_PER_MEGAJANSKY
 from miri_background.outcomes import ReferencesUnfit
+from miri_background.reading import open_fits
 from miri_background.validation.products import (
     DO_NOT_USE,
     SATURATED,
@@ -60,7 +60,9 @@ def aperture_correction(header):
     names = ("INSTRUME", "DETECTOR", "FILTER", "EXP_TYPE", "SUBARRAY", "DATE-OBS", "TIME-OBS")
     parameters = {name: header[name] for name in names}
     path = crds.getreferences(parameters, reftypes=["apcorr"], observatory="jwst")["apcorr"]
-    for row in fits.getdata(path, 1):
+    with open_fits(path) as hdus:
+        rows = hdus[1].data
+    for row in rows:
         if row["filter"] == header["FILTER"] and np.isclose(row["eefraction"], _APERTURE_ENERGY):
             return tuple(float(row[name]) for name in ("radius", "apcorr", "skyin", "skyout"))
     msg = f"{path} has no aperture of {_APERTURE_ENERGY} of the light in {header['FILTER']}."
@@ -79,7 +81,7 @@ class CalibratedStars:
         self.psf, self.read = psf, exposed.read
         self.path = run.image2(exposure, "cal")
         image, truth = read_image(self.path), read_truth(run.truth(exposure))
-        with fits.open(self.path) as hdus:
+        with open_fits(self.path) as hdus:
             area = hdus["AREA"].data.astype(float)
             header = hdus["SCI"].header
             per_pixel = header["PIXAR_SR"] * MICROJANSKY_PER_MEGAJANSKY

@@ -8,7 +8,6 @@ a calibrated ramp.
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import vstack
 from scipy.ndimage import binary_dilation
 
@@ -19,6 +18,7 @@ from miri_background.instrument.detector import (
 from miri_background.instrument.optics import point_spread_function
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
+from miri_background.reading import open_fits
 from miri_background.validation.against_truth import sky_rates
 from miri_background.validation.calibrated_stars import (
     BRIGHT,
@@ -131,7 +131,7 @@ def rate_pulls(exposed, image, truth):
 
 def _read_ramp(run, exposure):
     """Return the group flags of a calibrated ramp and the level-1b science array."""
-    with fits.open(run.ramp(exposure)) as ramp, fits.open(run.uncal(exposure)) as uncal:
+    with open_fits(run.ramp(exposure)) as ramp, open_fits(run.uncal(exposure)) as uncal:
         return ramp["GROUPDQ"].data.copy(), uncal["SCI"].data.astype(np.int32)
 
 

@@ -1,10 +1,8 @@
 """What is judged: images, their truth, and how the files that hold them are read."""
 
-import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
@@ -14,6 +12,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
+from miri_background.reading import open_fits
 
 __all__ = [
     "DO_NOT_USE",
@@ -188,10 +187,9 @@ def _whole_file(path, kind):
         # What astropy warns of in a file that was cut short is refused here.
         with (
             warnings.catch_warnings(action="ignore", category=AstropyUserWarning),
-            Path(path).open("rb") as stream,  # which astropy would not close, if it stumbled
-            fits.open(stream, memmap=False) as hdus,
+            open_fits(path) as hdus,
         ):
-            _require_whole(hdus, os.fstat(stream.fileno()).st_size)
+            _require_whole(hdus, path.stat().st_size)
             yield hdus
     except FileNotFoundError:
         msg = f"{path} is missing: run the pipeline's steps again."
@@ -327,7 +325,8 @@ def read_hits(path):
         If the file has no such table.
     """
     try:
-        return QTable.read(path, "COSMIC_RAYS")
+        with open_fits(path) as hdus:
+            return QTable.read(hdus["COSMIC_RAYS"])
     except (OSError, KeyError, ValueError) as error:
         msg = f"{path} has no readable table of cosmic rays ({error}): simulate it anew."
         raise CannotJudge(msg) from error

@@ -4,7 +4,6 @@ Any pipeline may have written them: a run of this suite, with its products in di
 their own, or an archive that has all files side by side.  Nothing but the files is needed.
 """
 
-import json
 import math
 import os
 import re
@@ -17,6 +16,7 @@ import numpy as np
 
 from miri_background.instrument.readout import subarrays
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.reading import read_json
 from miri_background.validation.frames import in_frame
 from miri_background.validation.products import (
     Products,
@@ -210,7 +210,7 @@ def _is_number(value):
 def _json_object(path):
     """Return the object that a JSON file holds."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         msg = f"{path} cannot be read as JSON ({reason}): mend it, or move it away."

@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from miri_background.files import json_value, write_text_whole
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
+from miri_background.reading import read_json
 from miri_background.tables import html_table, text_table
 from miri_background.validation.drift import Drift
 from miri_background.validation.measurement import limit_in_words, place_in_words
@@ -484,7 +485,7 @@ def load_metrics(path):
         If the file is missing, damaged or of another version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         jsonschema.validate(content, metrics_schema())
     except (OSError, ValueError, jsonschema.ValidationError) as error:
         reason = getattr(error, "message", error)

@@ -17,6 +17,7 @@ from nbformat.reader import NotJSONError
 
 from miri_background.files import checksum
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.reading import read_text
 from miri_background.reporting.history import load, require_history
 from miri_background.reporting.site import pages
 from miri_background.reporting.site.faults import caught_faults
@@ -154,7 +155,7 @@ class Places:
 def _read(path):
     """Return a notebook, None if there is none that can be read."""
     try:
-        return nbformat.read(path, as_version=4)
+        return nbformat.reads(read_text(path), as_version=4)
     except (OSError, ValueError, LookupError, AttributeError, NotJSONError):
         return None
 

@@ -1,9 +1,9 @@
 """Which faults each criterion catches, from the committed kill matrix."""
 
-import json
 from dataclasses import dataclass
 
 from miri_background.outcomes import CannotJudge
+from miri_background.reading import read_json
 from miri_background.repository import repository_file
 
 __all__ = ["CaughtFault", "caught_faults"]
@@ -47,7 +47,7 @@ def caught_faults(path=None):
     """
     path = path or repository_file("docs", "kill_matrix.json")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         caught = {name: [] for name in content["criteria"]}
         for row in content["rows"]:
             noticed = [name for name in caught if name in row["ratios"]]

@@ -23,6 +23,7 @@ from miri_background.instrument.footprint import regions
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.instrument.throughput import electrons_per_microjansky, pivot_wavelength
 from miri_background.outcomes import CannotJudge
+from miri_background.reading import read_json
 from miri_background.run_directory import writable
 from miri_background.settings import suite_cache
 from miri_background.simulation.mirisim.configuration import (
@@ -253,7 +254,7 @@ def calibration_file(installation, observation):
 def _read(path, subarray):
     """Return a calibration from its file, or None where that has none that can be used."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         calibration = Calibration(
             version=str(content["version"]),
             origin=tuple(float(value) for value in content["origin"]),

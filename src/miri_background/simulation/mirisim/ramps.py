@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.io import fits
 
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.outcomes import CannotJudge
+from miri_background.reading import open_fits
 from miri_background.simulation.mirisim.constants import MIRISIM_GAIN, MIRISIM_MODES
 
 __all__ = ["Ramps", "read_ramps"]
@@ -137,12 +137,12 @@ def read_ramps(path, observation, log, calibrated=None):
         raise CannotJudge(msg)
 
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with open_fits(path) as hdus:
             # The unit is in the header of the array, all else in the first.
             header = hdus[0].header
             header["BUNIT"] = hdus["SCI"].header.get("BUNIT")
             science, blind = hdus["SCI"].data, hdus["REFOUT"].data
-    except (OSError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         msg = f"MIRISim's image {path.name} cannot be read ({error}): see its log, {log}."
         raise CannotJudge(msg) from error
     asked = _asked(observation)
