@@ -220,6 +220,53 @@ def test_linked_directory_is_the_same_directory(stage2):
     assert len(read_products(below).science) == 1
 
 
+def moved_behind_a_link(directory, name, pattern):
+    """Move files to a directory elsewhere, to which a link leads."""
+    elsewhere = directory.with_name(f"elsewhere-{name}")
+    elsewhere.mkdir(exist_ok=True)
+    for path in list(directory.glob(pattern)):
+        path.rename(elsewhere / path.name)
+    (directory / name).symlink_to(elsewhere)
+
+
+def test_linked_directories_are_looked_into(stage2, add_truth):
+    """Rates, products and truth may be on other disks."""
+    add_truth(stage2, EXPOSURES)
+    moved_behind_a_link(stage2, "linked truth", "truth/*")
+    (stage2 / "truth").rmdir()
+    moved_behind_a_link(stage2, "rate", "*_rate.fits")
+    moved_behind_a_link(stage2, "image2", "*.*")
+    products = read_products(stage2)
+    assert (len(products.science_truth), len(products.background_truth)) == (1, 3)
+
+
+def test_links_in_circles_are_followed_once(stage2, add_truth):
+    """A link may lead up, or to itself; what is two levels behind one is still found."""
+    (stage2 / "up").symlink_to(stage2.parent)
+    (stage2 / "itself").symlink_to("itself")
+    other = stage2.with_name("other") / "run"
+    other.mkdir(parents=True)
+    add_truth(other, EXPOSURES)
+    (other / "back").symlink_to(stage2)
+    (stage2 / "other").symlink_to(other.parent)
+    assert len(read_products(stage2).background_truth) == 3
+
+
+def test_links_do_not_lead_into_the_whole_file_system(stage2, tmp_path):
+    """Behind a link, nothing deeper than two levels is looked for."""
+    deep = tmp_path / "one" / "two" / "three" / "four"
+    deep.mkdir(parents=True)
+    (stage2 / "background1_rate.fits").rename(deep / "background1_rate.fits")
+    (stage2 / "link").symlink_to(tmp_path / "one")
+    refused(stage2, "background1_rate.fits, a member of", "is neither beside it nor below")
+
+
+def test_subtracted_images_that_are_not_judged_are_listed(stage2):
+    """An association that was overwritten leaves the products of an exposure behind."""
+    os.link(stage2 / "science_bsub.fits", stage2 / "before_bsub.fits")
+    assert read_products(stage2).left_out == ("before_bsub.fits",)
+
+
 def test_hidden_directories_are_left_alone(stage2):
     """What is being written is not yet there."""
     (stage2 / ".writing-1").mkdir()
@@ -307,8 +354,10 @@ def test_truth_is_found_below(stage2, add_truth):
 
 
 def test_truth_is_not_needed(stage2):
-    """Real exposures have none."""
-    assert read_products(stage2).science_truth is None
+    """Real exposures have none, and it is said what was looked for."""
+    products = read_products(stage2)
+    assert products.science_truth is None
+    assert products.no_truth.startswith("there is no truth file such as science_truth.fits in ")
 
 
 def test_missing_part_of_the_truth_is_named(stage2, add_truth):
@@ -411,9 +460,87 @@ def test_wrong_association_argument_is_named(text, stage2):
 
 
 def test_association_of_another_type_only_is_named(stage2):
-    """An association of another stage tells nothing about backgrounds."""
-    associate(stage2, lambda content: content.update(asn_type="image3"))
-    refused(stage2, "image2_asn.json is an association of type image3")
+    """An association of another stage tells nothing about backgrounds, and it is said why."""
+    associate(stage2, later_stage)
+    refused(stage2, "image2_asn.json is of a later stage", "science_cal", "--association")
+
+
+def later_stage(content):
+    """Let an association have the calibrated products of exposures as members."""
+    content["asn_type"] = "image3"
+    for member in members_of(content):
+        member["expname"] = member["expname"].replace("_rate", "_cal")
+
+
+TYPES = [None, "None", "IMAGE2", "tso-image2", "user_built", "my own", "image3", "spec2", 2, []]
+
+
+@pytest.mark.parametrize("kind", [*TYPES, "no type"], ids=str)
+@pytest.mark.parametrize("named", [True, False], ids=["named", "found"])
+def test_type_of_an_association_decides_nothing(kind, named, stage2):
+    """As for calwebb_image2, members make an association, whatever it calls itself."""
+
+    def change(content):
+        content["asn_type"] = kind
+        if kind == "no type":
+            del content["asn_type"]
+
+    associate(stage2, change)
+    chosen = stage2 / "image2_asn.json" if named else None
+    assert len(read_products(stage2, association=chosen).backgrounds) == 3
+
+
+def test_association_of_any_name_can_be_named(stage2):
+    """Associations are looked for by their usual names, and taken by any."""
+    associate(stage2, lambda content: content.update(extra={"key": [1]}), "level 2.txt")
+    refused(stage2, "has no association", "--association")
+    assert len(read_products(stage2, association=stage2 / "level 2.txt").backgrounds) == 3
+
+
+@pytest.mark.parametrize("kind", ["image3", "None", None], ids=str)
+def test_associations_of_later_stages_are_left_alone(kind, stage2):
+    """What has calibrated products for its members is of a later stage, whatever its type."""
+    text = (stage2 / "image2_asn.json").read_text()
+
+    def change(content):
+        later_stage(content)
+        content["asn_type"] = kind
+
+    associate(stage2, change, "level3_asn.json")
+    (stage2 / "image2_asn.json").write_text(text)
+    assert read_products(stage2).associations == ["image2_asn.json"]
+    refused(stage2, "level3_asn.json is of a later", association=stage2 / "level3_asn.json")
+
+
+def test_associations_of_spectra_are_left_alone(stage2):
+    """Archives have those of spectra, with rates and backgrounds, in the same directory."""
+    text = (stage2 / "image2_asn.json").read_text()
+
+    def change(content):
+        content["asn_type"] = "spec2"
+        members_of(content)[0]["expname"] = "a_spectrum_rate.fits"
+
+    associate(stage2, change, "spec2_asn.json")
+    (stage2 / "image2_asn.json").write_text(text)
+    assert read_products(stage2).associations == ["image2_asn.json"]
+
+
+def test_exposure_types_have_any_case(stage2):
+    """calwebb_image2 asks for the type of a member in lower case."""
+
+    def change(content):
+        for member in members_of(content):
+            member["exptype"] = member["exptype"].upper()
+
+    associate(stage2, change)
+    assert len(read_products(stage2).backgrounds) == 3
+
+
+@pytest.mark.parametrize("key", ["exptype", "expname"])
+def test_member_that_lacks_a_key_is_named(key, stage2):
+    """It is said which member of which product lacks what."""
+    associate(stage2, lambda content: members_of(content)[2].pop(key))
+    refused(stage2, f"image2_asn.json: member 3 of science has no {key}")
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,13 @@ class Products:
         Name of the association file of each science exposure.
     inputs : sequence of pathlib.Path, optional
         All files that were read.
+    no_truth : str, optional
+        Why there is no truth.
+    calibrated_files : sequence of pathlib.Path or None, optional
+        Files of the calibrated products; None where there is none, and the header is that of
+        the subtracted image.
+    left_out : sequence of str, optional
+        Names of subtracted images that are there and were not read.
     """
 
     science: list
@@ -122,6 +129,9 @@ class Products:
     maxiters: int | None
     associations: list
     inputs: tuple = ()
+    no_truth: str = ""
+    calibrated_files: tuple = ()
+    left_out: tuple = ()
 
     @property
     def subarray(self):

@@ -5,7 +5,6 @@ their own, or an archive that has all files side by side.  Nothing but the files
 """
 
 import math
-import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -30,12 +29,17 @@ __all__ = ["ClippingParameters", "read_clipping", "read_products"]
 # What the step does unless it is told otherwise (jwst documentation, "Background Step").
 _DEFAULT_SIGMA, _DEFAULT_MAXITERS = 3.0, None
 _LEVELS = 2  # directories below the named one in which associations are looked for
+# Suffixes of what calwebb_image2 makes of rates, and of what later stages make of that.
+_LATER = re.compile(r"_(calints|cal|crfints|crf|i2d|s2d|s3d|x1dints|x1d|c1d)$")
+# How the pipeline's rules call the types of other stages and modes; users write anything else.
+_OTHER_STAGES = re.compile(r"(image3|spec[23]|coron3|ami3|tso3|wfs3)$")
 # Suffixes that the pipeline takes off the name of a product, or of an exposure, for its own.
 _SUFFIX = re.compile(r"_(rate|rateints|bsub|bsubints|cal|calints|ramp|uncal)$")
 # What it adds for images and for cubes of integrations.
 _SUBTRACTED = {2: "bsub", 3: "bsubints"}
 _CALIBRATED = {2: "cal", 3: "calints"}
 _RATES = {2: "rate", 3: "rateints"}
+_ANY_SUBTRACTED = re.compile(r"_bsub(ints)?\.fits$")
 # Keywords of a rate that have one legal value ...
 _FIXED = {"INSTRUME": "MIRI", "EXP_TYPE": "MIR_IMAGE"}
 # ... those that name something, and the least value of those that are numbers.
@@ -138,8 +142,8 @@ def read_products(directory, sigma=None, maxiters=None, association=None):
     sigma, maxiters : float and int, optional
         Clipping parameters of the step; see `read_clipping`.
     association : path-like, optional
-        The only association to judge; by default all image2 associations in the directory
-        and up to two levels below.
+        The only association to judge; by default all that calwebb_image2 may have been given,
+        in the directory and up to two levels below.
 
     Returns
     -------
@@ -222,7 +226,7 @@ def _json_object(path):
 
 
 def _associations(directory):
-    """Return the image2 associations in a directory and a few levels below."""
+    """Return the associations that calwebb_image2 may have been given, a few levels below."""
     patterns = ["*/" * level + "*asn*.json" for level in range(_LEVELS + 1)]
     found = sorted(
         path
@@ -233,37 +237,56 @@ def _associations(directory):
     if not found:
         msg = (
             f"{directory} has no association (*asn*.json) up to {_LEVELS} levels below: name "
-            "the directory that has one, which tells what was subtracted from what."
+            "the directory that has one, which tells what was subtracted from what, or name the "
+            "association itself with --association."
         )
         raise CannotJudge(msg)
-    types = {path: _association_type(path) for path in found}
-    chosen = [path for path, kind in types.items() if kind == "image2"]
-    if not chosen:
-        path, kind = next(iter(types.items()))
+    contents = {path: _json_object(path) for path in found}
+    reasons = {path: _of_another_stage(content) for path, content in contents.items()}
+    suitable = [path for path, reason in reasons.items() if reason is None]
+    if not suitable:
+        path, reason = next(iter(reasons.items()))
+        others = f", and {len(found) - 1} more are no better" if len(found) > 1 else ""
         msg = (
-            f"{path} is an association of type {kind}, and there is none of type image2: "
-            "name the directory that has one."
+            f"{path} {reason}{others}: name the association that calwebb_image2 was given with "
+            "--association, or the directory that has it."
         )
         raise CannotJudge(msg)
-    return chosen
+    # Archives keep those of spectra, too, beside those of images.
+    of_images = [path for path in suitable if not _OTHER_STAGES.search(_type_of(contents[path]))]
+    return of_images or suitable
 
 
-def _association_type(path):
-    """Return the type of an association, in lower case."""
-    kind = _json_object(path).get("asn_type")
-    if not isinstance(kind, str):
-        msg = f"{path} has no asn_type: mend it, or name the right association."
-        raise CannotJudge(msg)
-    return kind.lower()
+def _type_of(content):
+    """Return the type that an association says to be of, in lower case; the pipeline asks not."""
+    return str(content.get("asn_type")).lower()
+
+
+def _of_another_stage(content):
+    """Return why calwebb_image2 was not given an association, None if it may have been."""
+    products = content.get("products")
+    if not products and not _type_of(content).endswith("image2"):
+        return f"has no products (asn_type {content.get('asn_type')!r})"
+    science = [
+        PurePath(str(member.get("expname"))).stem
+        for product in (products if isinstance(products, list) else ())
+        if isinstance(product, dict) and isinstance(product.get("members"), list)
+        for member in product["members"]
+        if isinstance(member, dict) and str(member.get("exptype")).lower() == "science"
+    ]
+    if science and all(map(_LATER.search, science)):
+        return f"is of a later stage: its science members are products such as {science[0]}"
+    return None
 
 
 def _products_of(path, files):
     """Return the products of an association, with the files of their members."""
-    kind = _association_type(path)
-    if kind != "image2":
-        msg = f"{path} is an association of type {kind}, not image2: name another one."
+    content = _json_object(path)
+    reason = _of_another_stage(content)
+    if reason is not None:
+        msg = f"{path} {reason}: name the association that calwebb_image2 was given."
         raise CannotJudge(msg)
-    products = _json_object(path).get("products")
+    products = content.get("products")
     if not isinstance(products, list) or not products:
         msg = f"{path} has no products: mend the association, or make it anew."
         raise CannotJudge(msg)
@@ -272,15 +295,18 @@ def _products_of(path, files):
 
 def _associated(path, product, files):
     """Return one product of an association."""
+    members, what = defaultdict(list), "a product"
     try:
         name = str(product["name"])
-        members = defaultdict(list)
-        for member in product["members"]:
+        what = f"the product {name}"
+        for number, member in enumerate(product["members"], 1):
+            what = f"member {number} of {name}"
             members[member["exptype"].lower()].append(str(member["expname"]))
     except (KeyError, TypeError, AttributeError) as error:
+        lacking = f"no {error.args[0]}" if isinstance(error, KeyError) else f"a mistake ({error})"
         msg = (
-            f"{path} has a product without name or without members of expname and exptype "
-            f"({type(error).__name__}: {error}): mend the association, or make it anew."
+            f"{path}: {what} has {lacking}, and calwebb_image2 needs name, members, expname and "
+            "exptype: mend the association, or make it anew."
         )
         raise CannotJudge(msg) from error
     if not members["science"]:
@@ -346,13 +372,36 @@ class _Files:
 
     @cached_property
     def _places(self):
-        """Directories by the names of the files in them."""
-        places = defaultdict(list)
-        for directory, below, names in os.walk(self.directory):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            for name in names:
-                places[name].append(Path(directory))
+        """Directories by the names of the files in them, those behind links last and once."""
+        places, seen = defaultdict(list), set()
+        waiting, links = [(self.directory, math.inf)], []
+        while waiting or links:
+            directory, levels = (waiting or links).pop(0)
+            if directory.resolve() in seen:
+                continue
+            seen.add(directory.resolve())
+            for entry, holds_files in self._entries(directory):
+                if not holds_files:
+                    places[entry.name].append(directory)
+                elif levels > 0 and not entry.name.startswith("."):
+                    if entry.is_symlink():
+                        # A link may lead anywhere, to the whole file system, too.
+                        links.append((entry, min(levels - 1, _LEVELS)))
+                    else:
+                        waiting.append((entry, levels - 1))
         return places
+
+    @staticmethod
+    def _entries(directory):
+        """Return what is in a directory, sorted, and whether it is one; nothing if closed."""
+        try:
+            return [(path, path.is_dir()) for path in sorted(directory.iterdir())]
+        except OSError:
+            return []
+
+    def others(self, names):
+        """Return the names of subtracted images that are not among these, sorted."""
+        return sorted(filter(_ANY_SUBTRACTED.search, self._places.keys() - set(names)))
 
     def find(self, beside, name):
         """Return the file of a name beside another or below the directory, None without one."""
@@ -422,9 +471,9 @@ class _Reading:
         members = associated[0].backgrounds
         backgrounds = self._backgrounds(members, science)
         results = [self._results(each, science[each.science]) for each in associated]
-        subtracted, combined, headers = (list(each) for each in zip(*results, strict=True))
+        subtracted, combined, headers, calibrated = map(list, zip(*results, strict=True))
         rates = [science[each.science] for each in associated]
-        truth = self._truth(rates, backgrounds)
+        truth, no_truth = self._truth(rates, backgrounds)
         return Products(
             rates,
             backgrounds,
@@ -440,6 +489,9 @@ class _Reading:
                 for each, header in zip(associated, headers, strict=True)
             ],
             tuple(self._inputs),
+            no_truth,
+            tuple(calibrated),
+            tuple(self._files.others({image.path.name for image in subtracted})),
         )
 
     def _rate(self, path, variances):
@@ -474,7 +526,7 @@ class _Reading:
         return [images[path] for path in members]
 
     def _results(self, associated, rate):
-        """Return subtracted image, combined background and header of one product."""
+        """Return subtracted image, combined background, header and file of one product."""
         dimensions = rate.data.ndim
 
         def find(suffix):
@@ -485,7 +537,7 @@ class _Reading:
         path = find(_SUBTRACTED[dimensions])
         if path is None:
             if header is not None and header.get("S_BKDSUB", "SKIPPED") == "SKIPPED":
-                return rate, None, header
+                return rate, None, header, calibrated
             msg = (
                 f"{associated.root}_{_SUBTRACTED[dimensions]}.fits, the subtracted image of "
                 f"{rate.path}, is neither beside {associated.association} nor below "
@@ -498,13 +550,14 @@ class _Reading:
         combined = self._read(read_image, path, variances=False) if path else None
         if combined:
             _require_same_shape(combined, rate.data.shape[-2:], rate)
-        return subtracted, combined, subtracted.header if header is None else header
+        return subtracted, combined, subtracted.header if header is None else header, calibrated
 
     def _truth(self, science, backgrounds):
-        """Return the truth of the exposures, None where there is none."""
+        """Return the truth of the exposures, or None, and why there is none."""
         rates = [*science, *backgrounds]
-        if len({image.header["SUBARRAY"] for image in rates}) > 1:
-            return None
+        first, *others = dict.fromkeys(image.header["SUBARRAY"] for image in rates)
+        if others:
+            return None, f"backgrounds of {others[0]} are cut to {first}, and their truth is not"
         paths = {
             image.path: self._files.find(
                 image.path, f"{_SUFFIX.sub('', image.path.stem)}_truth.fits"
@@ -512,7 +565,11 @@ class _Reading:
             for image in rates
         }
         if not any(paths.values()):
-            return None
+            name = f"{_SUFFIX.sub('', rates[0].path.stem)}_truth.fits"
+            return (
+                None,
+                f"there is no truth file such as {name} in {self._files.directory} or below",
+            )
         for rate, path in paths.items():
             if path is None:
                 msg = (
@@ -530,7 +587,7 @@ class _Reading:
                         f"{image.data.shape[-2:]}: they do not belong together."
                     )
                     raise CannotJudge(msg)
-        return [truths[paths[image.path]] for image in rates]
+        return [truths[paths[image.path]] for image in rates], ""
 
 
 def _require_keywords(image):
