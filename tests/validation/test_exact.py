@@ -320,6 +320,93 @@ def test_header_that_contradicts_is_counted(of_rates, images, keyword, value):
     assert broken(other(of_rates, **{images: [changed, *others]})) == {"metadata": [1]}
 
 
+def with_header(analysis, images, **keywords):
+    """Return an analysis of which the first header of some images has other values."""
+    first, *others = getattr(analysis.products, images)
+    header = getattr(first, "header", first).copy()
+    header.update(keywords)
+    changed = header if isinstance(first, fits.Header) else replace(first, header=header)
+    return other(analysis, **{images: [changed, *others]})
+
+
+def detail(analysis, criterion):
+    """Return what is said first of a criterion that is not met."""
+    return next(
+        e.detail for e in exact_measurements(analysis) if e.criterion == criterion and e.value
+    )
+
+
+@pytest.mark.parametrize("images", ["subtracted", "calibrated_headers"])
+def test_rounding_of_a_time_is_no_contradiction(of_rates, images):
+    """Builds write times that differ in the last digit."""
+    for keyword, seconds in (("EFFINTTM", 55.5008), ("EFFEXPTM", 222.0032), ("TFRAME", 2.77504)):
+        known = with_header(of_rates, "science", **{keyword: seconds})
+        known = with_header(known, "subtracted", **{keyword: seconds})
+        known = with_header(known, "calibrated_headers", **{keyword: seconds})
+        rounded = float(np.nextafter(seconds, 1e9))
+        assert broken(with_header(known, images, **{keyword: rounded})) == {}
+
+
+def test_contradiction_names_file_keyword_and_both_values(of_rates):
+    """Somebody has to be able to tell what is wrong."""
+    changed = with_header(of_rates, "subtracted", FILTER="F1500W")
+    assert detail(changed, "metadata") == (
+        "science0_bsub.fits has FILTER = 'F1500W' and its rate science0.fits has 'F770W'"
+    )
+
+
+def test_contradiction_of_the_calibrated_product_names_its_file(of_rates):
+    """The header of the calibrated product is that of another file."""
+    files = ("image2/science0_cal.fits", "image2/science1_cal.fits")
+    changed = with_header(of_rates, "calibrated_headers", ASNTABLE="x.json")
+    assert detail(other(changed, calibrated_files=files), "metadata") == (
+        "science0_cal.fits has ASNTABLE = 'x.json' and its association is 'image2_asn.json'"
+    )
+
+
+def test_many_contradictions_are_counted(of_rates):
+    """Three are told, and how many more there are."""
+    keywords = dict.fromkeys(("FILTER", "SUBARRAY", "TARGNAME", "PROGRAM", "VISIT"), "x")
+    told = detail(with_header(of_rates, "subtracted", **keywords), "metadata")
+    assert told.count("science0_bsub.fits has") == 3
+    assert told.endswith("; and 2 more")
+
+
+def test_step_that_was_not_completed_is_named(of_rates):
+    """So is the product that says so."""
+    changed = with_header(of_rates, "subtracted", S_BKDSUB="SKIPPED")
+    assert detail(changed, "step") == "science0_bsub.fits has S_BKDSUB = 'SKIPPED'"
+
+
+@pytest.mark.parametrize(
+    ("images", "plane", "criterion", "name"),
+    [
+        ("combined", "data", "combined value", "combined.fits"),
+        ("combined", "err", "combined error", "combined.fits"),
+        ("combined", "dq", "combined DQ", "combined.fits"),
+        ("subtracted", "data", "subtraction", "science0_bsub.fits"),
+        ("subtracted", "dq", "subtraction DQ", "science0_bsub.fits"),
+        ("subtracted", "err", "science error", "science0_bsub.fits"),
+    ],
+)
+def test_first_wrong_pixel_is_named(of_rates, images, plane, criterion, name):
+    """File, row and column of the first pixel are told."""
+    before = getattr(of_rates.products, images)
+    changed = first_changed(before, **{plane: at(getattr(before[0], plane), 77, (5, 6))})
+    told = detail(other(of_rates, **{images: changed}), criterion)
+    assert told == f"first in {name} at row 5, column 6 (from 0)"
+
+
+def test_missing_variance_is_named(of_rates):
+    """A part of the variance that was dropped is told with its file."""
+    first = of_rates.products.subtracted[0]
+    kept = {"VAR_RNOISE": first.variances["VAR_RNOISE"]}
+    changed = other(
+        of_rates, subtracted=first_changed(of_rates.products.subtracted, variances=kept)
+    )
+    assert detail(changed, "science variance") == "science0_bsub.fits has no VAR_POISSON"
+
+
 def test_association_that_is_not_known_is_not_compared(of_rates):
     """Products without an association next to them are judged by the rest."""
     assert broken(other(of_rates, associations=[None] * 2)) == {}

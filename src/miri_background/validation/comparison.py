@@ -1,8 +1,10 @@
-"""When two arrays are the same, but for what single precision rounds."""
+"""When values are the same, but for what single precision rounds."""
+
+import math
 
 import numpy as np
 
-__all__ = ["UNIT_ROUNDOFF", "different"]
+__all__ = ["UNIT_ROUNDOFF", "different", "same_value"]
 
 # Half a unit in the last place: the largest relative error of one operation in the single
 # precision of the pipeline's arrays.
@@ -29,3 +31,26 @@ def different(values, expected, allowed=0.0):
         difference = np.abs(values - expected)
         close = np.isfinite(difference) & (difference <= allowed)
     return ~(close | (values == expected) | (np.isnan(values) & np.isnan(expected)))
+
+
+def same_value(found, expected):
+    """Tell whether a header has the value that another header has.
+
+    Builds compute times from times in double or in single precision, and write up to 17 digits
+    of them: two roundings to single precision are the most that can be between both.
+
+    Parameters
+    ----------
+    found, expected : bool, int, float, str or None
+        Values of a keyword, None where there is none.
+
+    Returns
+    -------
+    bool
+        Numbers with a fraction may differ by rounding, anything else may not.
+    """
+    if isinstance(found, bool) or isinstance(expected, bool):
+        return found is expected
+    if isinstance(expected, float) and isinstance(found, int | float):
+        return math.isclose(found, expected, rel_tol=2 * UNIT_ROUNDOFF)
+    return found == expected

@@ -1,12 +1,13 @@
 """What is exact: every pixel of the step's products against the documented algorithm."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from miri_background.validation.behaviours import Build, pixels_of
 from miri_background.validation.clipping import kept_values, member_averages
-from miri_background.validation.comparison import different
+from miri_background.validation.comparison import different, same_value
 from miri_background.validation.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.products import DO_NOT_USE
 
@@ -20,6 +21,7 @@ _KEPT_KEYWORDS = (
     *("SUBARRAY", "SUBSTRT1", "SUBSTRT2", "SUBSIZE1", "SUBSIZE2"),
 )
 _MODELS = {2: "ImageModel", 3: "CubeModel"}  # by the number of dimensions
+_SHOWN = 3  # things that are wrong, of any number
 _SAMPLE = 20_000  # pixels that are looked at for the members' parts in the average
 _ENOUGH = 100  # pixels for each of the members
 _OUTLIER = 5.0  # standard deviations
@@ -28,55 +30,101 @@ _ONE_DEVIATION = 68.27  # %, of the magnitudes of normal deviates within a stand
 _SINGULAR = 1e-3
 
 
-def _count(criterion, number, wrong):
-    """Return how many pixels of an exposure, numbered from 0, are wrong."""
-    return Measurement(criterion, WHOLE_ARRAY, number + 1, float(np.count_nonzero(wrong)))
+def _count(criterion, number, wrong, image):
+    """Return how many pixels of an exposure's image are wrong; exposures count from 0."""
+    count = float(np.count_nonzero(wrong))
+    detail = _first(wrong, image) if count else ""
+    return Measurement(criterion, WHOLE_ARRAY, number + 1, count, detail=detail)
+
+
+def _first(wrong, image):
+    """Return in words where the first wrong pixel of an image is."""
+    *integration, row, column = np.unravel_index(np.argmax(wrong), wrong.shape)
+    of = f"integration {integration[0]}, " if integration else ""
+    return f"first in {Path(image.path).name} at {of}row {row}, column {column} (from 0)"
+
+
+def _some(sentences):
+    """Return the first of several sentences, each once, and how many more there are."""
+    several = list(dict.fromkeys(sentences))
+    more = [f"and {len(several) - _SHOWN} more"] if len(several) > _SHOWN else []
+    return "; ".join([*several[:_SHOWN], *more])
 
 
 def _steps(build):
     """Yield the number of exposures of which a product says that the step was not completed."""
     products = build.products
-    incomplete = [
-        any(header.get("S_BKDSUB") != "COMPLETE" for header in (image.header, calibrated))
-        for image, calibrated in zip(products.subtracted, products.calibrated_headers, strict=True)
-    ]
-    yield Measurement("step", WHOLE_ARRAY, None, float(sum(incomplete)))
+    incomplete, told = 0, []
+    for number, image in enumerate(products.subtracted):
+        headers = {
+            Path(image.path).name: image.header,
+            _calibrated_name(products, number): products.calibrated_headers[number],
+        }
+        wrong = [
+            f"{name} has S_BKDSUB = {header.get('S_BKDSUB')!r}"
+            for name, header in headers.items()
+            if header.get("S_BKDSUB") != "COMPLETE"
+        ]
+        incomplete += bool(wrong)
+        told += wrong
+    yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=_some(told))
 
 
 def _behaviours(build):
     """Yield in how many aspects the build does not what its release is known to do."""
-    others = sum(not each.as_known for each in build.recognised)
-    yield Measurement("behaviour", WHOLE_ARRAY, None, float(others))
+    others = [f"{each.aspect}: {each.name}" for each in build.recognised if not each.as_known]
+    detail = f"in jwst {build.release}, {_some(others)}" if others else ""
+    yield Measurement("behaviour", WHOLE_ARRAY, None, float(len(others)), detail=detail)
 
 
-def _inconsistencies(header, rate, association):
-    """Tell whether the header of a product contradicts its rate or its association."""
-    changed = [name for name in _KEPT_KEYWORDS if header.get(name) != rate.get(name)]
-    foreign = association is not None and (
-        Path(str(header.get("ASNTABLE", ""))).name != Path(association).name
-    )
-    return bool(changed) or foreign
+def _calibrated_name(products, number):
+    """Return the name of the file whose header is taken for that of the calibrated product."""
+    files = products.calibrated_files
+    if files:
+        return Path(files[number] or products.subtracted[number].path).name
+    return f"the calibrated product of exposure {number + 1}"
+
+
+def _inconsistencies(name, header, rate, association):
+    """Return in which keywords the header of a product contradicts its rate or association."""
+    found = [
+        f"{name} has {keyword} = {header.get(keyword)!r} and its rate "
+        f"{Path(rate.path).name} has {rate.header.get(keyword)!r}"
+        for keyword in _KEPT_KEYWORDS
+        if not same_value(header.get(keyword), rate.header.get(keyword))
+    ]
+    if association is not None:
+        used, named = str(header.get("ASNTABLE", "")), Path(association).name
+        if Path(used).name != named:
+            found.append(f"{name} has ASNTABLE = {used!r} and its association is {named!r}")
+    return found
 
 
 def _misnamed(image):
-    """Tell whether a product's header names another file or kind of data."""
-    return (
-        image.header.get("FILENAME") != Path(image.path).name
-        or image.header.get("DATAMODL") != _MODELS[image.data.ndim]
-    )
+    """Return in which keywords a product's header names another file or kind of data."""
+    name = Path(image.path).name
+    proper = {"FILENAME": name, "DATAMODL": _MODELS[image.data.ndim]}
+    return [
+        f"{name} has {keyword} = {image.header.get(keyword)!r} in place of {value!r}"
+        for keyword, value in proper.items()
+        if image.header.get(keyword) != value
+    ]
 
 
 def _metadata(build):
     """Yield the number of products whose headers say what is not so."""
-    products, wrong = build.products, 0
+    products, told = build.products, []
     for number in build.subtracted_exposures:
-        rate, image = products.science[number].header, products.subtracted[number]
-        association = products.associations[number]
-        calibrated, combined = products.calibrated_headers[number], products.combined[number]
-        wrong += _misnamed(image) or _inconsistencies(image.header, rate, association)
-        wrong += _inconsistencies(calibrated, rate, association)
-        wrong += combined is not None and _misnamed(combined)
-    yield Measurement("metadata", WHOLE_ARRAY, None, float(wrong))
+        rate, image = products.science[number], products.subtracted[number]
+        association, combined = products.associations[number], products.combined[number]
+        name, calibrated = Path(image.path).name, products.calibrated_headers[number]
+        told += [
+            _misnamed(image) + _inconsistencies(name, image.header, rate, association),
+            _inconsistencies(_calibrated_name(products, number), calibrated, rate, association),
+            [] if combined is None else _misnamed(combined),
+        ]
+    wrong = float(sum(map(bool, told)))
+    yield Measurement("metadata", WHOLE_ARRAY, None, wrong, detail=_some(chain(*told)))
 
 
 def _combined_backgrounds(build):
@@ -86,10 +134,10 @@ def _combined_backgrounds(build):
         image = build.products.combined[number]
         if image is None:
             continue
-        yield _count("combined value", number, build.wrong_values(number))
+        yield _count("combined value", number, build.wrong_values(number), image)
         errors = different(image.err, average.error, average.error_rounding)
-        yield _count("combined error", number, errors & average.certain)
-        yield _count("combined DQ", number, build.wrong_flags(number))
+        yield _count("combined error", number, errors & average.certain, image)
+        yield _count("combined DQ", number, build.wrong_flags(number), image)
 
 
 def _subtraction(build):
@@ -99,27 +147,32 @@ def _subtraction(build):
         rate, image = products.science[number], products.subtracted[number]
         combined = products.combined[number]
         if combined is None:
-            yield _count("subtraction", number, build.wrong_values(number))
-            yield _count("subtraction DQ", number, build.wrong_flags(number))
+            yield _count("subtraction", number, build.wrong_values(number), image)
+            yield _count("subtraction DQ", number, build.wrong_flags(number), image)
         else:
             with np.errstate(invalid="ignore"):
                 difference = rate.data - combined.data
-            yield _count("subtraction", number, different(image.data, difference))
-            yield _count("subtraction DQ", number, image.dq != (rate.dq | combined.dq))
+            yield _count("subtraction", number, different(image.data, difference), image)
+            yield _count("subtraction DQ", number, image.dq != (rate.dq | combined.dq), image)
 
 
 def _science_errors(build):
     """Yield how many pixels' errors and parts of the variance are not as they should be."""
     for number in build.subtracted_exposures:
         rate, image = build.products.science[number], build.products.subtracted[number]
-        yield _count("science error", number, build.wrong_errors(number))
-        wrong = 0
+        yield _count("science error", number, build.wrong_errors(number), image)
+        count, told = 0, []
         for name, variance in rate.variances.items():
             if name in image.variances:
-                wrong += np.count_nonzero(different(image.variances[name], variance))
+                wrong = different(image.variances[name], variance)
+                count += np.count_nonzero(wrong)
+                told += [f"{name}: {_first(wrong, image)}"] if wrong.any() else []
             else:
-                wrong += variance.size
-        yield Measurement("science variance", WHOLE_ARRAY, number + 1, float(wrong))
+                count += variance.size
+                told.append(f"{Path(image.path).name} has no {name}")
+        yield Measurement(
+            "science variance", WHOLE_ARRAY, number + 1, float(count), detail=_some(told)
+        )
 
 
 def _sample(build):
@@ -186,7 +239,14 @@ def _members(build):
                 difference = rate.astype(float) - subtracted
             found = (difference if difference.ndim == 2 else difference[0])[rows, columns]
         beyond, *_ = np.linalg.lstsq(*_inliers(parts.T, found - expected), rcond=_SINGULAR)
-        yield _count("members", number, np.abs(beyond) > tolerance)
+        wrong = np.abs(beyond) > tolerance
+        told = [
+            f"{Path(products.backgrounds[each].path).name} counts {1 + beyond[each]:.2f} times"
+            for each in np.flatnonzero(wrong)
+        ]
+        yield Measurement(
+            "members", WHOLE_ARRAY, number + 1, float(wrong.sum()), detail=_some(told)
+        )
 
 
 def exact_measurements(analysis):

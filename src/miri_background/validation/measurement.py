@@ -26,6 +26,8 @@ class Measurement:
         Predicted standard error, where the number is a statistic.
     trials : int, optional
         Of how many statistics with such an error this is the one that is furthest off.
+    detail : str, optional
+        Of a count that is not 0, what was counted first, and where.
     """
 
     criterion: str
@@ -34,6 +36,7 @@ class Measurement:
     value: float
     error: float | None = None
     trials: int = 1
+    detail: str = ""
 
 
 def place_in_words(region, exposure):
