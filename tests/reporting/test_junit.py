@@ -10,7 +10,7 @@ import pytest
 from miri_background.outcomes import Cause
 from miri_background.reporting.junit import junit_error, junit_xml
 from miri_background.validation.measurement import WHOLE_ARRAY, Measurement
-from miri_background.validation.verdict import Advisory, Behaviour, Verdict, judge
+from miri_background.validation.verdict import Advisory, Behaviour, NotJudged, Verdict, judge
 
 NAME = "F770W FULL, 4 + 4 exposures"
 SECONDS = 12.3456
@@ -27,12 +27,13 @@ def verdict():
     measurements = [
         Measurement("residual", "imager", 1, 0.0, ERROR),
         Measurement("residual", "Lyot", 1, np.nan, ERROR),
-        Measurement("combined DQ", WHOLE_ARRAY, 2, BROKEN),
+        Measurement("combined DQ", WHOLE_ARRAY, 2, BROKEN, detail="first in a.fits"),
         Measurement("step", WHOLE_ARRAY, None, 0.0),
     ]
     behaviour = Behaviour("flags", "any", "1.6.2 to 3.0.0", "It costs 2 % of the pixels.")
     advisory = Advisory("errors", 1.1, "1", "The noise is 10 % more than its error.", "Add it.")
-    return Verdict(judge(measurements), {}, [behaviour], [advisory])
+    left_out = [NotJudged("star leak", "contrast over 10", "There is no truth.")]
+    return Verdict(judge(measurements), {}, [behaviour], [advisory], not_judged=left_out)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_failure_has_one_sentence(suite):
     """A broken limit is told with number, unit and limit."""
     failure = case_of(suite, "combined DQ (whole array, exposure 2)").find("failure")
     assert failure.get("message") == (
-        "combined DQ (whole array, exposure 2): 17 pixels, limit 0 pixels"
+        "combined DQ (whole array, exposure 2): 17 pixels, limit 0 pixels: first in a.fits"
     )
 
 
@@ -122,6 +123,7 @@ def test_behaviours_and_advisories_are_properties_of_the_suite(suite):
         "outcome": "failed",
         "behaviour: flags": "any (known in 1.6.2 to 3.0.0): It costs 2 % of the pixels.",
         "advisory: errors": "The noise is 10 % more than its error. Add it.",
+        "not judged: star leak of contrast over 10": "There is no truth.",
     }
 
 

@@ -1,5 +1,6 @@
 """The site tells what the records tell, its links lead somewhere, and nothing in it runs."""
 
+import copy
 import inspect
 import json
 import re
@@ -15,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from miri_background.cli import main
 from miri_background.outcomes import CannotJudge, Cause, Outcome
 from miri_background.reporting.history import load
+from miri_background.reporting.site import pages
 from miri_background.reporting.site.build import build_site
 from miri_background.reporting.site.faults import caught_faults
 from miri_background.reporting.site.markup import badge, markdown_text, page_name, table
@@ -24,7 +26,7 @@ from miri_background.reporting.site.trends import DARK, history_svg, repainted
 from miri_background.runs.kill_matrix import KillMatrix, Kills
 from miri_background.validation import against_truth
 from miri_background.validation.faults import FAULTS
-from miri_background.validation.verdict import criteria
+from miri_background.validation.verdict import criteria, upgraded, verdict_of
 
 BLOCKS = ("caption", "div", "h1", "h2", "li", "p", "td", "th")  # each stands by itself
 LARGEST = 25e6  # bytes of the site of a night
@@ -150,6 +152,17 @@ def test_verdict_of_an_earlier_layout_is_read(add_run, tmp_path):
     path.write_text(json.dumps(content), encoding="utf-8")
     (run,) = standing(tmp_path).runs
     assert len(run.verdict.metrics) == len(verdict["metrics"])
+
+
+def test_page_of_a_run_says_what_is_wrong_and_what_was_not_judged(passed_verdict):
+    """Details of metrics and reasons stand beside the names; nothing is said of nothing."""
+    content = copy.deepcopy(upgraded(passed_verdict))
+    assert "Not judged" not in pages._metrics(verdict_of(content))
+    content["metrics"][0]["detail"] = "a_bsub.fits is wrong"
+    content["not_judged"] = [{"name": "star flux", "where": "", "reason": "there is no truth"}]
+    page = pages._metrics(verdict_of(content))
+    assert "a_bsub.fits is wrong" in page
+    assert "there is no truth" in page.partition("## Not judged")[2]
 
 
 def test_families_are_those_that_the_truth_is_needed_for():

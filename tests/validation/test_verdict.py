@@ -12,6 +12,7 @@ from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
 from miri_background.validation.measurement import Measurement
 from miri_background.validation.verdict import (
     Metric,
+    NotJudged,
     Verdict,
     check_criteria,
     criteria,
@@ -429,8 +430,8 @@ def test_missing_metrics_file_is_named(tmp_path):
 def test_other_version_is_refused(metrics_file):
     """A file of another layout is not guessed at."""
     text = metrics_file.read_text()
-    metrics_file.write_text(text.replace('"schema_version": 2', '"schema_version": 1'))
-    with pytest.raises(CannotJudge, match="2 was expected"):
+    metrics_file.write_text(text.replace('"schema_version": 3', '"schema_version": 1'))
+    with pytest.raises(CannotJudge, match="3 was expected"):
         load_metrics(metrics_file)
 
 
@@ -438,3 +439,57 @@ def test_metric_is_plain_data():
     """A metric holds Python's own numbers, which JSON has, too."""
     assert {type(each) for each in vars(metric()).values()} == {str, int, float}
     assert isinstance(metric(), Metric)
+
+
+# ------------------------------------------------------------------ details, what was not judged
+
+
+def test_detail_of_a_broken_limit_is_told_everywhere():
+    """Sentence, table of the page and file say what is wrong first."""
+    said = "a_bsub.fits has FILTER = 'x'"
+    verdict = Verdict(
+        judge([Measurement("metadata", "whole array", None, 1.0, detail=said)]), PROVENANCE
+    )
+    assert verdict.broken_limits() == (
+        f"metadata (whole array): 1 products, limit 0 products: {said} (1 of 1 over it)"
+    )
+    assert "FILTER = &#x27;x&#x27;" in verdict._repr_html_()
+    assert verdict.content()["metrics"][0]["detail"] == said
+
+
+@pytest.fixture
+def partial(passed):
+    """Return a verdict that says what it leaves out."""
+    passed.not_judged = (
+        NotJudged("star leak", "", "there is no truth"),
+        NotJudged("combined DQ", "exposure 2", "none was saved"),
+        NotJudged("star flux", "", "there is no truth"),
+    )
+    return passed
+
+
+def test_what_was_not_judged_is_said_below_the_table(partial):
+    """The last lines name all criteria that share a reason."""
+    assert partial.text_table().splitlines()[-2:] == [
+        "not judged: star leak, star flux (there is no truth)",
+        "not judged: combined DQ of exposure 2 (none was saved)",
+    ]
+    assert "<td>star leak, star flux</td><td>there is no truth</td>" in partial._repr_html_()
+
+
+def test_what_was_not_judged_is_kept(partial, tmp_path):
+    """It is written, and read back."""
+    partial.write(tmp_path / "metrics.json")
+    assert load_metrics(tmp_path / "metrics.json").not_judged == partial.not_judged
+
+
+def test_file_of_the_version_before_is_read(metrics_file):
+    """Baselines and histories have files that did not say what they left out."""
+    content = json.loads(metrics_file.read_text())
+    content["schema_version"] = 2
+    del content["not_judged"]
+    for each in content["metrics"]:
+        del each["detail"]
+    metrics_file.write_text(json.dumps(content))
+    verdict = load_metrics(metrics_file)
+    assert (len(verdict.metrics), verdict.not_judged) == (len(ALL), ())

@@ -19,7 +19,7 @@ from miri_background.run_directory import writable
 from miri_background.tables import text_table
 from miri_background.validation.drift import ChangedLimit, compare
 from miri_background.validation.measurement import place_in_words, share_of_limit
-from miri_background.validation.verdict import metrics_schema, verdict_of
+from miri_background.validation.verdict import metrics_schema, upgraded, verdict_of
 
 __all__ = [
     "History",
@@ -402,15 +402,16 @@ def compare_records(before, after):
                 "choose another run."
             )
             raise CannotJudge(msg)
+        content = upgraded(record.verdict)
         try:
-            jsonschema.validate(record.verdict, metrics_schema())
+            jsonschema.validate(content, metrics_schema())
         except jsonschema.ValidationError as error:
             msg = (
                 f"{record.id} has metrics of another version of the suite "
                 f"(schema_version {record.verdict['schema_version']}): choose a later run."
             )
             raise CannotJudge(msg) from error
-        verdicts.append(verdict_of(record.verdict))
+        verdicts.append(verdict_of(content))
     drift = compare(verdicts[1], verdicts[0], before.id)
     builds = [verdict.provenance["versions"]["jwst"] for verdict in verdicts]
     same = "the same level-1b data" if drift.same_ramps else "other level-1b data"

@@ -51,6 +51,10 @@ def junit_xml(verdict, name, seconds, facts=(), package=_PACKAGE):
     told += [
         (f"advisory: {each.name}", f"{each.sentence} {each.advice}") for each in verdict.advisories
     ]
+    told += [
+        (f"not judged: {' of '.join(filter(None, (each.name, each.where)))}", each.reason)
+        for each in verdict.not_judged
+    ]
     _add_properties(suite, told)
     for metric in verdict.metrics:
         case = _case(suite, package, metric.name, f"{metric.name} ({metric.place()})")

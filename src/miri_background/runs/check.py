@@ -18,6 +18,7 @@ from miri_background.validation.analysis import Analysis
 from miri_background.validation.baselines import compare_with_baseline
 from miri_background.validation.behaviours import behaviours
 from miri_background.validation.measurements import measure
+from miri_background.validation.not_judged import not_judged
 from miri_background.validation.notes import Notes
 from miri_background.validation.products import Products
 from miri_background.validation.stage2 import ClippingParameters, read_clipping, read_products
@@ -91,8 +92,9 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
             analysis = Analysis(products, truth=truth == "compared")
             metrics = judge(measure(analysis))
             notes = behaviours(analysis), advisories(analysis)
+            left_out = not_judged(analysis, metrics)
         provenance = check_provenance(products, directory, truth, started)
-        verdict = Verdict(metrics, provenance, *notes)
+        verdict = Verdict(metrics, provenance, *notes, not_judged=left_out)
         verdict.drift = compare_with_baseline(verdict, baselines)
     except CannotJudge:
         raise

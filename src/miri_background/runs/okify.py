@@ -97,7 +97,13 @@ def propose_baseline(run, reason, baselines=None, checkout=None):
     found = find_baseline(verdict.provenance, directory)
     today = datetime.now(UTC).date().isoformat()
     # What moved since an older baseline is no part of the new one.
-    numbers = Verdict(verdict.metrics, verdict.provenance, verdict.behaviours, verdict.advisories)
+    numbers = Verdict(
+        verdict.metrics,
+        verdict.provenance,
+        verdict.behaviours,
+        verdict.advisories,
+        not_judged=verdict.not_judged,
+    )
     baseline = Baseline(numbers, reason.strip(), today, _who(checkout))
     return Proposal(baseline, directory, _changes(verdict, found))
 
@@ -153,6 +159,7 @@ def _judged_otherwise(metrics):
                 metric.value,
                 metric.standard_error,
                 metric.trials,
+                metric.detail,
             )
             for metric in metrics
         ]

@@ -15,7 +15,7 @@ from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.reading import read_json
 from miri_background.repository import repository_file
 from miri_background.validation.drift import Drift, compare
-from miri_background.validation.verdict import Verdict, metrics_schema, verdict_of
+from miri_background.validation.verdict import Verdict, metrics_schema, upgraded, verdict_of
 
 __all__ = [
     "Baseline",
@@ -175,6 +175,8 @@ def load_baseline(path):
     """
     try:
         content = read_json(path)
+        if isinstance(content, dict) and "metrics" in content:
+            content["metrics"] = upgraded(content["metrics"])
         jsonschema.validate(content, baseline_schema())
         baseline = Baseline(
             verdict_of(content["metrics"]),

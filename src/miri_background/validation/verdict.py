@@ -21,14 +21,17 @@ __all__ = [
     "Advisory",
     "Behaviour",
     "Metric",
+    "NotJudged",
     "Verdict",
     "judge",
     "load_metrics",
     "metrics_schema",
     "severity",
+    "upgraded",
     "verdict_of",
 ]
 
+_VERSION = 3  # of metrics.json
 _KINDS = ("exact", "statistical", "requirement")
 
 
@@ -62,6 +65,8 @@ class Metric:
         Why the limit is what it is.
     trials : int, optional
         Of how many statistics with such an error this is the one that is furthest off.
+    detail : str, optional
+        Of a broken limit, what is wrong first, and where; empty if there is nothing to say.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Metric:
     figure: str
     reason: str
     trials: int = 1
+    detail: str = ""
 
     @property
     def passed(self):
@@ -99,10 +105,10 @@ class Metric:
         return place_in_words(self.region, self.exposure)
 
     def sentence(self):
-        """Return the metric in words, with number, unit and limit."""
+        """Return the metric in words, with number, unit, limit and detail."""
         return (
             f"{self.name} ({self.place()}): {self.value_text()} {self.unit}, "
-            f"limit {self.limit_text()} {self.unit}"
+            f"limit {self.limit_text()} {self.unit}" + (self.detail and f": {self.detail}")
         )
 
 
@@ -231,6 +237,7 @@ def judge(measurements, name="criteria"):
                 criterion["figure"],
                 reason,
                 each.trials,
+                each.detail,
             )
         )
     return metrics
@@ -283,6 +290,25 @@ class Advisory:
     advice: str
 
 
+@dataclass(frozen=True)
+class NotJudged:
+    """A criterion that was not judged, or not everywhere, or a file that was left out.
+
+    Parameters
+    ----------
+    name : str
+        Name of the criterion or of the file.
+    where : str
+        Exposure, region or class that has no metric; empty if there is none at all.
+    reason : str
+        Why, as a part of a sentence.
+    """
+
+    name: str
+    where: str
+    reason: str
+
+
 class Verdict:
     """The judgement of one run.
 
@@ -298,14 +324,19 @@ class Verdict:
         What the step does as documented and may surprise; they do not decide the outcome.
     drift : Drift, optional
         What moved since the baseline; without one, that was not asked.
+    not_judged : iterable of NotJudged, optional
+        What the metrics do not speak of.
     """
 
-    def __init__(self, metrics, provenance, behaviours=(), advisories=(), drift=None):
+    def __init__(
+        self, metrics, provenance, behaviours=(), advisories=(), drift=None, not_judged=()
+    ):
         self.metrics = metrics
         self.provenance = provenance
         self.behaviours = tuple(behaviours)
         self.advisories = tuple(advisories)
         self.drift = drift
+        self.not_judged = tuple(not_judged)
 
     @property
     def outcome(self):
@@ -377,7 +408,16 @@ class Verdict:
                     status.marked(),
                 )
             )
-        return text_table(rows, right=(1,))
+        lines = [f"not judged: {names} ({reason})" for names, reason in self._unjudged()]
+        return "\n".join([text_table(rows, right=(1,)), *lines])
+
+    def _unjudged(self):
+        """Return what was not judged for a reason, as pairs of names and the reason."""
+        by_reason = {}
+        for each in self.not_judged:
+            name = f"{each.name} of {each.where}" if each.where else each.name
+            by_reason.setdefault(each.reason, []).append(name)
+        return [(", ".join(names), reason) for reason, names in by_reason.items()]
 
     def _repr_html_(self):
         """Return the summary as a table for notebook and page."""
@@ -388,7 +428,8 @@ class Verdict:
                 metric.name,
                 metric.description,
                 f"{kept} of {number}",
-                f"{metric.value_text()} ({metric.place()})",
+                f"{metric.value_text()} ({metric.place()})"
+                + (metric.detail and f": {metric.detail}"),
                 metric.limit_text(),
                 metric.unit,
                 status.marked(),
@@ -403,7 +444,7 @@ class Verdict:
             "unit",
             "status",
         )
-        return html_table(heads, rows)
+        return html_table(heads, rows) + html_table(("not judged", "why"), self._unjudged())
 
     def __repr__(self):
         return self.text_table()
@@ -414,10 +455,10 @@ class Verdict:
         Returns
         -------
         dict
-            Outcome, provenance, metrics, behaviours and advisories.
+            Outcome, provenance, metrics, what was not judged, behaviours and advisories.
         """
         content = {
-            "schema_version": 2,
+            "schema_version": _VERSION,
             "outcome": self.outcome.word,
             "exit_code": self.outcome.exit_code,
             "provenance": self.provenance,
@@ -425,6 +466,7 @@ class Verdict:
                 {name: json_value(value) for name, value in asdict(metric).items()}
                 for metric in self.metrics
             ],
+            "not_judged": [asdict(each) for each in self.not_judged],
             "behaviours": [asdict(each) for each in self.behaviours],
             "advisories": [asdict(each) for each in self.advisories],
         }
@@ -466,6 +508,28 @@ def metrics_schema():
     return json.loads((files(__package__) / "metrics.schema.json").read_text(encoding="utf-8"))
 
 
+def upgraded(content):
+    """Return what a metrics file of the version before holds, in the layout of this version.
+
+    Parameters
+    ----------
+    content : object
+        What a metrics file holds.
+
+    Returns
+    -------
+    object
+        The same, if it is not of version 2, which did not say what it left out.
+    """
+    try:
+        if content["schema_version"] != _VERSION - 1:
+            return content
+        metrics = [each | {"detail": ""} for each in content["metrics"]]
+    except (LookupError, TypeError):
+        return content
+    return content | {"schema_version": _VERSION, "metrics": metrics, "not_judged": []}
+
+
 def load_metrics(path):
     """Return the verdict of a metrics file.
 
@@ -485,7 +549,7 @@ def load_metrics(path):
         If the file is missing, damaged or of another version.
     """
     try:
-        content = read_json(path)
+        content = upgraded(read_json(path))
         jsonschema.validate(content, metrics_schema())
     except (OSError, ValueError, jsonschema.ValidationError) as error:
         reason = getattr(error, "message", error)
@@ -517,4 +581,5 @@ def verdict_of(content):
         [Behaviour(**each) for each in content["behaviours"]],
         [Advisory(**each) for each in content["advisories"]],
         Drift.of(content["drift"]) if "drift" in content else None,
+        [NotJudged(**each) for each in content["not_judged"]],
     )

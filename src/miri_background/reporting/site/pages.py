@@ -666,7 +666,7 @@ def _metrics(verdict):
     rows = [
         (
             link(each.name, f"../metrics/{page_name(each.name)}.html"),
-            each.place(),
+            each.place() + (each.detail and f": {each.detail}"),
             f"{each.value_text()} {each.unit}",
             f"{each.limit_text()} {each.unit}",
             badge((Outcome.PASSED if each.passed else Outcome.FAILED).word),
@@ -674,9 +674,13 @@ def _metrics(verdict):
         for each in verdict.metrics
     ]
     heads = ("metric", "where", "value", "limit", "status")
-    return "## Metrics\n\n" + table(
+    listed = "## Metrics\n\n" + table(
         "All metrics of this run", heads, rows, numbers=(2, 3), broken=False
     )
+    left_out = [(each.name, each.where, each.reason) for each in verdict.not_judged]
+    if not left_out:
+        return listed
+    return listed + "\n## Not judged\n\n" + table("Not judged", ("what", "where", "why"), left_out)
 
 
 # ------------------------------------------------------------------ documents

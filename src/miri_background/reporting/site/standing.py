@@ -8,7 +8,14 @@ from functools import cached_property
 from miri_background.outcomes import Outcome
 from miri_background.reporting.history import Record
 from miri_background.reporting.site.markup import NOT_RUN
-from miri_background.validation.verdict import Metric, Verdict, criteria, severity, verdict_of
+from miri_background.validation.verdict import (
+    Metric,
+    Verdict,
+    criteria,
+    severity,
+    upgraded,
+    verdict_of,
+)
 
 __all__ = ["FAMILIES", "Answer", "FamilyRow", "Run", "Standing", "family_of"]
 
@@ -55,7 +62,7 @@ class Run:
         if content is None:
             return None
         try:
-            return verdict_of(content)
+            return verdict_of(upgraded(content))
         except (KeyError, TypeError):  # of an earlier layout: the record's schema has the least
             metrics = [Metric(**_completed(each)) for each in content["metrics"]]
             return Verdict(metrics, content["provenance"])
