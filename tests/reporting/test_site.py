@@ -117,10 +117,14 @@ def test_observation_that_was_not_run_is_missed(add_run, tmp_path):
 
 
 def test_change_is_in_standard_errors(add_run, tmp_path):
-    """The difference from the run before is over the error of the new value."""
-    add_run(tmp_path, "a", 0, notebook=False)
-    path = add_run(tmp_path, "a", 1, notebook=False)
-    content = json.loads(path.read_text(encoding="utf-8"))
+    """The difference from the last good run is over the error of the new value."""
+    for night in range(2):
+        path = add_run(tmp_path, "a", night, notebook=False)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        # What is the furthest of many is compared in another way.
+        metrics = content["verdict"]["metrics"]
+        content["verdict"]["metrics"] = [each for each in metrics if each["trials"] == 1]
+        path.write_text(json.dumps(content), encoding="utf-8")
     (row,) = (
         each
         for each in standing(tmp_path).families(standing(tmp_path).last["a"])

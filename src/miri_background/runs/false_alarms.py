@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import QTable
-from scipy.stats import norm
 
 from miri_background.calibration import detector1_rates
 from miri_background.files import replace_whole
@@ -19,6 +18,7 @@ from miri_background.run_directory import RunDirectory, writable
 from miri_background.runs.image2 import subtract_backgrounds
 from miri_background.simulation.observing import take_exposures
 from miri_background.validation.analysis import Analysis
+from miri_background.validation.measurement import normal_deviation
 from miri_background.validation.measurements import measure
 from miri_background.validation.stage2 import read_products
 from miri_background.validation.verdict import judge
@@ -132,11 +132,7 @@ def deviation(measurement):
     """
     if measurement.error is None:
         return np.nan
-    ratio = measurement.value / measurement.error
-    if measurement.trials == 1:
-        return ratio
-    none_so_far = np.log1p(-2 * norm.sf(abs(ratio))) * measurement.trials
-    return float(np.copysign(norm.isf(-np.expm1(none_so_far) / 2), ratio))
+    return normal_deviation(measurement.value / measurement.error, measurement.trials)
 
 
 def write_correct_runs(table, path):

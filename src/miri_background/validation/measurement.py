@@ -3,9 +3,21 @@
 import math
 from dataclasses import dataclass
 
-__all__ = ["WHOLE_ARRAY", "Measurement", "limit_in_words", "place_in_words", "share_of_limit"]
+import numpy as np
+from scipy.special import log_ndtr, ndtri_exp
+
+__all__ = [
+    "WHOLE_ARRAY",
+    "Measurement",
+    "limit_in_words",
+    "normal_deviation",
+    "place_in_words",
+    "share_of_limit",
+]
 
 WHOLE_ARRAY = "whole array"
+
+_RARE = 1e-12  # a probability below which those of all trials just add up
 
 
 @dataclass(frozen=True)
@@ -56,3 +68,31 @@ def share_of_limit(value, limit):
     if limit == 0:
         return math.inf if value else 0.0
     return abs(value) / limit
+
+
+def normal_deviation(ratio, trials):
+    """Return by how many standard deviations of a normal distribution a statistic is off.
+
+    Parameters
+    ----------
+    ratio : float
+        The statistic over its standard error.
+    trials : int
+        Of how many statistics this is the one that is furthest off.
+
+    Returns
+    -------
+    float
+        The ratio itself for one trial; of many, the deviation, with the sign of the ratio, that is
+        as improbable as that the furthest of them is so far off.
+    """
+    if trials == 1:
+        return float(ratio)
+    # In logarithms: what is 40 standard errors off is broken, and still a number.
+    alone = np.log(2) + log_ndtr(-abs(ratio))
+    if alone > np.log(_RARE):
+        with np.errstate(divide="ignore"):  # of all, some are further off than nothing
+            of_all = np.log(-np.expm1(trials * np.log1p(-min(np.exp(alone), 1.0))))
+    else:
+        of_all = alone + np.log(trials)
+    return float(np.copysign(-ndtri_exp(of_all - np.log(2)), ratio))

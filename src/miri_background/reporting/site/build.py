@@ -85,6 +85,10 @@ class Places:
             for run in night.values()
         }
         chosen |= {run.record.id: run for run in self.observed}
+        # Pages of runs that did not pass lead to the last good ones before them.
+        amiss = [run for run in chosen.values() if not run.good]
+        good = [self._standing.last_good(run.record.name, run) for run in amiss]
+        chosen |= {run.record.id: run for run in good if run is not None}
         return sorted(chosen.values(), key=lambda run: run.started)
 
     @cached_property
@@ -92,9 +96,10 @@ class Places:
         """The runs whose notebook, or what is left of it, has a page."""
         runs = []
         for name, run in self._standing.last.items():
-            good = self._standing.last_good(name)
-            runs += [run] if run is not None else []
-            runs += [good] if good is not None and good is not run else []
+            good = None
+            if run is None or not run.good:
+                good = self._standing.last_good(name, run)
+            runs += [each for each in (run, good) if each is not None]
         return runs
 
     @cached_property

@@ -129,7 +129,7 @@ def _last_night(standing, places):
     return (
         f"## Last night\n\nStarted on {started:%-d %B %Y at %H:%M} UTC, with jwst "
         f"{markdown_text(builds)}. "
-        "The change is that since the run before, of the same metric.\n\n"
+        "The change is that since the last good run before, of the same metric.\n\n"
         + table(caption, heads, rows, broken=False)
     )
 
@@ -238,7 +238,7 @@ def banner(standing, run, places):
     if places.broke_off(run):
         links.insert(0, link("where it ended", f"#{ENDED}"))
     if not run.good:
-        links.append(_last_good_link(standing, record.name, places.observation))
+        links.append(_last_good_link(standing, run, places.observation))
     gone = (
         ""
         if places.has_notebook(run)
@@ -269,12 +269,12 @@ def _meaning(word):
     return next((each.meaning for each in Cause if each.word == word), word)
 
 
-def _last_good_link(standing, name, page):
-    """Return a link to a page of the last run of a name that kept all limits."""
-    good = standing.last_good(name)
+def _last_good_link(standing, run, page):
+    """Return a link to a page of the last run before another of its name that kept all limits."""
+    good = standing.last_good(run.record.name, run)
     if good is None:
-        return "no run of this observation has passed yet"
-    return link(f"the last good run, {good.day} UTC", f"../{page(good)}")
+        return "no run of this observation passed before"
+    return link(f"the last good run before, {good.day} UTC", f"../{page(good)}")
 
 
 # ------------------------------------------------------------------ metrics
@@ -556,7 +556,7 @@ def run_page(standing, run, places):
     if before and places.run(before):
         links.append(link(f"the run before, {before.day}", f"../{places.run(before)}"))
     if not run.good:
-        links.append(_last_good_link(standing, record.name, places.run))
+        links.append(_last_good_link(standing, run, places.run))
     parts = [
         f"# {markdown_text(record.name)}, {run.day} UTC\n",
         _ending(record, "", links),

@@ -8,6 +8,7 @@ from functools import cached_property
 from miri_background.outcomes import Outcome
 from miri_background.reporting.history import Record
 from miri_background.reporting.site.markup import NOT_RUN
+from miri_background.validation.measurement import normal_deviation
 from miri_background.validation.verdict import (
     Metric,
     Verdict,
@@ -130,7 +131,7 @@ class FamilyRow:
     worst : Metric
         The metric that is closest to or furthest over its limit.
     change : str
-        What changed in it since the run before, in words.
+        What changed in it since the last good run before, in words.
     """
 
     family: str
@@ -216,9 +217,11 @@ class Standing:
         earlier = earlier[: earlier.index(run)]
         return next((each for each in reversed(earlier) if each.verdict), None)
 
-    def last_good(self, name):
-        """Return the last run of a name that kept all limits, or None."""
-        return next((run for run in reversed(self.of(name)) if run.good), None)
+    def last_good(self, name, run=None):
+        """Return the last run of a name, before one of its runs if given, that kept all limits."""
+        earlier = self.of(name)
+        earlier = earlier if run is None else earlier[: earlier.index(run)]
+        return next((each for each in reversed(earlier) if each.good), None)
 
     def since(self, name):
         """Return the first of the unbroken row of runs that ended as the last night's did."""
@@ -243,7 +246,7 @@ class Standing:
         list of FamilyRow
             Empty without a verdict.
         """
-        before = self.before(run)
+        good = self.last_good(run.record.name, run)
         rows = []
         for family in FAMILIES:
             metrics = [each for each in run.worst.values() if family_of(each) == family]
@@ -251,7 +254,9 @@ class Standing:
                 worst = max(metrics, key=severity)
                 passed = all(metric.passed for metric in metrics)
                 status = (Outcome.PASSED if passed else Outcome.FAILED).word
-                change = _change(worst, before and before.metric(_key(worst)))
+                change = "no good run before"
+                if good is not None:
+                    change = _change(worst, good.metric(_key(worst)))
                 rows.append(FamilyRow(family, status, worst, change))
         return rows
 
@@ -309,12 +314,22 @@ def _count(number, noun):
 
 
 def _change(new, old):
-    """Return in words how a metric changed since the run before, in standard errors."""
+    """Return in words how a metric changed since the last good run, in standard errors."""
     if old is None:
-        return "first value"
-    difference = new.value - old.value
-    if not math.isfinite(difference):
-        return "cannot be told"
+        return "not in the last good run"
+    difference, unit = new.value - old.value, new.unit
     if new.standard_error:
-        return f"{difference / new.standard_error:+.1f} std. err."
-    return "unchanged" if difference == 0 else f"{difference:+.3g} {new.unit}"
+        difference, unit = difference / new.standard_error, "std. err."
+    trials = max(new.trials, old.trials)
+    if trials > 1 and new.standard_error and old.standard_error:
+        # Which of many is furthest off is chance, and so are its sign and its error.
+        now, then = (
+            abs(normal_deviation(each.value / each.standard_error, trials)) for each in (new, old)
+        )
+        difference = now - then
+    if not math.isfinite(difference):
+        return "cannot be compared"
+    if difference == 0:
+        return "unchanged"
+    number = f"{difference:+.3g}" if unit == new.unit else f"{round(difference, 1) + 0:+.1f}"
+    return f"{number} {unit}"
