@@ -161,6 +161,26 @@ def test_every_figure_has_alternative_text(code):
     assert min(map(len, texts)) > 40
 
 
+def test_alternative_texts_follow_the_data(code):
+    """They come with the figures, made of their numbers, and are not part of the notebook."""
+    assert [cell.id for cell in code if "alt=" in cell.source] == []
+
+
+def test_words_do_not_depend_on_the_observation(notebook):
+    """What only the default observation has, no text says of all."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    default = Observation()
+    # Examples of the command line give other values than the default ones.
+    stars = f"{default.science_stars} stars|{default.background_stars} "
+    found = rf"{default.filter}|{stars}|[Ff]our dither|the four|the Lyot|4QPM fields|still there"
+    assert re.findall(found, text) == []
+
+
+def test_observation_is_told_in_words(code):
+    """Beside the table, whatever the parameters are."""
+    assert any("print(observation_in_words(observation))" in cell.source for cell in code)
+
+
 def test_notebook_is_small(path):
     """It renders on GitHub and loads fast."""
     assert path.stat().st_size <= 1.5e6

@@ -1,6 +1,8 @@
 """Every figure of the closure has its number in the title, and says what its axes are."""
 
+import copy
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -123,6 +125,75 @@ def test_axes_are_labelled(closure, metrics, name):
 def test_number_is_in_a_title(closure, metrics, name):
     """What is judged can be read without the table."""
     assert re.search(r"\d", titles(getattr(closure_figures, name)(closure, metrics)))
+
+
+@every_figure
+def test_alternative_text_has_the_numbers_of_the_titles(closure, metrics, name):
+    """Whoever does not see the figure learns what it is about, and nothing that is fixed."""
+    figure = getattr(closure_figures, name)(closure, metrics)
+    numbers = re.findall(r"[+-]?\d+\.\d+", titles(figure))
+    assert [each for each in numbers if each not in figure.alt] == []
+    for claim in ("equal", "without a trend", "well inside", "all of them", "lying on"):
+        assert claim not in figure.alt
+
+
+def test_flags_that_are_not_the_same_are_counted(closure, metrics):
+    """Two maps are called the same only where they are."""
+    star = closure.saturated_star
+    other = copy.copy(closure)
+    other.saturated_star = replace(star, flagged=np.where(star.flagged > 0, 4, 0))
+    of_same, of_other = (
+        closure_figures.saturation_figure(each, metrics).alt for each in (closure, other)
+    )
+    assert "in no pixels not the same" in of_same
+    assert f"in {np.count_nonzero(star.flagged)} pixels not the same" in of_other
+
+
+def test_nothing_that_saturates_is_said(closure, metrics):
+    """Two empty maps do not show that saturation is found."""
+    other = copy.copy(closure)
+    dark = np.zeros_like(closure.saturated_star.expected)
+    other.saturation = 0, 0
+    other.saturated_star = replace(closure.saturated_star, expected=dark, flagged=dark)
+    figure = closure_figures.saturation_figure(other, metrics)
+    figure.canvas.draw()
+    assert "Nothing saturates" in titles(figure)
+    assert "Nothing saturates" in figure.alt
+
+
+def test_no_strong_hit_is_said(closure, metrics):
+    """A figure of few hits does not show that strong ones are found."""
+    other = copy.copy(closure)
+    few = closure.detection.ratios[:3] / 10
+    other.detection = replace(closure.detection, ratios=few, found=closure.detection.found[:3])
+    judged = [each for each in metrics if each.name != "cosmic rays missed"]
+    figure = closure_figures.cosmic_rays_figure(other, judged)
+    assert "no hit is judged" in titles(figure)
+    assert "none of them are above 5" in figure.alt
+
+
+def test_values_far_off_are_inside_of_the_axes(closure, metrics):
+    """What is worst is not left out of the picture."""
+    other = copy.copy(closure)
+    other.stars = closure.stars.copy()
+    other.stars["measured"][0] *= 1.2
+    other.stars["dx"][0] = 0.3
+    other.growth = closure.growth * 1.1
+    for figure, beyond in (
+        (closure_figures.photometry_figure(other, metrics), 20),
+        (closure_figures.positions_figure(other, metrics), 0.3),
+        (closure_figures.shape_figure(other, metrics), 12),
+    ):
+        assert figure.axes[-1].get_ylim()[1] > beyond or figure.axes[0].get_ylim()[1] > beyond
+
+
+def test_positions_outside_of_the_circle_are_counted(closure, metrics):
+    """Not all stars are inside because most are."""
+    other = copy.copy(closure)
+    other.stars = closure.stars.copy()
+    other.stars["dx"][:3] = 0.03
+    told = closure_figures.positions_figure(other, metrics).alt
+    assert f"{STARS} bright stars, {STARS - 3} of them inside" in told
 
 
 def test_pulls_have_mean_and_scatter(closure, metrics):

@@ -103,3 +103,21 @@ def test_catches_name_what_could_go(matrix):
     assert counts[LEAK] == "0 of 1"
     assert LEAK in axes.get_title()
     assert RESIDUAL not in axes.get_title()
+
+
+def test_alternative_text_tells_what_goes_unnoticed(matrix):
+    """No text says that all faults are caught where one is not."""
+    figure = power_figures.kill_matrix_figure(matrix)
+    assert "3 of 4 faults caught; 1 by the predecessor" in figure.alt
+    assert "Not as they should be: unseen." in figure.alt
+    figure = power_figures.kill_matrix_figure(matrix, ["averaging"])
+    assert "1 of 1 faults caught; 0 by the predecessor" in figure.alt
+    assert "All are as they should be." in figure.alt
+    assert f"is {VALUE} of 1." in figure.alt
+
+
+def test_alternative_texts_count_by_family_and_criterion(matrix):
+    """The bars are in words as well."""
+    told = power_figures.predecessor_figure(matrix).alt
+    assert "averaging 1 and 0 of 1; subtraction 1 and 1 of 1; inputs 1 and 0 of 2" in told
+    assert f"{RESIDUAL} 2, 2 of them" in power_figures.catches_figure(matrix).alt

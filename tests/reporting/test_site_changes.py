@@ -30,7 +30,7 @@ def metric_of(passed_verdict, **changed):
 
 
 @pytest.fixture
-def nights_of(add_run, passed_verdict, tmp_path):
+def nights_of(add_run, tmp_path):
     """Return a function that makes nights of one observation from outcomes and metrics."""
 
     def nights(*told):

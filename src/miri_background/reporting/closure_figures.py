@@ -1,11 +1,15 @@
-"""The figures of the closure notebook: what was simulated beside what the pipeline found."""
+"""The figures of the closure notebook: what was simulated beside what the pipeline found.
+
+Each brings its alternative text, made of the same numbers, as its attribute ``alt``.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from miri_background.reporting.figures import COLOURS, draw
+from miri_background.reporting.figures import COLOURS, described, draw
+from miri_background.reporting.words import counted
 from miri_background.validation.calibrated_stars import GROWTH_RADII
 from miri_background.validation.closure import PUBLISHED_WIDTHS
 
@@ -18,13 +22,22 @@ __all__ = [
     "shape_figure",
 ]
 
+_JUDGED = 5.0  # standard deviations of a group: hits above it should be found
 _BINS = np.linspace(-5, 5, 101)
+# Axes reach so far at least: % of a flux, pixels of a position, % of the light inside a radius.
+_FLUX_RANGE, _POSITION_RANGE, _GROWTH_RANGE = 6.0, 0.04, 4.0
 _RATIO_EDGES = np.geomspace(0.5, 200, 16)
 
 
 def _of(metrics, name):
     """Return the metrics of one criterion."""
     return [metric for metric in metrics if metric.name == name]
+
+
+def _range(least, values):
+    """Return how far an axis goes on both sides of zero, so that no value is beyond it."""
+    values = np.abs(np.asarray(values, dtype=float))
+    return max(least, 1.1 * float(np.max(values, where=np.isfinite(values), initial=0.0)))
 
 
 def pulls_figure(closure, metrics) -> Figure:
@@ -50,18 +63,26 @@ def pulls_figure(closure, metrics) -> Figure:
     histogram.set_ylabel("density (log scale)")
     histogram.legend(fontsize=8)
     mean, scatter = (_of(metrics, name)[0] for name in ("pull mean", "pull scatter"))
-    histogram.set_title(
+    title = (
         f"mean {mean.value:+.4f} (limit {mean.limit:.2g}), scatter {1 + scatter.value:.4f} "
-        f"(limits {1 - scatter.limit:.2f}, {1 + scatter.limit:.2f})",
-        fontsize=10,
+        f"(limits {1 - scatter.limit:.2f}, {1 + scatter.limit:.2f})"
     )
+    histogram.set_title(title, fontsize=10)
     subarray = closure.analysis.subarray
     drawn = draw(image, closure.pulls[0].values, subarray, -1, 1)
     reported = np.mean([pulls.reported for pulls in closure.pulls])
     image.set_title(f"exposure 1; reported error {reported:.3f} of expected", fontsize=10)
     image.set_xlabel("x (detector pixel)")
     figure.colorbar(drawn, ax=image, label="standard deviations, linear stretch", shrink=0.8)
-    return figure
+    values = np.concatenate([pulls.values[np.isfinite(pulls.values)] for pulls in closure.pulls])
+    beyond = np.count_nonzero(np.abs(values) > _BINS[-1])
+    return described(
+        figure,
+        f"Histograms of rate minus truth over expected noise of "
+        f"{counted(len(closure.pulls), 'exposure')} beside the normal distribution: {title}; "
+        f"{counted(beyond, 'value')} of {values.size} beyond {_BINS[-1]:g}. A map of exposure 1, "
+        f"whose reported error is on average {reported:.3f} of the expected one.",
+    )
 
 
 def cosmic_rays_figure(closure, metrics) -> Figure:
@@ -77,7 +98,7 @@ def cosmic_rays_figure(closure, metrics) -> Figure:
         error = np.sqrt(part * (1 - part) / mine.sum())
         centre = np.sqrt(_RATIO_EDGES[number - 1] * _RATIO_EDGES[number])
         axes.errorbar(centre, part, error, fmt="o", color=COLOURS[0], capsize=2)
-    axes.axvline(5, color="0.5", linestyle="--", label="hits above this are judged")
+    axes.axvline(_JUDGED, color="0.5", linestyle="--", label="hits above this are judged")
     axes.set_xscale("log")
     axes.set_xlabel("charge of the hit / noise of a group (log scale)")
     axes.set_ylabel("part flagged in its group")
@@ -88,11 +109,18 @@ def cosmic_rays_figure(closure, metrics) -> Figure:
         f"missed {metric.value:.2f} % (limit {metric.limit:g} %), "
         for metric in _of(metrics, "cosmic rays missed")
     )
-    axes.set_title(
-        f"{missed}clean pixels flagged {false.value:.2f} % (limit {false.limit:g} %)",
-        fontsize=10,
+    title = (
+        f"{missed or 'no hit is judged, '}clean pixels flagged {false.value:.2f} % "
+        f"(limit {false.limit:g} %)"
     )
-    return figure
+    axes.set_title(title, fontsize=10)
+    return described(
+        figure,
+        f"Part of {counted(len(detection.ratios), 'hit pixel')} that is flagged against the charge "
+        f"of the hit over the noise of a group; "
+        f"{np.count_nonzero(detection.ratios > _JUDGED) or 'none'} of them are above {_JUDGED:g} "
+        f"times the noise and judged: {title}.",
+    )
 
 
 def saturation_figure(closure, metrics) -> Figure:
@@ -107,17 +135,30 @@ def saturation_figure(closure, metrics) -> Figure:
         ("groups that should be flagged", "groups flagged"),
         strict=True,
     ):
-        drawn = panel.imshow(image, origin="lower", cmap="viridis", vmin=0)
+        most = max(star.expected.max(), star.flagged.max(), 1)
+        drawn = panel.imshow(image, origin="lower", cmap="viridis", vmin=0, vmax=most)
         panel.set_title(title, fontsize=10)
         figure.colorbar(drawn, ax=panel, label="groups", shrink=0.8)
     axes[0].set_title("level 1b, last group", fontsize=10)
     metric = _of(metrics, "saturation flags")[0]
-    figure.suptitle(
-        f"Around the brightest star: {metric.value:.0f} of {closure.saturation[1]} flags differ "
-        "in the whole exposure",
-        fontsize=10,
+    expected = closure.saturation[1]
+    title = (
+        f"Around the brightest star: {metric.value:.0f} of {expected} flags differ "
+        "in the whole exposure"
     )
-    return figure
+    if not expected:
+        title = (
+            f"Nothing saturates in the whole exposure: {metric.value:.0f} flags where none "
+            "is expected"
+        )
+    figure.suptitle(title, fontsize=10)
+    differ = np.count_nonzero(star.expected != star.flagged)
+    return described(
+        figure,
+        f"The last group around the brightest star, and maps of how many groups should be and are "
+        f"flagged as saturated there: at most {star.expected.max()} and {star.flagged.max()}, in "
+        f"{counted(differ, 'pixel')} not the same. {title}.",
+    )
 
 
 def photometry_figure(closure, metrics) -> Figure:
@@ -144,13 +185,21 @@ def photometry_figure(closure, metrics) -> Figure:
         panel.set_title(f"change {trend.value:+.2f} ± {trend.standard_error:.2f} %", fontsize=9)
     axes[0].set_xscale("log")
     axes[0].set_ylabel("measured - true flux (%)")
-    axes[0].set_ylim(-6, 6)
+    reach = _range(_FLUX_RANGE, excess)
+    axes[0].set_ylim(-reach, reach)
     median = _of(metrics, "star photometry")[0]
-    figure.suptitle(
-        f"{len(stars)} isolated stars: median {median.value:+.2f} %, limit {median.limit:g} %",
-        fontsize=10,
+    title = f"{len(stars)} isolated stars: median {median.value:+.2f} %, limit {median.limit:g} %"
+    figure.suptitle(title, fontsize=10)
+    changes = ", ".join(
+        f"{each.region} by {each.value:+.2f} ± {each.standard_error:.2f} % "
+        f"(limit {each.limit:.2g} %)"
+        for each in trends
     )
-    return figure
+    return described(
+        figure,
+        "Measured minus true flux of isolated stars against flux, x, y and spectral index. "
+        f"{title}; over the range of each they change {changes}.",
+    )
 
 
 def positions_figure(closure, metrics) -> Figure:
@@ -162,13 +211,22 @@ def positions_figure(closure, metrics) -> Figure:
     axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.8", linewidth=0.8, zorder=0)
     axes.set_aspect("equal")
-    axes.set_xlim(-0.04, 0.04)
-    axes.set_ylim(-0.04, 0.04)
+    offsets = np.hypot(closure.stars["dx"], closure.stars["dy"])
+    reach = _range(_POSITION_RANGE, [closure.stars["dx"], closure.stars["dy"]])
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-reach, reach)
     axes.set_xlabel("x, measured - true (pixel)")
     axes.set_ylabel("y, measured - true (pixel)")
     rms = ", ".join(f"{metric.value:.4f}" for metric in metrics)
-    axes.set_title(f"rms {rms} pixel; limit {metrics[0].limit:g} (circle)", fontsize=9)
-    return figure
+    title = f"rms {rms} pixel; limit {metrics[0].limit:g} (circle)"
+    axes.set_title(title, fontsize=9)
+    fitted = np.isfinite(offsets)
+    return described(
+        figure,
+        f"Measured minus true positions of {counted(np.count_nonzero(fitted), 'bright star')}, "
+        f"{np.count_nonzero(offsets[fitted] <= metrics[0].limit) or 'none'} of them inside a "
+        f"circle with the radius of the limit: {title}.",
+    )
 
 
 def shape_figure(closure, metrics) -> Figure:
@@ -191,9 +249,8 @@ def shape_figure(closure, metrics) -> Figure:
     profile.set_xlabel("distance from the star (pixel)")
     profile.set_ylabel("part of the light per pixel (log scale)")
     profile.legend(fontsize=8)
-    profile.set_title(
-        f"FWHM {width:.3f} pixel, published {PUBLISHED_WIDTHS[closure.filter]:.3f}", fontsize=10
-    )
+    title = f"FWHM {width:.3f} pixel, published {PUBLISHED_WIDTHS[closure.filter]:.3f}"
+    profile.set_title(title, fontsize=10)
     ratios = 100 * (closure.growth - 1)
     growth.errorbar(
         GROWTH_RADII,
@@ -203,11 +260,18 @@ def shape_figure(closure, metrics) -> Figure:
         color=COLOURS[0],
         capsize=2,
     )
-    growth.axhspan(-3, 3, color="0.92", zorder=0)
+    worst = _of(metrics, "encircled energy")[0]
+    growth.axhspan(-worst.limit, worst.limit, color="0.92", zorder=0)
     growth.axhline(0, color="0.4", linewidth=0.8)
-    growth.set_ylim(-4, 4)
+    reach = _range(_GROWTH_RANGE, np.median(ratios, axis=0))
+    growth.set_ylim(-reach, reach)
     growth.set_xlabel("radius (pixel)")
     growth.set_ylabel("light inside, measured - expected (%)")
-    worst = _of(metrics, "encircled energy")[0]
-    growth.set_title(f"worst {worst.value:+.2f} %, limit {worst.limit:g} %", fontsize=10)
-    return figure
+    light = f"worst {worst.value:+.2f} %, limit {worst.limit:g} %"
+    growth.set_title(light, fontsize=10)
+    return described(
+        figure,
+        f"Brightness of the pixels of {counted(len(closure.growth), 'bright star')} against their "
+        f"distance, beside the computed profile: {title}. The light inside of circles less the "
+        f"computed one: {light}.",
+    )

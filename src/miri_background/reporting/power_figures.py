@@ -1,4 +1,7 @@
-"""The figures of the notebook on what the criteria can detect."""
+"""The figures of the notebook on what the criteria can detect.
+
+Each brings its alternative text, made of the same numbers, as its attribute ``alt``.
+"""
 
 import math
 
@@ -7,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from miri_background.reporting.figures import COLOURS
+from miri_background.reporting.figures import COLOURS, described
+from miri_background.reporting.words import counted, listed
 
 __all__ = [
     "catches_figure",
@@ -60,7 +64,27 @@ def kill_matrix_figure(matrix, families=None) -> Figure:
     axes.set_axisbelow(True)
     _explain_symbols(axes)
     axes.set_title(_sentence(matrix, rows), fontsize=10)
-    return figure
+    return described(
+        figure,
+        f"Matrix of {counted(len(rows), 'broken or correct step')} by "
+        f"{counted(len(matrix.criteria), 'criterion', 'criteria')}. {_sentence(matrix, rows)}. "
+        f"{_unnoticed(rows)} {_firsts(matrix, rows)}",
+    )
+
+
+def _unnoticed(rows):
+    """Return in words which lines of a matrix are not as they should be."""
+    amiss = [row.fault for row in rows if not row.as_it_should]
+    return f"Not as they should be: {listed(amiss)}." if amiss else "All are as they should be."
+
+
+def _firsts(matrix, rows):
+    """Return in words of how many faults each criterion is the cheapest that notices."""
+    firsts = [matrix.first(row) for row in rows]
+    counts = [f"{name} of {firsts.count(name)}" for name in matrix.criteria if name in firsts]
+    if not counts:
+        return "No criterion notices anything."
+    return f"The cheapest criterion that notices is {listed(counts)}."
 
 
 def _sentence(matrix, rows):
@@ -157,8 +181,14 @@ def catches_figure(matrix) -> Figure:
     axes.set_xlabel("faults that the criterion notices")
     axes.legend(fontsize=8, loc="lower right")
     idle = ", ".join(matrix.idle)
-    axes.set_title(f"Criteria with nothing of their own: {idle or 'none'}", fontsize=10)
-    return figure
+    title = f"Criteria with nothing of their own: {idle or 'none'}"
+    axes.set_title(title, fontsize=10)
+    told = [
+        f"{name} {all_of_them}, {few} of them that no cheaper one does"
+        for name, few, all_of_them in zip(names, own, whole, strict=True)
+    ]
+    bars = "; ".join(told) or "no criterion notices any"
+    return described(figure, f"Bars of the faults that each criterion notices: {bars}. {title}.")
 
 
 def _notices(matrix, name):
@@ -213,7 +243,16 @@ def predecessor_figure(matrix) -> Figure:
     axes.set_xlabel("faults that are caught")
     axes.legend(fontsize=8, loc="center right")
     axes.set_title(_sentence(matrix, matrix.faults), fontsize=10)
-    return figure
+    told = [
+        f"{family} {both[0]} and {both[1]} of {len(counts[family])}"
+        for family, both in zip(families, zip(caught, before, strict=True), strict=True)
+    ]
+    return described(
+        figure,
+        "Bars of the faults of each family that are caught by all criteria together, and by the "
+        f"one pixel that the predecessor looked at: {'; '.join(told)}. "
+        f"{_sentence(matrix, matrix.faults)}.",
+    )
 
 
 def false_alarms_figure(runs) -> Figure:
@@ -263,7 +302,17 @@ def false_alarms_figure(runs) -> Figure:
     figure.suptitle(
         f"{number} correct runs: {alarms} metrics over their limits; the line is standard normal"
     )
-    return figure
+    told = [
+        f"{name} mean {values.mean():+.2f}, scatter {values.std():.2f}"
+        for name in panels
+        for values in [_of(deviations, named, name)]
+    ]
+    return described(
+        figure,
+        f"Histograms of each statistic of {counted(number, 'correct run')} over its predicted "
+        f"error, beside the standard normal distribution: {'; '.join(told)}. "
+        f"{alarms or 'No'} metrics are over their limits.",
+    )
 
 
 def _of(deviations, named, name):
