@@ -158,6 +158,26 @@ def test_other_ramps_are_another_draw_of_the_noise(part, moved):
     assert drift(verdict(-1.0 + part * allowed), before).drifted is moved
 
 
+def furthest(value, provenance):
+    """Return the verdict on a column that is the furthest off of many."""
+    return Verdict(judge([Measurement("columns", "imager", None, value, ERROR, 1000)]), provenance)
+
+
+@pytest.mark.parametrize(("provenance", "moved"), [(PROVENANCE, True), (OTHER_RAMPS, False)])
+def test_furthest_of_many_is_on_either_side_by_chance(provenance, moved):
+    """With other noise, another column may be as far off on the other side."""
+    limit = furthest(0.0, PROVENANCE).metrics[0].limit
+    before, now = furthest(0.9 * limit, PROVENANCE), furthest(-0.9 * limit, provenance)
+    assert drift(now, before).drifted is moved
+
+
+def test_furthest_of_many_that_is_far_further_off_has_moved():
+    """On whichever side."""
+    limit = furthest(0.0, PROVENANCE).metrics[0].limit
+    before, now = furthest(0.5 * limit, PROVENANCE), furthest(-2.5 * limit, OTHER_RAMPS)
+    assert drift(now, before).drifted
+
+
 def test_one_pixel_has_moved_on_other_ramps():
     """Counts that should be zero do not depend on the noise."""
     assert drift(verdict(count=1.0), verdict(provenance=OTHER_RAMPS)).drifted
