@@ -82,6 +82,17 @@ def test_change_is_that_since_the_last_good_run(nights_of, passed_verdict, outco
     assert change(nights_of(*told)) == expected
 
 
+@pytest.mark.parametrize(("outcomes", "good"), ORDERS)
+def test_front_page_names_the_run_that_it_compares_with(
+    nights_of, passed_verdict, tmp_path, outcomes, good
+):
+    """A change of several nights is not taken for that of one."""
+    standing = nights_of(*((each, [metric_of(passed_verdict, value=ERROR)]) for each in outcomes))
+    page = pages.front_page(standing, Places(standing, tmp_path / "history"))
+    named = re.findall(r"since ([-\d]+ [:\d]+)</small>", page)
+    assert named == ([] if good is None else [standing.runs[good].day])
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("name", ["columns", "rows", "outputs"])
 def test_flipped_sign_of_the_furthest_of_many_is_no_change(nights_of, passed_verdict, name, sign):

@@ -129,7 +129,7 @@ def _last_night(standing, places):
     return (
         f"## Last night\n\nStarted on {started:%-d %B %Y at %H:%M} UTC, with jwst "
         f"{markdown_text(builds)}. "
-        "The change is that since the last good run before, of the same metric.\n\n"
+        "The change compares the same metric with the last good run before.\n\n"
         + table(caption, heads, rows, broken=False)
     )
 
@@ -165,11 +165,16 @@ def _rows_of(standing, name, places):
                 ),
                 f"{metric.value_text()} {metric.unit}",
                 f"{metric.limit_text()} {metric.unit}",
-                each.change,
+                Cell(f"{_escaped(each.change)}{_since(each)}"),
                 link(Cell(f'verdict<span class="hidden"> of {name}</span>'), places.verdict(run)),
             )
         )
     return rows
+
+
+def _since(row):
+    """Return with which run a change compares."""
+    return f"<br><small>since {_escaped(row.since)}</small>" if row.since else ""
 
 
 def _drifted(run, family):

@@ -132,12 +132,15 @@ class FamilyRow:
         The metric that is closest to or furthest over its limit.
     change : str
         What changed in it since the last good run before, in words.
+    since : str
+        Day and time of that run; empty if there is none.
     """
 
     family: str
     status: str
     worst: Metric
     change: str
+    since: str
 
 
 @dataclass(frozen=True)
@@ -257,7 +260,8 @@ class Standing:
                 change = "no good run before"
                 if good is not None:
                     change = _change(worst, good.metric(_key(worst)))
-                rows.append(FamilyRow(family, status, worst, change))
+                since = good.day if good is not None else ""
+                rows.append(FamilyRow(family, status, worst, change, since))
         return rows
 
     @cached_property
