@@ -178,7 +178,7 @@ def test_words_do_not_depend_on_the_observation(notebook):
 
 def test_observation_is_told_in_words(code):
     """Beside the table, whatever the parameters are."""
-    assert any("print(observation_in_words(observation))" in cell.source for cell in code)
+    assert any("display(observation_in_words(observation))" in cell.source for cell in code)
 
 
 def test_notebook_is_small(path):

@@ -320,6 +320,13 @@ def test_observation_is_the_one_that_was_asked_for(field, value, words):
     assert words in " ".join(observation_in_words(Observation(**{field: value})).split())
 
 
+def test_words_fit_a_narrow_page():
+    """A page breaks the lines itself, a terminal gets lines that fit."""
+    told = observation_in_words(Observation())
+    assert told._repr_html_() == f"<p>{' '.join(told.split())}</p>"
+    assert repr(told) == str(told)
+
+
 def test_numbers_and_lists_are_english():
     """One thing has no s, and the last of several an and."""
     assert [counted(number, "star") for number in (0, 1, 2)] == ["no stars", "1 star", "2 stars"]

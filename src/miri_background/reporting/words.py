@@ -1,11 +1,12 @@
 """What a notebook says of its own data, in sentences with their numbers."""
 
 import textwrap
+from html import escape
 
 from miri_background.instrument.footprint import regions
 from miri_background.instrument.readout import subarrays
 
-__all__ = ["counted", "listed", "observation_in_words"]
+__all__ = ["Paragraph", "counted", "listed", "observation_in_words"]
 
 _WIDTH = 100  # columns of text
 _ENDS = ("faintest", "brightest")
@@ -48,6 +49,23 @@ def listed(names):
     return f"{', '.join(first)} and {last}" if first else last
 
 
+class Paragraph(str):
+    """Text in lines of at most 100 columns, and a paragraph on pages."""
+
+    __slots__ = ()
+
+    def __new__(cls, text):
+        """Break a text into lines."""
+        return super().__new__(cls, textwrap.fill(text, _WIDTH))
+
+    def __repr__(self):
+        return str(self)
+
+    def _repr_html_(self):
+        """Return the text as HTML, which breaks lines where there is room."""
+        return f"<p>{escape(' '.join(self.split()))}</p>"
+
+
 def observation_in_words(observation):
     """Return what is observed, and which part of the detector is read.
 
@@ -58,8 +76,8 @@ def observation_in_words(observation):
 
     Returns
     -------
-    str
-        A paragraph of lines of at most 100 columns.
+    Paragraph
+        Exposures, sources and regions.
     """
     galaxy = " and a galaxy" if observation.galaxy_flux else ""
     science, background = (
@@ -83,7 +101,7 @@ def observation_in_words(observation):
         f"{stars}. {observation.subarray} reads {shape[1]} x {shape[0]} pixels, {part:.0f} % of "
         f"the full array, and sees the sky in {listed(places)}."
     )
-    return textwrap.fill(text, _WIDTH)
+    return Paragraph(text)
 
 
 def _stars(observation, field):
