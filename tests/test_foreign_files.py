@@ -11,13 +11,13 @@ import pytest
 
 from miri_background import data
 from miri_background.cli import main
+from miri_background.detection.false_alarms import is_table
+from miri_background.detection.kill_matrix import KillMatrix
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.reporting.site.build import require_replaceable
 from miri_background.run_directory import RunDirectory
-from miri_background.runs.false_alarms import is_table
-from miri_background.runs.kill_matrix import KillMatrix
-from miri_background.validation.baselines import load_baseline
+from miri_background.validation.verdict.baselines import load_baseline
 
 SMALL = {"subarray": "SUB256", "groups": 6, "science_exposures": 1, "background_exposures": 3}
 OPTIONS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]

@@ -19,7 +19,9 @@ from astropy.io import fits
 
 from miri_background import data
 from miri_background.cli import main
+from miri_background.detection.false_alarms import read_correct_runs
 from miri_background.files import ProductRecords, checksum
+from miri_background.nightly.plan import read_matrix
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.provenance import level1b_checksum
@@ -28,12 +30,15 @@ from miri_background.references.plausible import check_readable
 from miri_background.reporting.history import load
 from miri_background.reporting.site.faults import caught_faults
 from miri_background.run_directory import RunDirectory, recorded_verdicts
-from miri_background.runs.false_alarms import read_correct_runs
-from miri_background.runs.matrix import read_matrix
-from miri_background.validation.baselines import load_baseline
-from miri_background.validation.products import read_header, read_hits, read_image, read_truth
-from miri_background.validation.stage2 import read_clipping, read_products
-from miri_background.validation.verdict import load_metrics
+from miri_background.validation.products.images import (
+    read_header,
+    read_hits,
+    read_image,
+    read_truth,
+)
+from miri_background.validation.products.stage2 import read_clipping, read_products
+from miri_background.validation.verdict.baselines import load_baseline
+from miri_background.validation.verdict.verdict import load_metrics
 
 PATIENCE = 20  # s, many times what any of these readers takes
 ROOM = 2_000_000_000  # bytes of memory that a reader may take beside what the tests have

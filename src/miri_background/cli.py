@@ -241,7 +241,7 @@ def _validate(arguments):
     from miri_background.run_directory import RunDirectory
     from miri_background.runs.notebook import VALIDATION
     from miri_background.simulation.observing import require_unsaturated
-    from miri_background.validation.baselines import baseline_directory, baselines_of
+    from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
 
     require_unsaturated(observation)
     # A damaged baseline is told before the work, not after it.
@@ -385,12 +385,12 @@ def _okify(arguments):
 def _faults(arguments):
     """Break the step on purpose, print what notices it, and return the outcome."""
     check_settings(workers=arguments.workers)
+    from miri_background.detection.faults import fault
+    from miri_background.detection.kill_matrix import KillMatrix, kill_matrix, take_rates
     from miri_background.files import require_own
     from miri_background.parallel import process_pool
     from miri_background.run_directory import held, require_writable
-    from miri_background.runs.kill_matrix import KillMatrix, kill_matrix, take_rates
     from miri_background.runs.notebook import new_run_directory, point_latest_to
-    from miri_background.validation.faults import fault
 
     for name in arguments.names or ():
         fault(name)  # an unknown one is told before the work
@@ -421,10 +421,10 @@ def _false_alarms(arguments):
     if arguments.runs < 1:
         msg = f"runs = {arguments.runs} is not a whole number from 1."
         raise SetUpWrong(msg)
+    from miri_background.detection.false_alarms import correct_runs, is_table, write_correct_runs
     from miri_background.files import require_own
     from miri_background.parallel import process_pool
     from miri_background.run_directory import require_writable
-    from miri_background.runs.false_alarms import correct_runs, is_table, write_correct_runs
 
     require_own(arguments.output, ours=is_table)
     require_writable(arguments.output.parent)
@@ -456,13 +456,13 @@ def _nightly(arguments):
 def _night(arguments):
     """Carry out a night, print how its jobs ended, and return the worst outcome."""
     check_settings(workers=arguments.workers)
-    from miri_background.runs.matrix import night_seed, read_matrix
+    from miri_background.nightly.plan import night_seed, read_matrix
 
     matrix = read_matrix(arguments.matrix, night_seed(datetime.now(UTC)), arguments.seed)
     if arguments.names:
         matrix = matrix.only(arguments.names)
     # Imported after what is wrong there has been told at once.
-    from miri_background.runs.nightly import carry_out_night
+    from miri_background.nightly.night import carry_out_night
 
     # Continuous integration stops a night by this signal; what was started has to end with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

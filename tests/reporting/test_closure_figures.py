@@ -11,11 +11,8 @@ import pytest
 from astropy.table import QTable
 from matplotlib.figure import Figure
 
-from miri_background.instrument.optics import point_spread_function
-from miri_background.instrument.readout import subarrays
-from miri_background.reporting import closure_figures
-from miri_background.validation.calibrated_stars import GROWTH_RADII
-from miri_background.validation.closure import (
+from miri_background.closure.calibrated_stars import GROWTH_RADII
+from miri_background.closure.closure import (
     Closure,
     Detection,
     Pulls,
@@ -24,7 +21,10 @@ from miri_background.validation.closure import (
     rate_measurements,
     star_measurements,
 )
-from miri_background.validation.verdict import judge
+from miri_background.instrument.optics import point_spread_function
+from miri_background.instrument.readout import subarrays
+from miri_background.reporting import closure_figures
+from miri_background.validation.verdict.verdict import judge
 
 FILTER = "F770W"
 STARS = 40

@@ -25,11 +25,11 @@ from miri_background.reporting.exploring import (
     exploration_figure,
     show,
 )
-from miri_background.validation.analysis import Analysis
-from miri_background.validation.clipping import average_backgrounds
-from miri_background.validation.products import DO_NOT_USE, Image, Products, Truth
-from miri_background.validation.statistical import statistical_measurements
-from miri_background.validation.verdict import judge
+from miri_background.validation.measurements.statistical import statistical_measurements
+from miri_background.validation.prediction.analysis import Analysis
+from miri_background.validation.prediction.clipping import average_backgrounds
+from miri_background.validation.products.images import DO_NOT_USE, Image, Products, Truth
+from miri_background.validation.verdict.verdict import judge
 
 pytestmark = pytest.mark.slow
 

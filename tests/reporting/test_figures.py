@@ -28,11 +28,11 @@ from miri_background.reporting.figures import (
     structure_figure,
     subtracted_figure,
 )
-from miri_background.validation.analysis import Analysis
-from miri_background.validation.measurement import Measurement
-from miri_background.validation.products import Image, Products, Truth
-from miri_background.validation.statistical import statistical_measurements
-from miri_background.validation.verdict import judge
+from miri_background.validation.measurements.measurement import Measurement
+from miri_background.validation.measurements.statistical import statistical_measurements
+from miri_background.validation.prediction.analysis import Analysis
+from miri_background.validation.products.images import Image, Products, Truth
+from miri_background.validation.verdict.verdict import judge
 
 SKY = 14.0  # DN/s
 NOISE = 0.3  # DN/s

@@ -9,8 +9,14 @@ import pytest
 
 from miri_background.outcomes import Cause
 from miri_background.reporting.junit import junit_error, junit_xml
-from miri_background.validation.measurement import WHOLE_ARRAY, Measurement
-from miri_background.validation.verdict import Advisory, Behaviour, NotJudged, Verdict, judge
+from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
+from miri_background.validation.verdict.verdict import (
+    Advisory,
+    Behaviour,
+    NotJudged,
+    Verdict,
+    judge,
+)
 
 NAME = "F770W FULL, 4 + 4 exposures"
 SECONDS = 12.3456

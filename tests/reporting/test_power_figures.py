@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from miri_background.detection.kill_matrix import CONTROL, KillMatrix, Kills
 from miri_background.reporting import power_figures
-from miri_background.runs.kill_matrix import CONTROL, KillMatrix, Kills
 
 RESIDUAL, LEAK, VALUE = "residual", "star leak", "combined value"
 TIMES, MANY = 3.25, 1234.5  # times the limit

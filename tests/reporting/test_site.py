@@ -14,6 +14,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from miri_background.cli import main
+from miri_background.detection.faults import FAULTS
+from miri_background.detection.kill_matrix import KillMatrix, Kills
 from miri_background.outcomes import CannotJudge, Cause, Outcome
 from miri_background.reporting.history import load
 from miri_background.reporting.site import pages
@@ -23,10 +25,8 @@ from miri_background.reporting.site.markup import badge, markdown_text, page_nam
 from miri_background.reporting.site.notebooks import ENDED, published, section_of_figure
 from miri_background.reporting.site.standing import Run, Standing, family_of
 from miri_background.reporting.site.trends import DARK, history_svg, repainted
-from miri_background.runs.kill_matrix import KillMatrix, Kills
-from miri_background.validation import against_truth
-from miri_background.validation.faults import FAULTS
-from miri_background.validation.verdict import criteria, upgraded, verdict_of
+from miri_background.validation.measurements import against_truth
+from miri_background.validation.verdict.verdict import criteria, upgraded, verdict_of
 
 BLOCKS = ("caption", "div", "h1", "h2", "li", "p", "td", "th")  # each stands by itself
 LARGEST = 25e6  # bytes of the site of a night

@@ -14,7 +14,7 @@ from miri_background.reporting.history import load
 from miri_background.reporting.site import pages
 from miri_background.reporting.site.build import Places
 from miri_background.reporting.site.standing import Standing
-from miri_background.validation.measurement import normal_deviation
+from miri_background.validation.measurements.measurement import normal_deviation
 
 GOOD, DRIFTED = Outcome.PASSED, Outcome.DRIFTED
 FAILED, UNJUDGED = Outcome.FAILED, Outcome.CANNOT_JUDGE

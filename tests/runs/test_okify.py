@@ -16,10 +16,10 @@ from miri_background.references.mappings import CONTEXT
 from miri_background.repository import ask_git, checkout_state
 from miri_background.run_directory import RunDirectory
 from miri_background.runs.okify import propose_baseline
-from miri_background.validation.baselines import Baseline, load_baseline
-from miri_background.validation.drift import Drift
-from miri_background.validation.measurement import Measurement
-from miri_background.validation.verdict import Verdict, judge, load_metrics
+from miri_background.validation.measurements.measurement import Measurement
+from miri_background.validation.verdict.baselines import Baseline, load_baseline
+from miri_background.validation.verdict.drift import Drift
+from miri_background.validation.verdict.verdict import Verdict, judge, load_metrics
 
 pytestmark = pytest.mark.slow
 

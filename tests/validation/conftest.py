@@ -11,8 +11,8 @@ from astropy.io import fits
 from astropy.stats import sigma_clip
 from astropy.utils.exceptions import AstropyUserWarning
 
-from miri_background.validation.clipping import average_backgrounds
-from miri_background.validation.products import Image, Products
+from miri_background.validation.prediction.clipping import average_backgrounds
+from miri_background.validation.products.images import Image, Products
 
 ASSOCIATION = "image2_asn.json"
 DO_NOT_USE, JUMP = 1, 4

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
+from miri_background.closure.calibrated_stars import GROWTH_RADII
+from miri_background.closure.closure import PUBLISHED_WIDTHS
 from miri_background.reporting.figures import COLOURS, described, draw
 from miri_background.reporting.words import counted
-from miri_background.validation.calibrated_stars import GROWTH_RADII
-from miri_background.validation.closure import PUBLISHED_WIDTHS
 
 __all__ = [
     "cosmic_rays_figure",

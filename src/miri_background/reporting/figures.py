@@ -22,12 +22,12 @@ from miri_background.instrument.detector import bad_pixels
 from miri_background.instrument.footprint import illuminated, regions, within_regions
 from miri_background.instrument.readout import subarrays
 from miri_background.reporting.words import counted, listed
-from miri_background.validation.against_truth import leak_of
-from miri_background.validation.analysis import clipped_scatter
-from miri_background.validation.leak import largest_deviation
-from miri_background.validation.products import in_two_dimensions, source_positions
-from miri_background.validation.statistical import aperture_pulls, line_means
-from miri_background.validation.verdict import severity
+from miri_background.validation.measurements.against_truth import leak_of
+from miri_background.validation.measurements.statistical import aperture_pulls, line_means
+from miri_background.validation.prediction.analysis import clipped_scatter
+from miri_background.validation.prediction.leak import largest_deviation
+from miri_background.validation.products.images import in_two_dimensions, source_positions
+from miri_background.validation.verdict.verdict import severity
 
 __all__ = [
     "COLOURS",

@@ -261,7 +261,7 @@ def false_alarms_figure(runs) -> Figure:
     Parameters
     ----------
     runs : astropy.table.QTable
-        Correct runs; see `miri_background.runs.false_alarms`.
+        Correct runs; see `miri_background.detection.false_alarms`.
 
     Returns
     -------

@@ -13,16 +13,20 @@ from miri_background.reading import read_json
 from miri_background.references.mappings import CONTEXT
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
 from miri_background.run_directory import require_writable, writable
-from miri_background.validation.advisories import advisories
-from miri_background.validation.analysis import Analysis
-from miri_background.validation.baselines import compare_with_baseline
-from miri_background.validation.behaviours import behaviours
-from miri_background.validation.measurements import measure
-from miri_background.validation.not_judged import not_judged
-from miri_background.validation.notes import Notes
-from miri_background.validation.products import Products
-from miri_background.validation.stage2 import ClippingParameters, read_clipping, read_products
-from miri_background.validation.verdict import Verdict, judge
+from miri_background.validation.judgement import measure
+from miri_background.validation.measurements.advisories import advisories
+from miri_background.validation.measurements.behaviours import behaviours
+from miri_background.validation.prediction.analysis import Analysis
+from miri_background.validation.products.images import Products
+from miri_background.validation.products.stage2 import (
+    ClippingParameters,
+    read_clipping,
+    read_products,
+)
+from miri_background.validation.verdict.baselines import compare_with_baseline
+from miri_background.validation.verdict.not_judged import not_judged
+from miri_background.validation.verdict.notes import Notes
+from miri_background.validation.verdict.verdict import Verdict, judge
 
 __all__ = ["Check", "check", "ending", "report", "require_place", "write_check", "write_reason"]
 

@@ -10,16 +10,16 @@ from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong
 from miri_background.references.mappings import CONTEXT
 from miri_background.repository import ask_git, checkout_state, repository_file
 from miri_background.run_directory import recorded_verdicts, writable
-from miri_background.validation.baselines import (
+from miri_background.validation.measurements.measurement import Measurement
+from miri_background.validation.verdict.baselines import (
     Baseline,
     baseline_directory,
     baselines_of,
     find_baseline,
     release_of,
 )
-from miri_background.validation.drift import compare
-from miri_background.validation.measurement import Measurement
-from miri_background.validation.verdict import Verdict, criteria, judge, load_metrics
+from miri_background.validation.verdict.drift import compare
+from miri_background.validation.verdict.verdict import Verdict, criteria, judge, load_metrics
 
 __all__ = ["Proposal", "propose_baseline"]
 

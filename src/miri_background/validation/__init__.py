@@ -1,1 +1,1 @@
-"""Measurements on the products, limits, and the verdict."""
+"""From products to a verdict: read, predict, measure, judge."""

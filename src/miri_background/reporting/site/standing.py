@@ -8,8 +8,8 @@ from functools import cached_property
 from miri_background.outcomes import Outcome
 from miri_background.reporting.history import Record
 from miri_background.reporting.site.markup import NOT_RUN
-from miri_background.validation.measurement import normal_deviation
-from miri_background.validation.verdict import (
+from miri_background.validation.measurements.measurement import normal_deviation
+from miri_background.validation.verdict.verdict import (
     Metric,
     Verdict,
     criteria,

@@ -1,0 +1,1 @@
+"""How the simulator is tried: what the pipeline recovers of what was put in."""

@@ -1,0 +1,1 @@
+"""How the criteria are tried: broken steps, and many correct ones."""

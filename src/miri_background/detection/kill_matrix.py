@@ -1,0 +1,427 @@
+"""Which criterion notices which fault: the kill matrix."""
+
+import json
+import tempfile
+import time
+import warnings
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from string import ascii_letters
+
+import numpy as np
+
+from miri_background.calibration.image2 import subtract_backgrounds
+from miri_background.calibration.pipeline import detector1_rates
+from miri_background.detection.faults import FAULTS, Rates, broken_pipeline, fault, spoil_rates
+from miri_background.files import json_value, replace_whole, write_text_whole
+from miri_background.observation import Observation, exposures
+from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
+from miri_background.parallel import completed, process_pool
+from miri_background.reading import open_fits, read_json
+from miri_background.references.choice import use_references
+from miri_background.run_directory import RunDirectory, writable
+from miri_background.simulation.observing import take_exposures
+from miri_background.validation.judgement import measure
+from miri_background.validation.measurements.measurement import share_of_limit
+from miri_background.validation.prediction.analysis import Analysis
+from miri_background.validation.products.images import read_truth
+from miri_background.validation.products.stage2 import read_products
+from miri_background.validation.verdict.verdict import criteria, judge
+
+__all__ = ["CONTROL", "OBSERVED", "KillMatrix", "Kills", "kill_matrix", "take_rates"]
+
+OBSERVED = {"science_exposures": 2}  # the fewest that let each criterion see its fault
+
+CONTROL = "nothing"  # is broken: the row that has to pass
+# What the predecessor of this suite looked at: one pixel of empty sky, within this of the value.
+_PREDECESSORS_PIXEL, _PREDECESSORS_VALUE, _PREDECESSORS_LIMIT = (850, 500), 0.01, 0.8
+_REFUSED = "reading"  # of the products, which are refused
+_KEYS = 5  # criteria on a line of the key
+_CONTENT = ("outcome", "criteria", "missed", "idle", "rows")  # of the file
+
+
+@dataclass(frozen=True)
+class Kills:
+    """What notices one fault.
+
+    Parameters
+    ----------
+    fault, family, description : str
+        The fault.
+    ratios : dict of float
+        By criterion that was broken: value over limit of its worst metric; infinite where
+        the limit is zero or the value is not a number.
+    predecessor : bool
+        Whether the one pixel that the predecessor of this suite looked at is off.
+    seconds : float
+        What the fault took to be run and judged.
+    """
+
+    fault: str
+    family: str
+    description: str
+    ratios: dict
+    predecessor: bool
+    seconds: float
+
+    @property
+    def caught(self):
+        """Whether anything notices it."""
+        return bool(self.ratios)
+
+    @property
+    def as_it_should(self):
+        """Whether a fault is caught, or nothing is broken and nothing is noticed."""
+        return self.caught != (self.fault == CONTROL)
+
+
+@dataclass(frozen=True)
+class KillMatrix:
+    """What notices each fault.
+
+    Parameters
+    ----------
+    rows : list of Kills
+        One for each fault; the first is the control, in which nothing is broken.
+    """
+
+    rows: list
+
+    @property
+    def faults(self):
+        """The rows without the control."""
+        return [row for row in self.rows if row.fault != CONTROL]
+
+    @property
+    def predecessor(self):
+        """The names of the faults that the predecessor of this suite would have noticed.
+
+        None at all if its one pixel is off where nothing is broken: then it tells nothing.
+        """
+        if any(row.predecessor for row in self.rows if row.fault == CONTROL):
+            return []
+        return [row.fault for row in self.faults if row.predecessor]
+
+    @property
+    def missed(self):
+        """The names of the faults that nothing notices."""
+        return [row.fault for row in self.faults if not row.caught]
+
+    @property
+    def criteria(self):
+        """The names of all criteria, the cheapest first."""
+        return [_REFUSED, *criteria()["criteria"]]
+
+    def unique(self, criterion):
+        """Return the faults that a criterion notices and no cheaper one does.
+
+        Parameters
+        ----------
+        criterion : str
+            Name of the criterion.
+
+        Returns
+        -------
+        list of str
+            Names of faults.
+        """
+        return [row.fault for row in self.faults if self.first(row) == criterion]
+
+    def first(self, row):
+        """Return the cheapest criterion that notices a fault.
+
+        Parameters
+        ----------
+        row : Kills
+            The fault.
+
+        Returns
+        -------
+        str or None
+            Name of the criterion, None where nothing notices it.
+        """
+        return next((name for name in self.criteria if name in row.ratios), None)
+
+    @property
+    def idle(self):
+        """Criteria that notice nothing that a cheaper one does not notice as well."""
+        return [name for name in criteria()["criteria"] if not self.unique(name)]
+
+    @property
+    def outcome(self):
+        """Passed if every fault is caught and the control is not."""
+        passed = all(row.as_it_should for row in self.rows)
+        return Outcome.PASSED if passed else Outcome.FAILED
+
+    def sentence(self):
+        """Return in one sentence what was caught, the same for every matrix that passes."""
+        if self.outcome is Outcome.PASSED:
+            return "PASSED: every fault is caught, and nothing where nothing is broken."
+        raised = [
+            f"without a fault, {name} is broken"
+            for row in self.rows
+            if row.fault == CONTROL
+            for name in row.ratios
+        ]
+        missed = [f"nothing notices {name!r}" for name in self.missed]
+        return f"FAILED: {'; '.join(raised + missed)}."
+
+    def raise_if_failed(self):
+        """Raise if a fault is not caught, or something is where nothing is broken.
+
+        Raises
+        ------
+        CriterionFailed
+            Naming it.
+        """
+        if self.outcome is not Outcome.PASSED:
+            raise CriterionFailed(self.sentence().removeprefix("FAILED: "))
+
+    def text_table(self):
+        """Return the matrix as lines of text of at most 100 characters.
+
+        One line for each fault, one letter for each criterion, with a key below.
+        """
+        letters, before = dict(zip(self.criteria, ascii_letters, strict=False)), self.predecessor
+        lines = [f"{'':2}{'fault':25}{''.join(letters.values())}  first noticed by"]
+        family = None
+        for row in self.rows:
+            if row.family != family:
+                lines.append(row.family)
+                family = row.family
+            marks = "".join(letters[name] if name in row.ratios else "·" for name in self.criteria)
+            told = self.first(row) or "nothing"
+            if row.fault in before:
+                told += ", predecessor"
+            lines.append(f"{'✓' if row.as_it_should else '✗'} {row.fault:25}{marks}  {told}")
+        lines.append("")
+        key = [f"{letter} {name:18}" for name, letter in letters.items()]
+        lines += ["".join(key[at : at + _KEYS]).rstrip() for at in range(0, len(key), _KEYS)]
+        lines.append("predecessor: its one pixel of empty sky would have told, too")
+        return "\n".join(lines)
+
+    def counts(self):
+        """Return in words how many faults were caught, and what catches nothing of its own.
+
+        Returns
+        -------
+        str
+            One or two lines.
+        """
+        caught = len(self.faults) - len(self.missed)
+        text = (
+            f"{caught} of {len(self.faults)} faults are caught; "
+            f"the predecessor would have caught {len(self.predecessor)}."
+        )
+        if any(row.predecessor for row in self.rows if row.fault == CONTROL):
+            text += "\nIts pixel is off where nothing is broken, too, by noise: it tells nothing."
+        whole = {row.fault for row in self.faults} == set(FAULTS)
+        if whole and self.idle:
+            text += f"\nNothing of its own is caught by: {', '.join(self.idle)}."
+        return text
+
+    @staticmethod
+    def is_one(path):
+        """Tell whether a file is a matrix that was written, whatever it tells."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(content, dict) and set(content) == set(_CONTENT)
+
+    def write(self, path):
+        """Write the matrix as JSON, in the place of another matrix only."""
+        rows = [
+            asdict(row)
+            | {"ratios": {name: json_value(ratio) for name, ratio in row.ratios.items()}}
+            for row in self.rows
+        ]
+        told = self.outcome.word, self.criteria, self.missed, self.idle, rows
+        content = dict(zip(_CONTENT, told, strict=True))
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        with writable(Path(path).parent):
+            write_text_whole(path, text + "\n", ours=self.is_one)
+
+
+def take_rates(directory, workers=0):
+    """Simulate what faults are run on, and run calwebb_detector1 on it.
+
+    Parameters
+    ----------
+    directory : path-like
+        Where to; a new run directory, or one that was interrupted.
+    workers : int, optional
+        Number of processes; 0 for one per processor core.
+
+    Raises
+    ------
+    CannotJudge
+        If the directory cannot be used, or the pipeline ends with an error.
+    """
+    observation = Observation.create(**OBSERVED)
+    run = RunDirectory(directory, observation)
+    try:
+        use_references("synthetic", observation, run.root)
+        for work in (take_exposures, detector1_rates):
+            with process_pool(workers) as executor:
+                work(run, executor)
+    finally:
+        run.release()
+
+
+def kill_matrix(directory, executor, names=None):
+    """Run faults on the rates of a run and see what notices them.
+
+    Parameters
+    ----------
+    directory : path-like
+        A run of this suite that has rates and truth; nothing is changed there.
+    executor : concurrent.futures.Executor
+        Where to compute: of processes, because the pipeline looks for members in the
+        current directory.
+    names : sequence of str, optional
+        Names of faults; all if not given.
+
+    Returns
+    -------
+    KillMatrix
+        With the control, in which nothing is broken.
+
+    Raises
+    ------
+    CannotJudge
+        If a name is unknown, or the run is not whole.
+    """
+    chosen = [fault(name).name for name in (FAULTS if names is None else names)]
+    directory = Path(directory).resolve()
+    _require_fit(directory)
+    rows = completed(executor, partial(_kills, directory), [CONTROL, *chosen], "Breaking the step")
+    return KillMatrix(rows)
+
+
+def _require_fit(directory):
+    """Refuse a directory that is not that of a run, or lacks what faults are run on."""
+    observation = _observation(directory)
+    if observation.rate_product != "rate":
+        msg = (
+            f"{directory} is a run with rate_product = {observation.rate_product}, and faults are "
+            "of rates: name a run with rate_product = rate."
+        )
+        raise CannotJudge(msg)
+    for exposure in exposures(observation):
+        for kind in ("rate", "truth"):
+            path = directory / kind / f"{exposure.name}_{kind}.fits"
+            if not path.exists():
+                msg = f"{path} is missing: name a run that has rates and truth."
+                raise CannotJudge(msg)
+
+
+def _kills(directory, name):
+    """Run one fault, or none, and return what notices it."""
+    started = time.perf_counter()
+    broken = None if name == CONTROL else fault(name)
+    ratios, pixel = _judged(directory, broken)
+    # Written so that a pixel that is not a number is noticed.
+    noticed = pixel is not None and not abs(pixel - _PREDECESSORS_VALUE) <= _PREDECESSORS_LIMIT
+    family, description = (
+        ("control", "the step as it is installed")
+        if broken is None
+        else (broken.family, broken.description)
+    )
+    return Kills(name, family, description, ratios, noticed, time.perf_counter() - started)
+
+
+def _ratios(measurements):
+    """Return by criterion that is broken how far its worst metric is over the limit."""
+    ratios = {}
+    for metric in judge(measurements):
+        if not metric.passed:
+            share = share_of_limit(metric.value, metric.limit)
+            ratios[metric.name] = max(share, ratios.get(metric.name, 0.0))
+    return ratios
+
+
+def _judged(directory, broken):
+    """Return how far criteria are broken, and the pixel that the predecessor looked at."""
+    with tempfile.TemporaryDirectory(prefix="miri-background-") as scratch:
+        run = _with_rates_of(directory, Path(scratch) / "run", broken)
+        try:
+            of_step = broken is not None and broken.of_step
+            subtract_backgrounds(run, broken_pipeline(broken.name) if of_step else None)
+            with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+                try:
+                    products = read_products(run.root)
+                except CannotJudge:
+                    if broken is None:
+                        raise
+                    return {_REFUSED: np.inf}, None
+                if broken is not None and broken.rates is None:
+                    analysis = _untouched(directory, products)
+                else:
+                    analysis = Analysis(products)
+                ratios = _ratios(measure(analysis))
+        finally:
+            run.release()
+    image = analysis.subtracted[0].data
+    inside = all(at < size for at, size in zip(_PREDECESSORS_PIXEL, image.shape, strict=True))
+    return ratios, float(image[_PREDECESSORS_PIXEL]) if inside else None
+
+
+_analyses = {}  # of runs without a fault, in this process
+
+
+def _untouched(directory, products):
+    """Return the analysis of products whose rates have no fault."""
+    if directory not in _analyses:
+        _analyses.clear()
+        _analyses[directory] = Analysis(products)
+    return _analyses[directory].judging(products)
+
+
+def _with_rates_of(directory, scratch, broken):
+    """Return a run directory with the rates and the truth of another one, changed by a fault."""
+    observation = _observation(directory)
+    if broken is not None and broken.rates is None:
+        # What is wrong in the step is wrong in each exposure: one of them tells it.
+        observation = observation.model_copy(update={"science_exposures": 1})
+    run = RunDirectory(scratch, observation)
+    use_references("synthetic", observation, run.root)
+    for exposure in exposures(observation):
+        for path in (run.rate(exposure), run.truth(exposure)):
+            path.symlink_to(directory / path.relative_to(run.root))
+    if broken is not None and broken.rates is not None:
+        _spoil(run, broken)
+    return run
+
+
+def _spoil(run, broken):
+    """Change copies of a run's rates."""
+    found = {field: exposures(run.observation, field) for field in ("science", "background")}
+    truths = {field: [read_truth(run.truth(each)) for each in found[field]] for field in found}
+    with ExitStack() as stack:
+        opened = {
+            field: [stack.enter_context(open_fits(run.rate(each))) for each in found[field]]
+            for field in found
+        }
+        spoil_rates(
+            broken.name,
+            Rates(opened["science"], opened["background"], truths["science"], truths["background"]),
+        )
+        for field, exposed in found.items():
+            for each, hdus in zip(exposed, opened[field], strict=True):
+                run.rate(each).unlink()  # a link to the rate that stays as it is
+                with replace_whole(run.rate(each)) as (aside,):
+                    hdus.writeto(aside)
+
+
+@lru_cache(maxsize=1)
+def _observation(directory):
+    """Return the observation of a run."""
+    path = directory / "observation.json"
+    try:
+        return Observation.create(**read_json(path))
+    except (OSError, ValueError, TypeError) as error:
+        msg = f"{path} cannot be read as the observation of a run ({error}): name another run."
+        raise CannotJudge(msg) from error

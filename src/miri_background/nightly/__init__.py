@@ -1,0 +1,1 @@
+"""A night of observations: plan, preflight, processes, history."""

@@ -1,0 +1,1 @@
+"""Numbers: exact, statistical, against the truth, behaviours, advisories."""

@@ -1,0 +1,228 @@
+"""What is compared with the truth of the simulation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from photutils.aperture import CircularAperture, aperture_photometry
+
+from miri_background.instrument.footprint import within_regions
+from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
+from miri_background.validation.prediction.analysis import clipped_mean
+from miri_background.validation.products.images import source_positions
+
+__all__ = [
+    "CONTRASTS",
+    "Leak",
+    "background_levels",
+    "leak_of",
+    "sky_rates",
+    "source_fluxes",
+    "star_leak",
+    "truth_measurements",
+]
+
+_STAR_RADIUS = 3.0  # pixels: holds 65 % of the light of a star in F770W
+_GALAXY_RADIUS = 15.0  # pixels, 1.7 arcsec
+_BORDER = 6  # pixels that an aperture keeps from the border of its region
+# Sources fainter than this many standard errors of their aperture add noise, not knowledge.
+_LEAST_SIGNAL_TO_NOISE = 10.0
+# Classes of contrast: sky noises that a source stands above the sky, and how uncertain theory is
+# there, in percent of the light.  With sigma = 2 and four exposures, clipping begins to see
+# sources in the second and misses few in the third.  The theory has normal noise; a skewness of
+# 0.06, as slopes have near a step of the fit's weights, changes it by so much.
+CONTRASTS = {
+    "contrast 0.5 to 3": (0.5, 3, 0.2),
+    "contrast 3 to 10": (3, 10, 0.1),
+    "contrast over 10": (10, np.inf, 0.02),
+}
+
+
+def sky_rates(analysis):
+    """Yield by how much rates on empty sky differ from the truth, in percent of it."""
+    products = analysis.products
+    pairs = [
+        *zip(analysis.science, products.science_truth, strict=True),
+        *zip(analysis.backgrounds, products.background_truth, strict=True),
+    ]
+    for region in analysis.regions.values():
+        differences, levels, variances = [], [], []
+        for image, truth in pairs:
+            clean = analysis.sky & region.mask() & (image.dq == 0) & np.isfinite(image.data)
+            known = truth.background + truth.sources
+            mean, variance = clipped_mean((image.data - known)[clean])
+            differences.append(mean)
+            levels.append(truth.background[clean].mean())
+            variances.append(variance + analysis.common_variance)
+        level = np.mean(levels)
+        value = 100 * np.mean(differences) / level
+        error = 100 * np.sqrt(np.sum(variances)) / len(pairs) / level
+        yield Measurement("sky rate", region.name, None, value, error)
+
+
+def _aperture_sums(subarray, catalogue, radius, *images, good):
+    """Return sums of images over the good pixels of circular apertures around sources."""
+    x, y = source_positions(catalogue)
+    inside = within_regions(x, y, radius + _BORDER, subarray)
+    if not inside.any():
+        return [np.zeros(0) for _ in images]
+    apertures = CircularAperture(np.column_stack([x[inside], y[inside]]), radius)
+    return [
+        np.asarray(aperture_photometry(np.where(good, image, 0.0), apertures)["aperture_sum"])
+        for image in images
+    ]
+
+
+def _combined(analysis):
+    """Return the background that was subtracted, or None where nothing was."""
+    return next((image for image in analysis.products.combined if image is not None), None)
+
+
+def _excess(analysis, combined):
+    """Return the combined background less what is expected of it, DN/s."""
+    sky = analysis.products.background_truth[0].background
+    return combined.data - sky - analysis.slopes.offset(sky) - analysis.leak
+
+
+def background_levels(analysis):
+    """Yield by how much the combined background differs from the true one in each region."""
+    combined = _combined(analysis)
+    if combined is None:
+        return
+    excess = _excess(analysis, combined)
+    good = analysis.sky & analysis.clean_backgrounds & np.isfinite(excess)
+    common = analysis.common_variance / len(analysis.backgrounds)
+    for region in analysis.regions.values():
+        mean, variance = clipped_mean(excess[good & region.mask()])
+        error = np.sqrt(variance + common)
+        yield Measurement("background level", region.name, None, mean, error)
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What stays of background sources in the combined background, in a class of contrast.
+
+    Parameters
+    ----------
+    measured, predicted : float
+        Light that stays, in percent of the sources' light.
+    error : float
+        Predicted standard error, percent.
+    contrast : float
+        Mean contrast of the pixels, weighted with their light.
+    """
+
+    measured: float
+    predicted: float
+    error: float
+    contrast: float
+
+
+def leak_of(analysis, combined, low, high):
+    """Return what stays of the light of background sources in a class of contrast.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with their expectation and truth.
+    combined : Image
+        Combined background.
+    low, high : float
+        Light of a pixel in the exposure where it is brightest, over the noise of the sky.
+
+    Returns
+    -------
+    Leak or None
+        None where there is too little light to tell.
+    """
+    excess = _excess(analysis, combined)
+    good = analysis.seen & analysis.clean_backgrounds & np.isfinite(excess)
+    # What all pixels have in common is judged as the background's level.
+    level, variance_of_level = clipped_mean(excess[good & analysis.sky])
+    contrast = np.max(analysis.background_light, axis=0) / analysis.sky_noise
+    pixels = good & (contrast >= low) & (contrast < high)
+    light = np.sum(analysis.background_light, axis=0)[pixels]
+    total, count = light.sum(), light.size
+    if total <= _LEAST_SIGNAL_TO_NOISE * analysis.sky_noise * np.sqrt(count):
+        return None
+    variance = analysis.combined_variance[pixels].sum() + count**2 * variance_of_level
+    predicted = analysis.leak[pixels].sum()
+    measured = predicted + excess[pixels].sum() - count * level
+    return Leak(
+        100 * measured / total,
+        100 * predicted / total,
+        100 * float(np.sqrt(variance)) / total,
+        float(np.average(contrast[pixels], weights=light)),
+    )
+
+
+def star_leak(analysis):
+    """Yield the light of background sources in the combined background beyond the prediction.
+
+    In percent of the sources' light, in classes of contrast.
+    """
+    combined = _combined(analysis)
+    if combined is None:
+        return
+    for name, (low, high, uncertain) in CONTRASTS.items():
+        leak = leak_of(analysis, combined, low, high)
+        if leak is not None:
+            value, error = leak.measured - leak.predicted, np.hypot(leak.error, uncertain)
+            yield Measurement("star leak", name, None, value, error)
+
+
+def _source_flux(analysis, kind, radius):
+    """Return measured light, true light and variance over all science exposures."""
+    totals = np.zeros(3)
+    common = analysis.common_variance * (1 + 1 / len(analysis.backgrounds))
+    for number, truth in enumerate(analysis.products.science_truth):
+        image = analysis.subtracted[number].data + analysis.leak
+        light = analysis.science_light[number]
+        noise = analysis.rate_variance(light) + analysis.combined_variance
+        sums = np.array(
+            _aperture_sums(
+                analysis.subarray,
+                truth.catalogue[truth.catalogue["kind"] == kind],
+                radius,
+                image,
+                light,
+                noise,
+                np.ones(image.shape),
+                good=analysis.usable[number] & np.isfinite(image),
+            )
+        )
+        bright = sums[1] > _LEAST_SIGNAL_TO_NOISE * np.sqrt(sums[2])
+        *sums, pixels = sums[:, bright].sum(axis=1)
+        totals += sums
+        # What all pixels of a rate have in common is in all apertures alike.
+        totals[2] += pixels**2 * common
+    return totals
+
+
+def source_fluxes(analysis):
+    """Yield by how much the light of science stars and galaxy differs from the truth."""
+    for name, kind, radius in (
+        ("star flux", "star", _STAR_RADIUS),
+        ("galaxy flux", "galaxy", _GALAXY_RADIUS),
+    ):
+        total, light, variance = _source_flux(analysis, kind, radius)
+        if light > 0:
+            yield Measurement(
+                name, WHOLE_ARRAY, None, 100 * (total / light - 1), 100 * np.sqrt(variance) / light
+            )
+
+
+def truth_measurements(analysis):
+    """Return how far products are from the truth.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with their expectation, and truth that they are calibrated to.
+
+    Returns
+    -------
+    list of Measurement
+        In the order in which they are shown.
+    """
+    families = (background_levels, star_leak, source_fluxes)
+    return [measurement for family in families for measurement in family(analysis)]

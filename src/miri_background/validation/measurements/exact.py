@@ -1,0 +1,275 @@
+"""What is exact: every pixel of the step's products against the documented algorithm."""
+
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from miri_background.validation.measurements.behaviours import Build, pixels_of
+from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
+from miri_background.validation.prediction.clipping import kept_values, member_averages
+from miri_background.validation.prediction.rounding import different, same_value
+from miri_background.validation.products.images import DO_NOT_USE
+
+__all__ = ["exact_measurements"]
+
+# What calibration takes from a rate as it is.
+_KEPT_KEYWORDS = (
+    *("TELESCOP", "INSTRUME", "DETECTOR", "FILTER", "APERNAME"),
+    *("PROGRAM", "OBSERVTN", "VISIT", "EXPOSURE", "OBS_ID", "DATE-OBS", "TIME-OBS", "TARGNAME"),
+    *("EXP_TYPE", "READPATT", "NINTS", "NGROUPS", "NFRAMES", "TFRAME", "EFFINTTM", "EFFEXPTM"),
+    *("SUBARRAY", "SUBSTRT1", "SUBSTRT2", "SUBSIZE1", "SUBSIZE2"),
+)
+_MODELS = {2: "ImageModel", 3: "CubeModel"}  # by the number of dimensions
+_SHOWN = 3  # things that are wrong, of any number
+_SAMPLE = 20_000  # pixels that are looked at for the members' parts in the average
+_ENOUGH = 100  # pixels for each of the members
+_OUTLIER = 5.0  # standard deviations
+_ONE_DEVIATION = 68.27  # %, of the magnitudes of normal deviates within a standard deviation
+# Nearly equal members cannot be told apart; singular values below this part are rounding.
+_SINGULAR = 1e-3
+
+
+def _count(criterion, number, wrong, image):
+    """Return how many pixels of an exposure's image are wrong; exposures count from 0."""
+    count = float(np.count_nonzero(wrong))
+    detail = _first(wrong, image) if count else ""
+    return Measurement(criterion, WHOLE_ARRAY, number + 1, count, detail=detail)
+
+
+def _first(wrong, image):
+    """Return in words where the first wrong pixel of an image is."""
+    *integration, row, column = np.unravel_index(np.argmax(wrong), wrong.shape)
+    of = f"integration {integration[0]}, " if integration else ""
+    return f"first in {Path(image.path).name} at {of}row {row}, column {column} (from 0)"
+
+
+def _some(sentences):
+    """Return the first of several sentences, each once, and how many more there are."""
+    several = list(dict.fromkeys(sentences))
+    more = [f"and {len(several) - _SHOWN} more"] if len(several) > _SHOWN else []
+    return "; ".join([*several[:_SHOWN], *more])
+
+
+def _steps(build):
+    """Yield the number of exposures of which a product says that the step was not completed."""
+    products = build.products
+    incomplete, told = 0, []
+    for number, image in enumerate(products.subtracted):
+        headers = {
+            Path(image.path).name: image.header,
+            _calibrated_name(products, number): products.calibrated_headers[number],
+        }
+        wrong = [
+            f"{name} has S_BKDSUB = {header.get('S_BKDSUB')!r}"
+            for name, header in headers.items()
+            if header.get("S_BKDSUB") != "COMPLETE"
+        ]
+        incomplete += bool(wrong)
+        told += wrong
+    yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=_some(told))
+
+
+def _behaviours(build):
+    """Yield in how many aspects the build does not what its release is known to do."""
+    others = [f"{each.aspect}: {each.name}" for each in build.recognised if not each.as_known]
+    detail = f"in jwst {build.release}, {_some(others)}" if others else ""
+    yield Measurement("behaviour", WHOLE_ARRAY, None, float(len(others)), detail=detail)
+
+
+def _calibrated_name(products, number):
+    """Return the name of the file whose header is taken for that of the calibrated product."""
+    files = products.calibrated_files
+    if files:
+        return Path(files[number] or products.subtracted[number].path).name
+    return f"the calibrated product of exposure {number + 1}"
+
+
+def _inconsistencies(name, header, rate, association):
+    """Return in which keywords the header of a product contradicts its rate or association."""
+    found = [
+        f"{name} has {keyword} = {header.get(keyword)!r} and its rate "
+        f"{Path(rate.path).name} has {rate.header.get(keyword)!r}"
+        for keyword in _KEPT_KEYWORDS
+        if not same_value(header.get(keyword), rate.header.get(keyword))
+    ]
+    if association is not None:
+        used, named = str(header.get("ASNTABLE", "")), Path(association).name
+        if Path(used).name != named:
+            found.append(f"{name} has ASNTABLE = {used!r} and its association is {named!r}")
+    return found
+
+
+def _misnamed(image):
+    """Return in which keywords a product's header names another file or kind of data."""
+    name = Path(image.path).name
+    proper = {"FILENAME": name, "DATAMODL": _MODELS[image.data.ndim]}
+    return [
+        f"{name} has {keyword} = {image.header.get(keyword)!r} in place of {value!r}"
+        for keyword, value in proper.items()
+        if image.header.get(keyword) != value
+    ]
+
+
+def _metadata(build):
+    """Yield the number of products whose headers say what is not so."""
+    products, told = build.products, []
+    for number in build.subtracted_exposures:
+        rate, image = products.science[number], products.subtracted[number]
+        association, combined = products.associations[number], products.combined[number]
+        name, calibrated = Path(image.path).name, products.calibrated_headers[number]
+        told += [
+            _misnamed(image) + _inconsistencies(name, image.header, rate, association),
+            _inconsistencies(_calibrated_name(products, number), calibrated, rate, association),
+            [] if combined is None else _misnamed(combined),
+        ]
+    wrong = float(sum(map(bool, told)))
+    yield Measurement("metadata", WHOLE_ARRAY, None, wrong, detail=_some(chain(*told)))
+
+
+def _combined_backgrounds(build):
+    """Yield how many pixels of the combined backgrounds are not the independent average."""
+    average = build.average
+    for number in build.subtracted_exposures:
+        image = build.products.combined[number]
+        if image is None:
+            continue
+        yield _count("combined value", number, build.wrong_values(number), image)
+        errors = different(image.err, average.error, average.error_rounding)
+        yield _count("combined error", number, errors & average.certain, image)
+        yield _count("combined DQ", number, build.wrong_flags(number), image)
+
+
+def _subtraction(build):
+    """Yield how many pixels of the subtracted images are not rate minus combined background."""
+    products = build.products
+    for number in build.subtracted_exposures:
+        rate, image = products.science[number], products.subtracted[number]
+        combined = products.combined[number]
+        if combined is None:
+            yield _count("subtraction", number, build.wrong_values(number), image)
+            yield _count("subtraction DQ", number, build.wrong_flags(number), image)
+        else:
+            with np.errstate(invalid="ignore"):
+                difference = rate.data - combined.data
+            yield _count("subtraction", number, different(image.data, difference), image)
+            yield _count("subtraction DQ", number, image.dq != (rate.dq | combined.dq), image)
+
+
+def _science_errors(build):
+    """Yield how many pixels' errors and parts of the variance are not as they should be."""
+    for number in build.subtracted_exposures:
+        rate, image = build.products.science[number], build.products.subtracted[number]
+        yield _count("science error", number, build.wrong_errors(number), image)
+        count, told = 0, []
+        for name, variance in rate.variances.items():
+            if name in image.variances:
+                wrong = different(image.variances[name], variance)
+                count += np.count_nonzero(wrong)
+                told += [f"{name}: {_first(wrong, image)}"] if wrong.any() else []
+            else:
+                count += variance.size
+                told.append(f"{Path(image.path).name} has no {name}")
+        yield Measurement(
+            "science variance", WHOLE_ARRAY, number + 1, float(count), detail=_some(told)
+        )
+
+
+def _sample(build):
+    """Return rows and columns of pixels in which the members' parts can be told.
+
+    Common structure is no help to tell the members apart: pixels are of the middle half of
+    the values, without flags.  Where clipping keeps all members by a wide margin in enough
+    pixels, those are taken, so that a fault of the clipping is not put down to the members.
+    """
+    average, backgrounds = build.average, build.products.backgrounds
+    usable = average.certain & (average.kept > 0)
+    for image in backgrounds:
+        finite = np.isfinite(image.data)
+        good = finite & (image.dq & DO_NOT_USE == 0)
+        # A member that sees no pixel of the exposure has no part anywhere.
+        if finite.any():
+            usable &= good if good.ndim == 2 else good.all(axis=0)
+    whole = usable & (average.kept == average.kept.max())
+    wide = whole & (average.margin >= np.median(average.margin[whole])) if whole.any() else whole
+    if np.count_nonzero(wide) > _ENOUGH * len(backgrounds):
+        usable = wide
+    rows, columns = np.nonzero(usable)
+    step = max(1, rows.size // _SAMPLE)
+    rows, columns = rows[::step], columns[::step]
+    values = average.data[rows, columns]
+    low, high = np.percentile(values, (25, 75)) if values.size else (0, 0)
+    middle = (low <= values) & (values <= high)
+    return rows[middle], columns[middle]
+
+
+def _inliers(parts, excess):
+    """Return the pixels that do not stand out, so that damage to a few has no part in a fit."""
+    finite = np.isfinite(excess)
+    size = np.abs(np.where(finite, excess, 0.0))
+    inside = finite & (size <= _OUTLIER * np.percentile(size, _ONE_DEVIATION))
+    return parts[inside], excess[inside]
+
+
+def _members(build):
+    """Yield how many members' parts in the subtracted backgrounds are not those of one member.
+
+    The average is a sum of the members, each times a factor that is 1 in an average of the
+    members of the association: least squares give how far the factors are from it.
+    """
+    products = build.products
+    rows, columns = _sample(build)
+    number_of_members = len(products.backgrounds)
+    if rows.size <= number_of_members:
+        return
+    sample = pixels_of(products.backgrounds, rows, columns)
+    values = member_averages(sample, products.sigma, products.maxiters).values[:, 0]
+    keep, _ = kept_values(values, products.sigma, products.maxiters)
+    expected = build.average.data[rows, columns]
+    parts = np.where(keep, values - np.median(expected), 0.0) / keep.sum(axis=0)
+    # Half of what one member more or less changes of the factors of the others.
+    tolerance = 0.5 / (number_of_members + 1)
+    for number in build.subtracted_exposures:
+        image = products.combined[number]
+        if image is not None:
+            found = image.data[rows, columns].astype(float)
+        else:
+            rate, subtracted = products.science[number].data, products.subtracted[number].data
+            with np.errstate(invalid="ignore"):
+                difference = rate.astype(float) - subtracted
+            found = (difference if difference.ndim == 2 else difference[0])[rows, columns]
+        beyond, *_ = np.linalg.lstsq(*_inliers(parts.T, found - expected), rcond=_SINGULAR)
+        wrong = np.abs(beyond) > tolerance
+        told = [
+            f"{Path(products.backgrounds[each].path).name} counts {1 + beyond[each]:.2f} times"
+            for each in np.flatnonzero(wrong)
+        ]
+        yield Measurement(
+            "members", WHOLE_ARRAY, number + 1, float(wrong.sum()), detail=_some(told)
+        )
+
+
+def exact_measurements(analysis):
+    """Return how many pixels and products are not what the documentation says.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with the independent average of their backgrounds.
+
+    Returns
+    -------
+    list of Measurement
+        Counts; every one should be zero.
+    """
+    build = Build(analysis)
+    families = (
+        _steps,
+        _behaviours,
+        _metadata,
+        _members,
+        _combined_backgrounds,
+        _subtraction,
+        _science_errors,
+    )
+    return [measurement for family in families for measurement in family(build)]

@@ -1,0 +1,1 @@
+"""What is expected: clipping, noise of slopes, light that stays, masks."""

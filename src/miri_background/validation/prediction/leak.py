@@ -1,0 +1,109 @@
+"""What clipping theory predicts: how much of a source stays in the average of backgrounds.
+
+A star that dithers over the array is bright in one exposure of n at any pixel.
+Clipping removes it where it stands out far enough: for n values of which one is
+high, the most it can stand out is n / sqrt(n - 1) population standard deviations,
+2.309 for n = 4.  How much stays in between depends on noise, so it is computed by
+clipping noise that is drawn around the true rates.
+"""
+
+import numpy as np
+
+from miri_background.validation.prediction.clipping import sigma_clipped_mean
+
+__all__ = ["Clipping", "largest_deviation"]
+
+# Sources below this part of the noise in every exposure are averaged like the sky:
+# by symmetry each of n values has weight 1/n where none stands out.
+_FAINT = 0.1
+_DRAWS = 120
+_SEED = 20260101  # of the prediction: another seed changes it by a small part of its error
+_EMPTY_DRAWS = 400_000  # of empty sky: its variance is certain to two parts in a thousand
+
+
+def largest_deviation(count):
+    """Return how many standard deviations from the median one of several values can be.
+
+    Parameters
+    ----------
+    count : int
+        Values, of which all but one are alike.
+
+    Returns
+    -------
+    float
+        What a value of any height comes close to; a threshold above it rejects none.
+    """
+    # Of two values, the median is between both.
+    return count / np.sqrt(count - 1) if count > 2 else 1.0
+
+
+class Clipping:
+    """What the sigma-clipped mean makes of noise and light.
+
+    Parameters
+    ----------
+    count : int
+        Exposures that are averaged.
+    sigma : float
+        Clipping threshold of the step.
+    maxiters : int or None
+        Clipping iterations of the step.
+
+    scatters : ndarray, optional
+        Standard deviations of the exposures' noise in any unit, where they differ.
+
+    Attributes
+    ----------
+    cost : float
+        Variance of the clipped mean on empty sky over that of the plain one.
+    variance : float
+        Variance of the clipped mean, in units of that of one of equal exposures.
+    """
+
+    def __init__(self, count, sigma, maxiters, scatters=1.0):
+        self._sigma, self._maxiters = sigma, maxiters
+        draws = np.random.default_rng(_SEED).standard_normal((_EMPTY_DRAWS // count, count))
+        noise = (draws * scatters).T
+        # One value alone is never clipped.
+        self.cost = float(self._mean(noise).var() / noise.mean(axis=0).var()) if count > 1 else 1.0
+        # That of the plain mean is known; the draws only have to tell the rest.
+        self.variance = self.cost / count
+
+    def _mean(self, values):
+        return sigma_clipped_mean(values, self._sigma, self._maxiters)
+
+    def leak(self, light, scatter, sky_noise):
+        """Return the expected source light in the sigma-clipped mean of backgrounds.
+
+        Parameters
+        ----------
+        light : ndarray
+            Expected source rates, DN/s, shape (exposures, rows, columns).
+        scatter : ndarray
+            Standard deviation of each rate, DN/s, same shape.
+        sky_noise : float
+            Standard deviation of a rate on empty sky, DN/s.
+
+        Returns
+        -------
+        leak : ndarray
+            Expected source light in the mean, DN/s, shape (rows, columns).
+        variance : ndarray
+            Variance of the mean in one realisation, (DN/s)^2.
+        """
+        leak = light.mean(axis=0)
+        variance = np.full(leak.shape, self.variance * sky_noise**2)
+        bright = light.max(axis=0) > _FAINT * sky_noise
+        light, scatter = light[:, bright], scatter[:, bright]
+        generator = np.random.default_rng(_SEED)
+        total, squares = np.zeros(light.shape[1]), np.zeros(light.shape[1])
+        for _ in range(_DRAWS):
+            mean = self._mean(light + scatter * generator.standard_normal(light.shape))
+            total += mean
+            squares += mean**2
+        leak[bright] = total / _DRAWS
+        # The prediction's own scatter is part of what a comparison with it can tell.
+        spread = (squares / _DRAWS - leak[bright] ** 2) * _DRAWS / (_DRAWS - 1)
+        variance[bright] = spread * (1 + 1 / _DRAWS)
+        return leak, variance

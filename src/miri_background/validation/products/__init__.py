@@ -1,0 +1,1 @@
+"""What was written: images, headers, associations, and how they are read."""

@@ -1,0 +1,1 @@
+"""Limits, outcomes, baselines, and what changed since."""

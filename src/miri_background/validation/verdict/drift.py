@@ -1,0 +1,385 @@
+"""What moved between a run and the baseline of its observation, and what counts as moved."""
+
+import math
+import textwrap
+from dataclasses import asdict, dataclass
+
+from miri_background.files import json_value
+from miri_background.validation.measurements.measurement import limit_in_words, place_in_words
+
+__all__ = ["ChangedBehaviour", "ChangedLimit", "Drift", "Moved", "compare"]
+
+_WIDTH = 100  # columns of text
+_HEADS = ("metric", "old", "new", "difference", "std. err.", "limit", "concerned")
+_WORDS = {0, len(_HEADS) - 1}  # columns that are not of numbers
+
+# In standard errors.  The same ramps through the same pipeline differ by the rounding of float32
+# only.  Rates that were changed at random by 1e-7 of themselves (float32 rounds by 6e-8) moved the
+# statistics of the default observation by up to 0.0014 standard errors, through 7e-6 of all pixels
+# in which a clipping decision turned; changes ten times as large moved them by up to 0.028.
+_ROUNDING = 0.05
+# In the same trials, predicted errors, and with them limits, changed by up to 1.2e-4 of themselves.
+_LIMIT_ROUNDING = 1e-3
+# On other ramps they scatter: the smallest region has 3e4 pixels, so the noise that is measured
+# there is known to 0.4 percent, and two such to 0.6 percent of each other; 3.5 times that.
+_LIMIT_SCATTER = 0.02
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A metric that is not what it was.
+
+    Parameters
+    ----------
+    name, region : str
+        The criterion and the region of the detector.
+    exposure : int or None
+        Science exposure, from 1.
+    unit : str
+        Unit of old, new and limit.
+    change : str
+        "moved", "appeared" or "disappeared".
+    old, new : float or None
+        Value in the baseline and in the run; None where there is none.
+    standard_errors : float or None
+        Difference over the standard error of the run's value, where there is one.
+    limit : float
+        Limit of the run's value; that of the baseline's where it disappeared.
+    concerned : str
+        "limit" where the new value breaks its limit, "baseline" where it keeps it and is just
+        not where it was.
+    """
+
+    name: str
+    region: str
+    exposure: int | None
+    unit: str
+    change: str
+    old: float | None
+    new: float | None
+    standard_errors: float | None
+    limit: float
+    concerned: str
+
+    def cells(self):
+        """Return where it was, from what to what it moved, by how much, limit and concerned."""
+        difference = None if None in (self.old, self.new) else self.new - self.old
+        return (
+            place_in_words(self.region, self.exposure),
+            self._number(self.old),
+            self._number(self.new),
+            self._number(difference, "+"),
+            "–" if self.standard_errors is None else f"{self.standard_errors:+.2f}",
+            limit_in_words(self.limit),
+            self.concerned,
+        )
+
+    def _number(self, value, sign=""):
+        """Return a number as text, that of pixels or products without decimals."""
+        if value is None or not math.isfinite(value):
+            return "–"
+        return f"{value:{sign}.0f}" if self.limit == 0 else f"{value:{sign}.4g}"
+
+    def sentence(self):
+        """Return what moved in words, with numbers, unit and limit."""
+        place, old, new, difference, errors, limit, _ = self.cells()
+        metric, unit = f"{self.name} ({place})", self.unit
+        if self.change == "appeared":
+            return f"{metric} is new: {new} {unit}, limit {limit} {unit}"
+        if self.change == "disappeared":
+            return f"{metric} is no longer measured: it was {old} {unit}"
+        off = "" if self.standard_errors is None else f", {errors} standard errors"
+        return (
+            f"{metric} from {old} to {new} {unit} ({difference} {unit}{off}), limit {limit} {unit}"
+        )
+
+
+@dataclass(frozen=True)
+class ChangedLimit:
+    """A limit that is not what it was.
+
+    Parameters
+    ----------
+    name, region : str
+        The criterion and the region of the detector.
+    exposure : int or None
+        Science exposure, from 1.
+    unit : str
+        Unit of the limits.
+    old, new : float
+        Limit in the baseline and in the run.
+    """
+
+    name: str
+    region: str
+    exposure: int | None
+    unit: str
+    old: float
+    new: float
+
+    def part(self):
+        """Return by how much of the larger limit they differ."""
+        return abs(self.new - self.old) / max(self.new, self.old)
+
+    def sentence(self):
+        """Return the limits in words."""
+        return (
+            f"limit of {self.name} ({place_in_words(self.region, self.exposure)}) "
+            f"from ±{self.old:.4g} to ±{self.new:.4g} {self.unit}"
+        )
+
+
+@dataclass(frozen=True)
+class ChangedBehaviour:
+    """What a build does otherwise where the documentation leaves a choice.
+
+    Parameters
+    ----------
+    aspect : str
+        What is chosen.
+    old, new : str
+        Names of the behaviours of baseline and run.
+    """
+
+    aspect: str
+    old: str
+    new: str
+
+    def sentence(self):
+        """Return the behaviours in words."""
+        return f"{self.aspect}: {self.new}, was {self.old}"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What moved since a baseline.
+
+    Parameters
+    ----------
+    baseline : str or None
+        Name of the baseline's file; None if there is none to compare with.
+    jwst : str
+        Release of jwst that the baseline is of; without one, that of the run.
+    same_ramps : bool
+        Whether the level-1b data of both are the same, bit for bit.
+    moved : tuple of Moved
+        Metrics that moved, appeared or disappeared.
+    limits : tuple of ChangedLimit
+        Limits that changed.  They are told but make no drift: they are the suite's own
+        decision, or follow the noise, and then values move, too.
+    behaviours : tuple of ChangedBehaviour
+        Behaviours that changed; no limit is broken by that, but it is a drift.
+    """
+
+    baseline: str | None
+    jwst: str
+    same_ramps: bool = False
+    moved: tuple = ()
+    limits: tuple = ()
+    behaviours: tuple = ()
+
+    @property
+    def drifted(self):
+        """Whether a metric or a behaviour is not what it was."""
+        return bool(self.moved or self.behaviours)
+
+    def content(self):
+        """Return the drift as JSON has it: what is not finite becomes null."""
+        content = asdict(self)
+        for group in ("moved", "limits", "behaviours"):
+            content[group] = [
+                {name: json_value(value) for name, value in each.items()} for each in content[group]
+            ]
+        return content
+
+    @classmethod
+    def of(cls, content):
+        """Return the drift that was written as JSON.
+
+        Parameters
+        ----------
+        content : dict
+            What `content` returns.
+
+        Returns
+        -------
+        Drift
+            As it was written.
+        """
+        return cls(
+            content["baseline"],
+            content["jwst"],
+            content["same_ramps"],
+            tuple(Moved(**_numbers(each, "limit")) for each in content["moved"]),
+            tuple(ChangedLimit(**_numbers(each, "old", "new")) for each in content["limits"]),
+            tuple(ChangedBehaviour(**each) for each in content["behaviours"]),
+        )
+
+    def sentence(self):
+        """Return what moved in one sentence, with the metric that moved most."""
+        if self.baseline is None:
+            return (
+                f"There is no baseline of jwst {self.jwst} or an earlier release for this "
+                "observation and these references: whether anything moved is not judged."
+            )
+        against = f"the baseline of jwst {self.jwst} ({self.baseline})"
+        if not self.same_ramps:
+            against += ", whose level-1b data are others, so that both are draws of the noise"
+        told = [each.sentence() for each in self.behaviours]
+        if self.limits:
+            most = max(self.limits, key=ChangedLimit.part)
+            count = f"{len(self.limits)} limit{'s' * (len(self.limits) > 1)} changed"
+            told.append(f"{count}, most the {most.sentence()}")
+        moved = f"{'No metric' if told else 'Nothing'} moved from {against}"
+        if self.moved:
+            number = f"{len(self.moved)} metric{'s' * (len(self.moved) > 1)}"
+            worst = max(self.moved, key=_size)
+            moved = f"{number} moved from {against}, most {worst.sentence()}"
+        return "; ".join([moved, *told]) + "."
+
+    def table(self):
+        """Return what moved as lines of at most 100 columns, empty if nothing did."""
+        if not self.moved:
+            return ""
+        rows = [_HEADS, *((f"  {place}", *cells) for place, *cells in map(Moved.cells, self.moved))]
+        first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        first = min(first, _WIDTH - sum(others) - 2 * len(others))
+        table, *lines = [_line(row, (first, *others)) for row in rows]
+        # Name and unit stand once above the lines of their own.
+        titles = [f"{each.name}, {each.unit}" for each in self.moved]
+        for title, before, line in zip(titles, [None, *titles], lines, strict=False):
+            table += f"\n{line}" if title == before else f"\n{title}\n{line}"
+        return table
+
+    def text(self):
+        """Return what moved for a terminal or a notebook: the sentence, and a table if any did."""
+        sentence = textwrap.fill(self.sentence(), _WIDTH, break_on_hyphens=False)
+        return f"{sentence}\n\n{self.table()}" if self.moved else sentence
+
+    def __repr__(self):
+        return self.text()
+
+
+def _line(cells, widths):
+    """Return a line of a table, the words of its first cell wrapped where they are too long."""
+    start, *rest = textwrap.wrap(cells[0], widths[0], subsequent_indent="    ")
+    padded = [
+        cell.ljust(width) if number in _WORDS else cell.rjust(width)
+        for number, (cell, width) in enumerate(zip((start, *cells[1:]), widths, strict=True))
+    ]
+    return "\n".join(["  ".join(padded).rstrip(), *rest])
+
+
+def _numbers(content, *names):
+    """Return what JSON says of a metric, with not a number where it has null in these names."""
+    return content | {name: math.nan for name in names if content[name] is None}
+
+
+def _size(moved):
+    """Return by how much a metric moved, for the order: what breaks its limit is first."""
+    errors = math.inf if moved.standard_errors is None else abs(moved.standard_errors)
+    return moved.concerned == "limit", errors
+
+
+def _same_ramps(provenance, other):
+    """Tell whether two results are of the same data, bit for bit.
+
+    Level-1b files differ in the time at which they were written, so their ramps are compared;
+    what was judged without any is compared by its files.
+    """
+    first, second = (each["level1b_sci_sha256"] or each["inputs"] for each in (provenance, other))
+    return bool(first) and first == second
+
+
+def _allowed(old, new, same_ramps):
+    """Return by how much a value may differ from the baseline's without having moved.
+
+    On the same ramps, by rounding: a small part of the standard error or, of a requirement that
+    has none, of its limit.  On others, the values are two draws of a noise that is at most
+    independent, so their difference has at most the errors of both, added in quadrature.  A limit
+    is the critical value times the error, so limits in quadrature are the critical value
+    of the difference, with the false-alarm probability of the limits themselves.  A count, whose
+    limit is 0, may not differ at all, either way.
+    """
+    if not same_ramps:
+        return math.hypot(old.limit, new.limit)
+    return _ROUNDING * (new.limit if new.standard_error is None else new.standard_error)
+
+
+def _off(old, new, same_ramps):
+    """Return by how much a value differs from the baseline's.
+
+    Of many rows or columns, the one that is furthest off is on either side of zero by chance: on
+    other ramps, how far off it is counts.
+    """
+    if max(old.trials, new.trials) > 1 and not same_ramps:
+        return abs(abs(new.value) - abs(old.value))
+    return abs(new.value - old.value)
+
+
+def _difference(old, new):
+    """Return the difference in standard errors, None where there is none."""
+    return (new.value - old.value) / new.standard_error if new.standard_error else None
+
+
+def _moved(metric, change, old, new, standard_errors=None):
+    """Return what a metric of the run, or of the baseline where it disappeared, tells."""
+    return Moved(
+        metric.name,
+        metric.region,
+        metric.exposure,
+        metric.unit,
+        change,
+        None if old is None else old.value,
+        None if new is None else new.value,
+        standard_errors,
+        metric.limit,
+        "limit" if new is not None and not new.passed else "baseline",
+    )
+
+
+def compare(verdict, baseline, name):
+    """Return what moved between a baseline and a run of the same observation.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of the run.
+    baseline : Verdict
+        That is compared with.
+    name : str
+        Name of the baseline's file.
+
+    Returns
+    -------
+    Drift
+        What moved, and limits and behaviours that changed.
+    """
+    same = _same_ramps(verdict.provenance, baseline.provenance)
+    tolerance = _LIMIT_ROUNDING if same else _LIMIT_SCATTER
+    before, now = (
+        {(each.name, each.region, each.exposure): each for each in judged.metrics}
+        for judged in (baseline, verdict)
+    )
+    moved, limits = [], []
+    for key, new in now.items():
+        old = before.get(key)
+        if old is None:
+            moved.append(_moved(new, "appeared", None, new))
+            continue
+        # Written so that a value that is not a number has moved.
+        if not _off(old, new, same) <= _allowed(old, new, same):
+            moved.append(_moved(new, "moved", old, new, _difference(old, new)))
+        if not math.isclose(new.limit, old.limit, rel_tol=tolerance):
+            limits.append(ChangedLimit(*key, new.unit, old.limit, new.limit))
+    moved += [
+        _moved(before[key], "disappeared", before[key], None) for key in before if key not in now
+    ]
+    known = {each.aspect: each.name for each in baseline.behaviours}
+    behaviours = [
+        ChangedBehaviour(each.aspect, known[each.aspect], each.name)
+        for each in verdict.behaviours
+        if known.get(each.aspect, each.name) != each.name
+    ]
+    jwst = baseline.provenance["versions"]["jwst"]
+    return Drift(name, jwst, same, tuple(moved), tuple(limits), tuple(behaviours))

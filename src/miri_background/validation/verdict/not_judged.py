@@ -1,0 +1,98 @@
+"""What a verdict does not speak of, and why: nothing is left out without a word."""
+
+from miri_background.references.mappings import CONTEXT
+from miri_background.validation.measurements.against_truth import CONTRASTS
+from miri_background.validation.measurements.behaviours import skipped
+from miri_background.validation.measurements.measurement import WHOLE_ARRAY
+from miri_background.validation.verdict.verdict import NotJudged, criteria
+
+__all__ = ["not_judged"]
+
+# Criteria of the background that was subtracted, which only a file of its own shows.
+_OF_COMBINED = (
+    "combined value",
+    "combined error",
+    "combined DQ",
+    "background level",
+    "star leak",
+)
+_OF_SOURCES = ("star flux", "galaxy flux")  # which a skipped step does not touch
+_NOTHING_LEFT = {
+    "star leak": "background sources have too little light",
+    "star flux": "no star is bright enough inside a region",
+    "galaxy flux": "no galaxy is bright enough inside a region",
+}
+
+
+def not_judged(analysis, metrics):
+    """Return what the metrics of products do not speak of.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products with their expectation.
+    metrics : list of Metric
+        All that was judged of them.
+
+    Returns
+    -------
+    list of NotJudged
+        Criteria, in their order, without a metric or without one of an exposure, a region or a
+        class; exposures without calibrated product; subtracted images that were not read.
+    """
+    products, found = analysis.products, []
+    for name in criteria()["criteria"]:
+        of_name = [each for each in metrics if each.name == name]
+        if not of_name:
+            found.append(NotJudged(name, "", _reason(name, analysis)))
+            continue
+        for where, exposure in _missing(of_name, analysis):
+            found.append(NotJudged(name, where, _reason(name, analysis, exposure)))
+    found += [
+        NotJudged("metadata", f"the calibrated product of exposure {number + 1}", "it is not there")
+        for number, path in enumerate(products.calibrated_files)
+        if path is None
+    ]
+    why = "no association that was judged names its exposure"
+    return found + [NotJudged(name, "", why) for name in products.left_out]
+
+
+def _missing(metrics, analysis):
+    """Yield the exposures, regions or classes without a metric, each with the exposure or None."""
+    regions = {each.region.partition(",")[0] for each in metrics}
+    numbers = {each.exposure for each in metrics} - {None}
+    if numbers:
+        for number in range(len(analysis.products.science)):
+            if number + 1 not in numbers:
+                yield f"exposure {number + 1}", number
+    if regions != {WHOLE_ARRAY}:
+        # Of the regions of the detector, or of the classes of contrast.
+        expected = CONTRASTS if regions & set(CONTRASTS) else analysis.regions
+        for region in expected:
+            if region not in regions:
+                yield region, None
+
+
+def _reason(name, analysis, exposure=None):
+    """Return why there is no metric of a criterion, of one exposure or of all."""
+    products = analysis.products
+    numbers = range(len(products.science)) if exposure is None else (exposure,)
+    if criteria()["criteria"][name].get("needs") == "truth" and not analysis.truth:
+        return _without_truth(products)
+    if name not in _OF_SOURCES and all(skipped(products, number) for number in numbers):
+        return "no background was subtracted"
+    if name in _OF_COMBINED and all(products.combined[number] is None for number in numbers):
+        return "no combined background was saved (save_combined_background of bkg_subtract)"
+    return _NOTHING_LEFT.get(name, "too few pixels can be used")
+
+
+def _without_truth(products):
+    """Return why numbers are not compared with a truth."""
+    if products.science_truth is None:
+        return products.no_truth or "there is no truth"
+    if not all(each.exact for each in (*products.science_truth, *products.background_truth)):
+        return "the truth is not of the simulator that made the ramps"
+    rates = (*products.science, *products.backgrounds)
+    contexts = sorted({str(image.header.get("CRDS_CTX")) for image in rates} - {CONTEXT})
+    used = f"references of {', '.join(contexts)}" if contexts else "other references"
+    return f"the rates were made with {used}, and the truth belongs to those of {CONTEXT}"

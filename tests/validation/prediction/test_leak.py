@@ -1,0 +1,160 @@
+"""What clipping is predicted to leave of a source is what it leaves."""
+
+import numpy as np
+import pytest
+from astropy.stats import sigma_clip
+
+from miri_background.validation.prediction.clipping import kept_values
+from miri_background.validation.prediction.leak import Clipping, largest_deviation
+
+NOISE = 0.3  # DN/s
+PHOTON_TIME = 190.0  # (DN/s) / (DN/s)^2, of 20 groups
+BACKGROUNDS = 4
+MAXITERS = 3
+FAINT = 0.05 * NOISE
+BRIGHT = 100.0 * NOISE
+# Chance that a correct prediction is further off than so many standard errors: 1 in 16 000.
+K = 4.0
+DRAWS = 120  # that the prediction averages
+SKY_DRAWS = 400_000  # values that its variance on empty sky is taken from
+BRUTE_DRAWS = 20_000
+
+
+def sources(*columns):
+    """Return source rates, shape (exposures, 1, pixels), of each pixel's rates in the exposures."""
+    return np.array(columns, dtype=float).T[:, np.newaxis, :]
+
+
+def prediction(rates, sigma=2.0, maxiters=MAXITERS):
+    """Return predicted leak and variance of each pixel."""
+    scatter = np.sqrt(NOISE**2 + rates / PHOTON_TIME)
+    leak, variance = Clipping(len(rates), sigma, maxiters).leak(rates, scatter, NOISE)
+    return leak[0], variance[0]
+
+
+def deviation(leak, variance, expected):
+    """Return by how many of its own standard errors the prediction is off."""
+    return np.abs(leak - expected) / np.sqrt(variance / DRAWS)
+
+
+def test_faint_source_is_averaged():
+    """What drowns in noise is never rejected: the mean of the exposures stays."""
+    leak, _ = prediction(sources([FAINT, 0, 0, 0], [FAINT, FAINT, 0, 0]))
+    np.testing.assert_allclose(leak, [FAINT / 4, FAINT / 2])
+
+
+def test_empty_sky_leaks_nothing():
+    """Without sources there is nothing to leak."""
+    assert np.all(prediction(np.zeros((BACKGROUNDS, 1, 5)))[0] == 0.0)
+
+
+def test_bright_source_in_one_exposure_leaks_nothing():
+    """At sigma 2 one of four is rejected."""
+    leak, variance = prediction(sources([BRIGHT, 0, 0, 0]))
+    assert deviation(leak, variance, 0.0) < K
+
+
+def test_bright_source_leaks_a_quarter_at_sigma_3():
+    """At sigma 3 one of four is never rejected."""
+    leak, variance = prediction(sources([BRIGHT, 0, 0, 0]), sigma=3.0)
+    assert deviation(leak, variance, BRIGHT / 4) < K
+
+
+def test_overlapping_sources_leak_half():
+    """Two of four are not rejected at any sigma above 1."""
+    leak, variance = prediction(sources([BRIGHT, BRIGHT, 0, 0]))
+    assert deviation(leak, variance, BRIGHT / 2) < K
+
+
+def test_source_in_most_exposures_rejects_the_sky():
+    """Where three of four see the source the sky is what stands out."""
+    leak, variance = prediction(sources([BRIGHT, BRIGHT, BRIGHT, 0]))
+    assert deviation(leak, variance, BRIGHT) < K
+
+
+def test_every_exposure_counts_alike():
+    """Which of the exposures is bright does not matter."""
+    one_bright = np.diag([5 * NOISE] * BACKGROUNDS)[:, np.newaxis, :]
+    leak, variance = prediction(one_bright)
+    assert np.all(deviation(leak, variance, leak.mean()) < K)
+
+
+def test_prediction_is_reproducible():
+    """The prediction has a seed of its own."""
+    rates = sources([5 * NOISE, 0, 0, 0])
+    np.testing.assert_array_equal(prediction(rates), prediction(rates))
+
+
+def test_input_is_not_changed():
+    """The truth stays as it is."""
+    rates = sources([BRIGHT, 0, 0, 0])
+    before = rates.copy()
+    prediction(rates)
+    np.testing.assert_array_equal(rates, before)
+
+
+@pytest.fixture(scope="module", params=[2.0, 3.0], ids=lambda sigma: f"sigma {sigma:.0f}")
+def brute_force(request):
+    """Return rates, sigma, and the clipped means of many simulated sets of exposures."""
+    rates = sources(
+        *([factor * NOISE, 0, 0, 0] for factor in (0.5, 1, 2, 3, 5, 8, 15)),
+        [3 * NOISE, 2 * NOISE, 0, 0],
+        [8 * NOISE, 0, NOISE, 0],
+    )
+    shape = (BACKGROUNDS, BRUTE_DRAWS, rates.shape[-1])
+    photons = np.random.default_rng(2).normal(0, np.sqrt(rates / PHOTON_TIME), shape)
+    electronics = np.random.default_rng(3).normal(0, NOISE, shape)
+    clipped = sigma_clip(
+        rates + photons + electronics, sigma=request.param, maxiters=MAXITERS, axis=0
+    )
+    return rates, request.param, np.asarray(clipped.mean(axis=0))
+
+
+def test_leak_agrees_with_brute_force(brute_force):
+    """Sources of all brightnesses leave what they leave in a simulation with astropy."""
+    rates, sigma, means = brute_force
+    leak, _ = prediction(rates, sigma)
+    error = means.std(axis=0) * np.sqrt(1 / DRAWS + 1 / BRUTE_DRAWS)
+    assert np.all(np.abs(leak - means.mean(axis=0)) < K * error)
+
+
+def test_variance_agrees_with_brute_force(brute_force):
+    """So does the scatter of the mean, to the error of a variance of 120 draws."""
+    rates, sigma, means = brute_force
+    _, variance = prediction(rates, sigma)
+    centred = means - means.mean(axis=0)
+    expected = np.mean(centred**2, axis=0)
+    # Of any distribution: var(s^2) = (fourth moment - variance^2) / draws.
+    error = np.sqrt((np.mean(centred**4, axis=0) - expected**2) / DRAWS)
+    assert np.all(np.abs(variance - expected * (1 + 1 / DRAWS)) < K * error)
+
+
+@pytest.mark.parametrize(
+    ("count", "sigma", "factor"),
+    [(4, 2.0, 1.09), (8, 2.0, 1.24), (4, 3.0, 1.00)],
+    ids=["4 at sigma 2", "8 at sigma 2", "4 at sigma 3"],
+)
+def test_variance_on_empty_sky(count, sigma, factor):
+    """Clipping costs: the mean scatters by a known factor more than the plain mean."""
+    _, variance = prediction(np.zeros((count, 1, 1)), sigma, maxiters=None)
+    scatter = np.sqrt(variance.item() / (NOISE**2 / count))
+    # The factors were measured to 0.01; a deviation's relative error is 1 / sqrt(2 n).
+    tolerance = 0.005 + K * factor / np.sqrt(2 * SKY_DRAWS / count)
+    assert scatter == pytest.approx(factor, abs=tolerance)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7, 8, 10])
+def test_largest_deviation_decides_whether_one_can_be_rejected(count):
+    """A threshold below what one of so many can deviate rejects it, one above does not."""
+    # Of two, both are as far off: neither can be told from the other.
+    values = np.zeros((count, 1))
+    values[0] = 1e9
+    limit = largest_deviation(count)
+    below, above = (kept_values(values, factor * limit)[0].all() for factor in (0.999, 1.001))
+    assert (below, above) == (False, True)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(3, 2.121), (4, 2.309), (7, 2.858), (8, 3.024)])
+def test_largest_deviation_is_known(count, expected):
+    """By hand: one of n equal values changed is n / sqrt(n - 1) standard deviations off."""
+    assert largest_deviation(count) == pytest.approx(expected, abs=0.001)

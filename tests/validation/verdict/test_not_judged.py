@@ -1,0 +1,131 @@
+"""Every criterion that the criteria's file has is either judged or named with a reason."""
+
+import json
+
+import pytest
+
+from miri_background.references.mappings import CONTEXT
+from miri_background.runs.check import check
+from miri_background.validation.verdict.verdict import criteria
+
+EXPOSURES = ["science", "background1", "background2", "background3"]
+AGAINST_TRUTH = [
+    name for name, each in criteria()["criteria"].items() if each.get("needs") == "truth"
+]
+OF_COMBINED = ["combined value", "combined error", "combined DQ"]
+
+
+def reasons(directory):
+    """Return why criteria were not judged, each by its name; every criterion is told."""
+    verdict = check(directory).verdict
+    told = {each.name: each.reason for each in verdict.not_judged}
+    assert {each.name for each in verdict.metrics} | set(told) >= set(criteria()["criteria"])
+    return told
+
+
+def test_missing_truth_is_said(stage2):
+    """Four criteria need it."""
+    told = reasons(stage2)
+    assert list(told) == AGAINST_TRUTH
+    assert "there is no truth file such as science_truth.fits" in told["star leak"]
+
+
+def test_references_that_the_truth_does_not_belong_to_are_said(stage2, add_truth):
+    """Numbers are not compared with a truth of other units."""
+    add_truth(stage2, EXPOSURES)
+    told = reasons(stage2)
+    assert list(told) == AGAINST_TRUTH
+    assert set(told.values()) == {
+        (
+            "the rates were made with references of jwst_1000.pmap, "
+            f"and the truth belongs to those of {CONTEXT}"
+        )
+    }
+
+
+def test_truth_of_another_simulator_is_said(stage2, add_truth):
+    """It is only an expectation."""
+    add_truth(stage2, EXPOSURES, cosmic_rays=False)
+    assert reasons(stage2)["star flux"] == "the truth is not of the simulator that made the ramps"
+
+
+def test_truth_of_the_whole_array_is_said(stage2, add_truth, rewrite):
+    """Backgrounds that were cut to the subarray have no truth of that size."""
+    add_truth(stage2, EXPOSURES)
+
+    def enlarge(hdus):
+        for hdu in hdus[1:]:
+            hdu.data = hdu.data.repeat(5, axis=0)[:1024].repeat(5, axis=1)[:, :1032]
+        keywords = {"SUBARRAY": "FULL", "SUBSTRT1": 1, "SUBSTRT2": 1}
+        hdus[0].header.update(keywords | {"SUBSIZE1": 1032, "SUBSIZE2": 1024})
+
+    rewrite(stage2 / "background2_rate.fits", enlarge)
+    assert "backgrounds of FULL are cut to SUB256" in reasons(stage2)["star leak"]
+
+
+def test_combined_background_that_was_not_saved_is_said(stage2):
+    """Its value, error and flags are judged in the subtracted image only."""
+    (stage2 / "science_combinedbackground.fits").unlink()
+    told = reasons(stage2)
+    assert list(told) == [*OF_COMBINED, *AGAINST_TRUTH]
+    assert "save_combined_background" in told["combined DQ"]
+
+
+def test_skipped_step_is_said(stage2, rewrite):
+    """Where nothing was subtracted, nothing is exact."""
+
+    def skip(hdus):
+        hdus[0].header["S_BKDSUB"] = "SKIPPED"
+
+    rewrite(stage2 / "science_cal.fits", skip)
+    (stage2 / "science_bsub.fits").unlink()
+    (stage2 / "science_combinedbackground.fits").unlink()
+    assert reasons(stage2)["subtraction"] == "no background was subtracted"
+
+
+def test_exposure_without_combined_background_is_said(stage2):
+    """The other exposure's does not speak for it."""
+    for path in list(stage2.glob("science_*")):
+        (stage2 / path.name.replace("science", "second")).hardlink_to(path)
+    (stage2 / "second_combinedbackground.fits").unlink()
+    text = (stage2 / "image2_asn.json").read_text().replace("science_", "second_")
+    (stage2 / "second_asn.json").write_text(text.replace('"name": "science"', '"name": "second"'))
+    left_out = [each for each in check(stage2).verdict.not_judged if each.name in OF_COMBINED]
+    assert {each.where for each in left_out} == {"exposure 2"}
+    assert [each.name for each in left_out] == OF_COMBINED
+
+
+def test_missing_calibrated_product_is_said(stage2):
+    """Its header is not compared with that of the rate."""
+    (stage2 / "science_cal.fits").unlink()
+    (said,) = (each for each in check(stage2).verdict.not_judged if each.name == "metadata")
+    assert said.where == "the calibrated product of exposure 1"
+
+
+def test_product_of_no_association_is_said(stage2):
+    """A subtracted image that nobody judged is named."""
+    (stage2 / "before_bsub.fits").hardlink_to(stage2 / "science_bsub.fits")
+    assert "no association" in reasons(stage2)["before_bsub.fits"]
+
+
+@pytest.mark.slow
+def test_cubes_of_a_linked_run_leave_nothing_out_but_the_truth(write_stage2, tmp_path):
+    """Cubes of integrations are judged by all criteria."""
+    write_stage2(tmp_path, integrations=2)
+    assert list(reasons(tmp_path)) == AGAINST_TRUTH
+
+
+@pytest.mark.slow
+def test_complete_run_leaves_nothing_out(finished_copy):
+    """The notebook of a whole run says that everything was judged."""
+    assert json.loads((finished_copy / "metrics.json").read_text())["not_judged"] == []
+
+
+@pytest.mark.slow
+def test_linked_truth_is_compared(finished_copy):
+    """With its truth behind a link, a run is judged by the same criteria."""
+    (finished_copy / "truth").rename(finished_copy.with_name("elsewhere"))
+    (finished_copy / "truth").symlink_to(finished_copy.with_name("elsewhere"))
+    told = check(finished_copy).verdict
+    assert told.provenance["truth"] == "compared"
+    assert told.not_judged == ()
