@@ -9,11 +9,11 @@ from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
 from miri_background.observation import (
     DITHER_PATTERN,
     FIELDS,
-    InvalidObservation,
     Observation,
     exposures,
 )
 from miri_background.outcomes import CannotJudge
+from miri_background.parameters import InvalidParameter
 
 SCHEMA = Observation.model_json_schema()["properties"]
 CHOICES = [name for name, field in SCHEMA.items() if "enum" in field]
@@ -42,7 +42,7 @@ def beyond(name, side):
 
 def refusal(**parameters):
     """Return the sentence with which an observation is refused."""
-    with pytest.raises(InvalidObservation) as refused:
+    with pytest.raises(InvalidParameter) as refused:
         Observation.create(**parameters)
     return str(refused.value)
 
@@ -162,7 +162,7 @@ def test_readout_that_is_accepted_can_be_timed(subarray, pattern):
     """The observation refuses just what has no frame time."""
     try:
         accepted = bool(Observation.create(subarray=subarray, readout_pattern=pattern))
-    except InvalidObservation:
+    except InvalidParameter:
         accepted = False
     try:
         timed = frame_time(pattern, subarray) > 0
@@ -189,7 +189,7 @@ def test_choices_are_the_instruments(name, known):
 
 def test_refusal_is_a_could_not_judge():
     """A wrong parameter says nothing about the pipeline."""
-    assert issubclass(InvalidObservation, CannotJudge)
+    assert issubclass(InvalidParameter, CannotJudge)
 
 
 @pytest.mark.parametrize("name", NUMBERS)

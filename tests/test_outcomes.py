@@ -26,7 +26,7 @@ from miri_background.run_directory import writable
     ("name", "message", "cause"),
     [
         ("CannotJudge", "", Cause.DATA),
-        ("InvalidObservation", "", Cause.SET_UP),
+        ("InvalidParameter", "", Cause.SET_UP),
         ("ReferencesUnfit", "", Cause.REFERENCES),
         ("MemoryError", "", Cause.MEMORY),
         ("OSError", f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}", Cause.DISK),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation
 from miri_background.outcomes import (
     CannotJudge,
@@ -18,7 +19,7 @@ from miri_background.outcomes import (
     headline,
     worst,
 )
-from miri_background.settings import check_settings
+from miri_background.parameters import CalibrationParameters, RunParameters, every_parameter
 
 __all__ = ["main"]
 
@@ -28,21 +29,18 @@ def _absolute(text):
     return str(Path(text).expanduser().absolute())
 
 
-# Parameters of the notebook beside those of the observation; the notebook says what they mean.
-NOTEBOOK_PARAMETERS = {
-    "working_directory": (str, "run directory; by default a new one below runs/"),
-    "crds_cache": (str, "synthetic, home, central, 'working directory', or a path"),
-    "crds_server_url": (str, "CRDS server, where a real cache is to be completed"),
-    "crds_context": (str, "CRDS context of a real cache"),
-    "mirisim_command": (str, "how MIRISim is called, such as 'conda run -n mirisim mirisim'"),
-    "control": (str, "none, 'step skipped' or 'background missing': break it on purpose"),
-    "workers": (int, "processes that simulate and calibrate; 0 for one per core"),
-    "baselines": (_absolute, "directory of baselines; by default that of the checkout"),
-}
-# Parameters that the closure's notebook shares.
-CLOSURE_PARAMETERS = ("working_directory", "workers")
-# Parameters that decide where references come from.
-REFERENCE_PARAMETERS = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
+# Parameters that only `validate` takes.
+_NOT_OF_CLOSURE = (*CalibrationParameters.model_fields, "mirisim_command", "baselines")
+# Parameters that decide where references come from, beside the observation.
+_OF_REFERENCES = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
+_NOT_OF_REFERENCES = [
+    name
+    for kind in (CalibrationParameters, RunParameters)
+    for name in kind.model_fields
+    if name not in _OF_REFERENCES
+]
+_BASELINES = RunParameters.legal_range("baselines")
+_WORKERS = RunParameters.legal_range("workers")
 # The notebooks as tests: half the groups of the main job, everything else as it is.
 TEST_SIZE = {"groups": 10}
 
@@ -61,7 +59,7 @@ def _parser():
     closure = verbs.add_parser(
         "closure", help="compare what the pipeline gets back with what was simulated"
     )
-    _add_parameters(closure, CLOSURE_PARAMETERS)
+    _add_parameters(closure, without=_NOT_OF_CLOSURE)
     render = verbs.add_parser("render", help="write the notebooks at test size, without running")
     render.add_argument("--output", type=Path, default=Path("build/notebooks"), metavar="DIRECTORY")
     _add_parameters(render)
@@ -97,9 +95,7 @@ def _parser():
         help="for metrics.json and junit.xml (default: the products' DIRECTORY; for a run of "
         "this suite, DIRECTORY/check)",
     )
-    check.add_argument(
-        "--baselines", type=_absolute, metavar="DIRECTORY", help=NOTEBOOK_PARAMETERS["baselines"][1]
-    )
+    check.add_argument("--baselines", type=_absolute, metavar="DIRECTORY", help=_BASELINES)
     check.add_argument(
         "--json", action="store_true", help="print metrics.json, and all else to standard error"
     )
@@ -109,9 +105,7 @@ def _parser():
     okify.add_argument("run", type=Path, metavar="RUN", help="run directory")
     okify.add_argument("--reason", default="", help="why its numbers are right")
     okify.add_argument("--write", action="store_true", help="write the baseline; else only show it")
-    okify.add_argument(
-        "--baselines", type=_absolute, metavar="DIRECTORY", help=NOTEBOOK_PARAMETERS["baselines"][1]
-    )
+    okify.add_argument("--baselines", type=_absolute, metavar="DIRECTORY", help=_BASELINES)
     alarms = verbs.add_parser(
         "false-alarms", help="judge many correct runs, and write how their statistics scatter"
     )
@@ -183,7 +177,7 @@ def _parser():
     references = verbs.add_parser("references", help="look after the reference files")
     actions = references.add_subparsers(dest="action", required=True, metavar="ACTION")
     doctor = actions.add_parser("doctor", help="examine the values of all that a run will ask for")
-    _add_parameters(doctor, REFERENCE_PARAMETERS)
+    _add_parameters(doctor, without=_NOT_OF_REFERENCES)
     verbs.add_parser(
         "manifest", help="simulate the default observation and write data_manifest.yaml"
     )
@@ -191,7 +185,7 @@ def _parser():
     return parser
 
 
-def _add_workers(parser, text=NOTEBOOK_PARAMETERS["workers"][1]):
+def _add_workers(parser, text=_WORKERS):
     """Add the option that says how many processes there are."""
     parser.add_argument("--workers", type=int, default=0, metavar="NUMBER", help=text)
 
@@ -207,96 +201,89 @@ def _add_history(parser):
     )
 
 
-def _add_parameters(parser, names=tuple(NOTEBOOK_PARAMETERS)):
-    """Add an option for each parameter of the observation, and for those of the notebook."""
-    described = {name: (str, Observation.legal_range(name)) for name in Observation.model_fields}
-    of_notebook = {name: NOTEBOOK_PARAMETERS[name] for name in names}
-    for name, (kind, text) in (described | of_notebook).items():
+def _add_parameters(parser, without=()):
+    """Add an option for each parameter."""
+    for name, kind in every_parameter().items():
+        if name in without:
+            continue
         flags = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
         if name == "working_directory":
             flags["--run"] = None
-        parser.add_argument(
-            *flags, dest=name, type=kind, metavar=name.upper(), help=text.replace("%", "%%")
-        )
+        text = kind.legal_range(name).replace("%", "%%")
+        parser.add_argument(*flags, dest=name, metavar=name.upper(), help=text)
 
 
 def _given(arguments):
-    """Return the observation, and the parameters that were given, checked and converted."""
+    """Return the parameters that were given, checked and converted, by name."""
     given = {
         name: getattr(arguments, name)
-        for name in (*Observation.model_fields, *NOTEBOOK_PARAMETERS)
+        for name in every_parameter()
         if getattr(arguments, name, None) is not None
     }
-    observation = Observation.create(
-        **{name: given[name] for name in given if name in Observation.model_fields}
-    )
-    check_settings(**{name: given[name] for name in ("control", "workers") if name in given})
-    return observation, {name: getattr(observation, name, given[name]) for name in given}
+    if "baselines" in given:
+        given["baselines"] = _absolute(given["baselines"])
+    checked = {}
+    for kind in (Observation, Calibration, RunParameters):
+        checked |= kind.of(given).model_dump(mode="json", include=set(given))
+    return checked
 
 
 def _validate(arguments):
     """Run the validation, print the verdict, and return the outcome."""
-    observation, parameters = _given(arguments)
+    parameters = _given(arguments)
+    observation, calibration = Observation.of(parameters), Calibration.of(parameters)
     # Imported here, so that --help and wrong parameters are answered at once.
-    from miri_background.run_directory import RunDirectory
     from miri_background.runs.notebook import VALIDATION
     from miri_background.simulation.observing import require_unsaturated
     from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
 
     require_unsaturated(observation)
-    # A damaged baseline is told before the work, not after it.
-    baselines_of(baseline_directory(parameters.get("baselines")), observation)
-
-    def refuse(directory):
-        # Refused here, a directory stays as it was; the notebook takes it over.
-        RunDirectory(directory, observation).release()
-
-    return _run(VALIDATION, parameters.pop("working_directory", None), parameters, refuse)
+    # A damaged baseline is reported before the work, not after it.
+    baselines_of(baseline_directory(parameters.get("baselines")), (observation, calibration))
+    return _run(VALIDATION, parameters, parameters, observation, calibration)
 
 
 def _closure(arguments):
     """Run the closure of the simulation, print the verdict, and return the outcome."""
-    observation, parameters = _given(arguments)
-    if observation.simulator != "embedded":
-        msg = (
-            f"The closure compares with a truth, which simulator = {observation.simulator} does "
-            "not tell: use the embedded simulator."
-        )
-        raise SetUpWrong(msg)
-    if observation.rate_product != "rate":
-        msg = (
-            "The closure is about the means of integrations: leave rate_product = rate, whatever "
-            "integrations is."
-        )
-        raise SetUpWrong(msg)
+    parameters = _given(arguments)
+    from miri_background.closure.closure import PURPOSE, closure_observation
     from miri_background.runs.notebook import CLOSURE
     from miri_background.simulation.observing import require_unsaturated
 
+    changes = {name: parameters[name] for name in parameters if name in Observation.model_fields}
+    observation = closure_observation(changes)
     require_unsaturated(observation)
-    named = parameters.pop("working_directory", None)
-    workers = {name: parameters.pop(name) for name in ("workers",) if name in parameters}
-    return _run(CLOSURE, named, workers | {"changes": parameters}, lambda _: None)
+    workers = {name: parameters[name] for name in ("workers",) if name in parameters}
+    given = workers | {"changes": changes}
+    return _run(CLOSURE, parameters, given, observation, Calibration(), PURPOSE)
 
 
-def _run(name, named, parameters, refuse):
+def _run(name, parameters, of_notebook, observation, calibration, purpose=None):
     """Execute a notebook in a new or named directory, print the verdict, and return the outcome."""
-    from miri_background.runs.notebook import (
-        execute_notebook,
-        new_run_directory,
-        point_latest_to,
-    )
+    from miri_background.run_directory import RunDirectory
+    from miri_background.runs.notebook import execute_notebook, point_latest_to, require_latest
 
-    directory = Path(named) if named else new_run_directory()
-    refuse(directory)
-    print(f"Running {name} in {directory}")
-    run = execute_notebook(name, parameters, directory)
-    print(f"\n{run.text()}")
+    named = parameters.get("working_directory")
+    if not named:
+        require_latest(Path("runs"))
+    # Refused here, a directory stays as it was; the notebook takes it over.
+    run = RunDirectory(named or "kept", observation, calibration, purpose)
+    run.release()
+    print(f"Running {name} in {_from_here(run.root)}")
+    ended = execute_notebook(name, of_notebook, run)
+    print(f"\n{ended.text()}")
     if not named:
         # All that was judged is written: for want of a link, nothing is less true.
-        _, problem = _written(point_latest_to, directory)
+        _, problem = _written(point_latest_to, run.root, run.observed.parent)
         if problem:
             print(problem, file=sys.stderr)
-    return run.outcome
+    return ended.outcome
+
+
+def _from_here(path):
+    """Return a path from the current directory, where it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _ended(outcome, ending, problem, stream=None):
@@ -384,27 +371,28 @@ def _okify(arguments):
 
 def _faults(arguments):
     """Break the step on purpose, print what notices it, and return the outcome."""
-    check_settings(workers=arguments.workers)
+    RunParameters.create(workers=arguments.workers)
     from miri_background.detection.faults import fault
     from miri_background.detection.kill_matrix import KillMatrix, kill_matrix, take_rates
     from miri_background.files import require_own
     from miri_background.parallel import process_pool
     from miri_background.run_directory import held, require_writable
-    from miri_background.runs.notebook import new_run_directory, point_latest_to
+    from miri_background.runs.notebook import point_latest_to, require_latest
 
     for name in arguments.names or ():
-        fault(name)  # an unknown one is told before the work
+        fault(name)  # an unknown one is named before the work
     place = arguments.output or arguments.run
     if place:
         require_own(place / "kill_matrix.json", ours=KillMatrix.is_one)
         require_writable(place)
-    directory = arguments.run or new_run_directory()
+    directory = arguments.run
+    if directory is None:
+        require_latest(Path("runs"))
+        print("Simulating and calibrating exposures in runs/")
+        directory = take_rates("kept", arguments.workers)
+        point_latest_to(directory, Path("runs"))
     path = (place or directory) / "kill_matrix.json"
     inside = path.parent.resolve() == directory.resolve()
-    if not arguments.run:
-        print(f"Simulating and calibrating exposures in {directory}")
-        take_rates(directory, arguments.workers)
-        point_latest_to(directory)
     with process_pool(arguments.workers) as executor, held(directory) if inside else nullcontext():
         matrix = kill_matrix(directory, executor, arguments.names)
         print(f"{matrix.text_table()}\n\n{matrix.counts()}")
@@ -417,7 +405,7 @@ def _faults(arguments):
 
 def _false_alarms(arguments):
     """Judge many correct runs, write what they gave, and return the outcome."""
-    check_settings(workers=arguments.workers)
+    RunParameters.create(workers=arguments.workers)
     if arguments.runs < 1:
         msg = f"runs = {arguments.runs} is not a whole number from 1."
         raise SetUpWrong(msg)
@@ -455,7 +443,7 @@ def _nightly(arguments):
 
 def _night(arguments):
     """Carry out a night, print how its jobs ended, and return the worst outcome."""
-    check_settings(workers=arguments.workers)
+    RunParameters.create(workers=arguments.workers)
     from miri_background.nightly.plan import night_seed, read_matrix
 
     matrix = read_matrix(arguments.matrix, night_seed(datetime.now(UTC)), arguments.seed)
@@ -514,16 +502,13 @@ def _site(arguments):
 
 def _references(arguments):
     """Examine the references that a run would use, and return the outcome."""
-    observation, parameters = _given(arguments)
+    parameters = _given(arguments)
     from miri_background.references.doctor import examine_choice, outcome, report
 
-    given = {name: parameters[name] for name in REFERENCE_PARAMETERS if name in parameters}
     chosen, findings = examine_choice(
-        given.get("crds_cache", "synthetic"),
-        observation,
-        given.get("crds_server_url", ""),
-        given.get("crds_context", ""),
-        given.get("mirisim_command", "mirisim"),
+        Observation.of(parameters),
+        Calibration.of(parameters),
+        RunParameters.of(parameters).mirisim_command,
     )
     print(f"{chosen.path} ({chosen.context})\n\n{report(findings)}")
     print(f"\n{outcome(findings).word.upper()}")
@@ -532,7 +517,7 @@ def _references(arguments):
 
 def _render(arguments):
     """Write the parameterised notebooks, and return the outcome."""
-    parameters = TEST_SIZE | _given(arguments)[1]
+    parameters = TEST_SIZE | _given(arguments)
     from miri_background.files import ProductRecords, require_own
     from miri_background.runs.notebook import CLOSURE, POWER, VALIDATION, render_notebook
 

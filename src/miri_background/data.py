@@ -21,7 +21,7 @@ def manifest_of(run):
     """Return the text of the manifest for a run's observation and level-1b files."""
     content = {
         "main_job": {
-            "observation": run.observation.model_dump(),
+            "observation": run.observation.model_dump(mode="json"),
             "level1b_sci_sha256": {
                 run.uncal(exposure).name: level1b_checksum(run.uncal(exposure))
                 for exposure in exposures(run.observation)

@@ -1,20 +1,18 @@
-"""Everything that defines one run: a frozen, validated description of the observation."""
+"""What is taken: a frozen, validated description of the exposures of two fields."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import cached_property
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import model_validator
 
-from miri_background.files import content_key
-from miri_background.outcomes import SetUpWrong
-from miri_background.tables import html_table
+from miri_background.instrument.readout import Readout
+from miri_background.parameters import MOST_DITHERS, ObservationParameters
 
 __all__ = [
     "DITHER_PATTERN",
     "FIELDS",
     "PROGRAM",
     "Exposure",
-    "InvalidObservation",
     "Observation",
     "exposures",
 ]
@@ -30,7 +28,7 @@ _SET_OFFSETS = ((0.0, 0.0), (-5.885, 4.015), (6.16, -4.235))
 
 DITHER_PATTERN = tuple(
     (round(x + dx, 4), round(y + dy, 4)) for dx, dy in _SET_OFFSETS for x, y in _FOUR_POINTS
-)
+)[:MOST_DITHERS]
 
 FIELDS = ("science", "background")
 
@@ -43,111 +41,14 @@ _FEWEST_GROUPS_OF_MANY = 8
 PROGRAM = "99770"  # no flight programme has this number
 
 
-class InvalidObservation(SetUpWrong, ValueError):
-    """A parameter is outside its legal range, or is not a parameter."""
-
-
-def parameter(default, unit, description, **limits):
-    """Return the field of a parameter with its unit, meaning and legal range."""
-    return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
-
-
-class Observation(BaseModel):
+class Observation(ObservationParameters):
     """One observation: four dithers on a science field, four on a background field.
 
     Raises
     ------
-    InvalidObservation
+    InvalidParameter
         From `Observation.create`, naming parameter, value and legal range.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    simulator: Literal["embedded", "mirisim"] = parameter("embedded", "", "source of the data")
-    filter: Literal[
-        "F560W",
-        "F770W",
-        "F1000W",
-        "F1130W",
-        "F1280W",
-        "F1500W",
-        "F1800W",
-        "F2100W",
-        "F2550W",
-    ] = parameter("F770W", "", "imaging filter")
-    subarray: Literal["FULL", "BRIGHTSKY", "SUB256"] = parameter("FULL", "", "subarray")
-    readout_pattern: Literal["FASTR1", "SLOWR1"] = parameter("FASTR1", "", "readout pattern")
-    groups: int = parameter(20, "groups", "groups in an integration", ge=6, le=100)
-    integrations: int = parameter(1, "integrations", "integrations in an exposure", ge=1, le=10)
-    science_exposures: int = parameter(
-        4, "exposures", "dithered exposures of the science field", ge=1, le=len(DITHER_PATTERN)
-    )
-    background_exposures: int = parameter(
-        4, "exposures", "dithered exposures of the background field", ge=2, le=len(DITHER_PATTERN)
-    )
-    science_ra: float = parameter(
-        80.49, "deg", "right ascension of the science field", ge=0, lt=360
-    )
-    science_dec: float = parameter(
-        -69.498, "deg", "declination of the science field", ge=-89, le=89
-    )
-    background_ra: float = parameter(
-        80.91, "deg", "right ascension of the background field", ge=0, lt=360
-    )
-    background_dec: float = parameter(
-        -69.381, "deg", "declination of the background field", ge=-89, le=89
-    )
-    roll: float = parameter(115.0, "deg", "position angle of the V3 axis", ge=0, lt=360)
-    science_stars: int = parameter(
-        340, "stars", "stars in the full array of the science field", ge=0, le=3000
-    )
-    science_faintest: float = parameter(
-        3.0, "uJy", "flux of the faintest science star", gt=0, le=100_000
-    )
-    science_brightest: float = parameter(
-        1500.0, "uJy", "flux of the brightest science star", gt=0, le=100_000
-    )
-    galaxy_flux: float = parameter(
-        400.0, "uJy", "flux of the galaxy in the science field; 0 for none", ge=0, le=100_000
-    )
-    background_stars: int = parameter(
-        40, "stars", "stars in the full array of the background field", ge=0, le=1000
-    )
-    background_faintest: float = parameter(
-        3.0, "uJy", "flux of the faintest background star", gt=0, le=100_000
-    )
-    background_brightest: float = parameter(
-        60.0, "uJy", "flux of the brightest background star", gt=0, le=100_000
-    )
-    sky_level: float = parameter(
-        0.0,
-        "MJy/sr",
-        "sky at the centre, from 1; 0 for the filter's zodiacal and thermal light",
-        ge=0,
-        le=2000,
-    )
-    sky_gradient: float = parameter(
-        1.0, "%/arcmin", "gradient of the sky over the array", ge=0, le=20
-    )
-    sky_gradient_angle: float = parameter(
-        30.0, "deg", "direction of the brighter sky, from +x towards +y", ge=0, lt=360
-    )
-    cosmic_ray_rate: float = parameter(
-        28.0, "hits/s", "cosmic rays on the full array", ge=0, le=500
-    )
-    shower_rate: float = parameter(
-        0.0, "showers/min", "cosmic-ray showers on the full array", ge=0, le=6
-    )
-    latent_fraction: float = parameter(
-        0.0, "%", "source charge that is released after the exposure, fading with 300 s", ge=0, le=5
-    )
-    seed: int = parameter(770, "", "random seed", ge=0, le=999_999_999)
-    rate_product: Literal["rate", "rateints"] = parameter(
-        "rate", "", "slopes that are judged: of exposures, or of each of their integrations"
-    )
-    # At 1 and below, decisions on few values are exact ties, which rounding decides.
-    sigma: float = parameter(2.0, "standard deviations", "bkg_subtract clipping", ge=1.1, le=10)
-    maxiters: int = parameter(3, "iterations", "bkg_subtract clipping iterations", ge=1, le=100)
 
     @model_validator(mode="after")
     def _faintest_below_brightest(self):
@@ -174,103 +75,104 @@ class Observation(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _readout_exists(self):
-        if self.readout_pattern != "FASTR1" and self.subarray != "FULL":
+    def _one_number_or_one_for_each(self):
+        for name in ("background_groups", "background_integrations"):
+            given = len(getattr(self, name))
+            if given not in (1, self.background_exposures):
+                msg = (
+                    f"{name} has {given} numbers, and background_exposures is "
+                    f"{self.background_exposures}: give one number, or one for each exposure"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _readouts_exist(self):
+        for readout in dict.fromkeys(each.readout for each in exposures(self)):
+            if readout.pattern != "FASTR1" and readout.subarray != "FULL":
+                msg = (
+                    f"subarray = {readout.subarray} is not read with readout_pattern = "
+                    f"{readout.pattern}: the instrument reads subarrays with FASTR1 only"
+                )
+                raise ValueError(msg)
+            if readout.integrations > 1 and readout.groups < _FEWEST_GROUPS_OF_MANY:
+                msg = (
+                    f"groups = {readout.groups} is below {_FEWEST_GROUPS_OF_MANY}, the fewest with "
+                    f"which more than one integration is possible (integrations = "
+                    f"{readout.integrations}): four groups at the start of the later ones, and "
+                    "the last, are not used"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _mirisim_takes_both_fields_alike(self):
+        mixed = len({each.readout for each in exposures(self)}) > 1 or self.background_sky != 100
+        if self.simulator == "mirisim" and mixed:
             msg = (
-                f"subarray = {self.subarray} is not read with readout_pattern = "
-                f"{self.readout_pattern}: of subarrays the instrument has FASTR1 only"
-            )
-            raise ValueError(msg)
-        if self.integrations > 1 and self.groups < _FEWEST_GROUPS_OF_MANY:
-            msg = (
-                f"groups = {self.groups} is below {_FEWEST_GROUPS_OF_MANY}, with which more than "
-                f"one integration is possible (integrations = {self.integrations}): four groups at "
-                "the start of the later ones, and the last, are not used"
+                "simulator = mirisim takes both fields in the same way: leave background_subarray, "
+                "background_readout_pattern, background_groups, background_integrations and "
+                "background_sky as they are"
             )
             raise ValueError(msg)
         return self
 
-    @classmethod
-    def create(cls, **parameters):
-        """Return the observation of parameters given by name.
+    def exposure(self, field, dither):
+        """Return one exposure of a field, the dithers numbered from 0."""
+        return Exposure(field, dither, self.readout(field, dither))
+
+    def readout(self, field, dither=0):
+        """Return how an exposure is read.
 
         Parameters
         ----------
-        **parameters
-            Any of the fields; strings are converted, as from a command line.
+        field : str
+            "science" or "background".
+        dither : int, optional
+            Number of the dither, from 0.
 
         Returns
         -------
-        Observation
-            The validated observation.
-
-        Raises
-        ------
-        InvalidObservation
-            Naming each wrong parameter, its value and its legal range.
+        Readout
+            Subarray, readout pattern, groups and integrations.
         """
-        try:
-            return cls(**parameters)
-        except ValidationError as error:
-            raise InvalidObservation("; ".join(map(cls._sentence, error.errors()))) from None
+        names = ("subarray", "readout_pattern", "groups", "integrations")
+        chosen = [getattr(self, name) for name in names]
+        if field == "background":
+            own = [getattr(self, f"background_{name}") for name in names]
+            own = [each[dither % len(each)] if isinstance(each, tuple) else each for each in own]
+            chosen = [
+                science if mine in ("same", 0) else mine
+                for science, mine in zip(chosen, own, strict=True)
+            ]
+        return Readout(*chosen)
 
-    @classmethod
-    def _sentence(cls, error):
-        """Return one sentence on one validation error of pydantic."""
-        if not error["loc"]:
-            return str(error["ctx"]["error"])
-        name = str(error["loc"][0])
-        if name not in cls.model_fields:
-            return f"{name} is not a parameter; the parameters are {', '.join(cls.model_fields)}"
-        return f"{name} = {error['input']!r} is not {cls.legal_range(name)}"
+    def read_as(self, readout):
+        """Return the observation with all exposures read in one way."""
+        names = ("subarray", "readout_pattern", "groups", "integrations")
+        own = (readout.subarray, readout.pattern, readout.groups, readout.integrations)
+        defaults = {f"background_{name}" for name in names}
+        kept = self.model_dump(exclude=defaults)
+        return Observation(**kept | dict(zip(names, own, strict=True)))
 
-    @classmethod
-    def legal_range(cls, name):
-        """Return the legal range of a parameter in words, with its unit.
+    @cached_property
+    def readouts(self):
+        """The distinct readouts of all exposures, that of the science field first."""
+        return tuple(dict.fromkeys(exposure.readout for exposure in exposures(self)))
 
-        Parameters
-        ----------
-        name : str
-            Name of the parameter.
-
-        Returns
-        -------
-        str
-            Such as ``a whole number from 6 to 100 groups (groups in an integration)``.
-        """
-        field = cls.model_fields[name]
-        choices = get_args(field.annotation)
-        if choices:
-            return f"{' or '.join(choices)} ({field.description})"
-        kind = "a whole number" if field.annotation is int else "a number"
-        limits = {type(limit).__name__: limit for limit in field.metadata}
-        low = f"from {limits['Ge'].ge}" if "Ge" in limits else f"above {limits['Gt'].gt}"
-        high = f"to {limits['Le'].le}" if "Le" in limits else f"below {limits['Lt'].lt}"
-        unit = f" {cls.unit(name)}" if cls.unit(name) else ""
-        return f"{kind} {low} {high}{unit} ({field.description})"
-
-    @classmethod
-    def unit(cls, name):
-        """Return the unit of a parameter, an empty string where it has none."""
-        return cls.model_fields[name].json_schema_extra["unit"]
-
-    def _repr_html_(self):
-        """Return the parameters as a table for notebook and page."""
-        rows = [
-            (name, getattr(self, name), self.unit(name), field.description)
-            for name, field in type(self).model_fields.items()
-        ]
-        return html_table(("parameter", "value", "unit", "meaning"), rows)
+    def sky_factor(self, field):
+        """Return the sky of a field over that of the science field."""
+        return self.background_sky / 100 if field == "background" else 1.0
 
     @property
-    def key(self):
-        """Key of the observation: equal for equal parameters."""
-        return content_key(self.model_dump())
+    def words(self):
+        """Short words for file names: filter, subarray, groups and seed."""
+        return f"{self.filter}-{self.subarray}-{self.groups}groups-seed{self.seed}"
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """Which exposure of an observation: its field and its dither.
+    """Which exposure of an observation: its field and its dither, and how it is read.
 
     Parameters
     ----------
@@ -278,10 +180,13 @@ class Exposure:
         "science" or "background".
     dither : int
         Number of the dither, from 0.
+    readout : Readout
+        How it is read.
     """
 
     field: str
     dither: int
+    readout: Readout
 
     @property
     def observation_number(self):
@@ -310,7 +215,7 @@ def exposures(observation, field=None):
         Science first.
     """
     return [
-        Exposure(name, dither)
+        observation.exposure(name, dither)
         for name in (FIELDS if field is None else (field,))
         for dither in range(getattr(observation, f"{name}_exposures"))
     ]

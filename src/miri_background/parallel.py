@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from tqdm.auto import tqdm
 
 from miri_background.outcomes import MemoryFailed
-from miri_background.settings import check_settings
+from miri_background.parameters import RunParameters
 
 __all__ = ["completed", "process_pool"]
 
@@ -35,7 +35,7 @@ def process_pool(workers=0):
     CannotJudge
         If the number is negative.
     """
-    check_settings(workers=workers)
+    RunParameters.create(workers=workers)
     if workers == 0:
         available = getattr(os, "sched_getaffinity", None)
         cores = len(available(0)) if available else os.cpu_count() or 1

@@ -146,7 +146,7 @@ def used_references(root, cache):
     }
 
 
-def run_provenance(run, references, control, started):
+def run_provenance(run, references, started):
     """Return what a run's result depends on, for its metrics file.
 
     Parameters
@@ -155,8 +155,6 @@ def run_provenance(run, references, control, started):
         The run.
     references : ReferenceChoice
         Its CRDS cache and context.
-    control : str
-        What was broken on purpose, or "none".
     started : datetime.datetime
         When the run began.
 
@@ -165,7 +163,7 @@ def run_provenance(run, references, control, started):
     dict
         As the schema of metrics.json describes it.
     """
-    level1b = sorted((run.root / "uncal").glob("*.fits"))
+    level1b = sorted((run.observed / "uncal").glob("*.fits"))
     return {
         "kind": "run",
         "versions": versions(),
@@ -173,8 +171,8 @@ def run_provenance(run, references, control, started):
         "crds_context": references.context,
         "references": used_references(run.root, references.path),
         "simulator": run.observation.simulator,
-        "observation": run.observation.model_dump(),
-        "control": control,
+        "observation": run.observation.model_dump(mode="json"),
+        "calibration": run.calibration.model_dump(mode="json"),
         **_circumstances(started),
         "inputs": {path.name: checksum(path) for path in level1b},
         # Files differ in the time at which they were written; their ramps need not.
@@ -234,8 +232,11 @@ def _observed(products, directory):
         "versions": versions(_JUDGING) | {"jwst": calibrations[0]["CAL_VER"]},
     }
     path = directory / "observation.json"
-    if path.exists():
+    # Without a limit of iterations, these are not products of a run of this suite.
+    if path.exists() and products.maxiters and (directory / "calibration.json").exists():
         told["observation"] = read_json(path)
+        clipping = {"sigma": products.sigma, "maxiters": products.maxiters}
+        told["calibration"] = read_json(directory / "calibration.json") | clipping
         told["level1b_sci_sha256"] = {
             path.name: level1b_checksum(path)
             for path in sorted((directory / "uncal").glob("*.fits"))

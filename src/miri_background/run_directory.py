@@ -1,4 +1,16 @@
-"""The directory of one run: where each product is, and that it belongs to this run."""
+"""The directories of a run: where each product is, and that it belongs to this run.
+
+An observation has a directory, and in it are its ramps once::
+
+    F770W-FULL-20groups-seed770-e10808/     an observation
+        observation.json  uncal/  truth/
+        jwst-3.0.0-synthetic/               what a build makes of it with some references
+            rate/
+            sigma2-maxiters3/               a run: what a choice of clipping makes of the rates
+                calibration.json  image2/  figures/  logs/  metrics.json
+
+The directory of the run also has links to all that it was made from.
+"""
 
 import fcntl
 import json
@@ -6,9 +18,10 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
+from miri_background.calibration_choice import Calibration
 from miri_background.files import (
     ProductRecords,
     checksum,
@@ -16,9 +29,9 @@ from miri_background.files import (
     require_own,
     write_text_whole,
 )
-from miri_background.instrument.readout import subarrays
-from miri_background.observation import exposures
+from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, DirectoryRefused, DiskFailed
+from miri_background.parameters import InvalidParameter
 from miri_background.reading import NotRegularFile, read_json, read_text
 
 __all__ = [
@@ -27,6 +40,7 @@ __all__ = [
     "held",
     "recorded_verdicts",
     "require_writable",
+    "run_path",
     "space_needed",
     "writable",
 ]
@@ -127,7 +141,7 @@ def executing(root):
     Parameters
     ----------
     root : pathlib.Path
-        The run directory; made if there is none.
+        The directory of the observation; made if there is none.
 
     Raises
     ------
@@ -153,34 +167,42 @@ def held(root):
     DirectoryRefused
         If a run is using it.
     """
-    if not (root / ".records").is_dir():
+    root = root.resolve()
+    # The lock is that of the observation, two directories above the run's own.
+    observed = root.parents[1] if len(root.parents) > 1 else root
+    if not (observed / ".records").is_dir():
         yield
         return
-    with _locked(root, "lock"):
+    with _locked(observed, "lock"):
         yield
 
 
-def space_needed(observation):
+def space_needed(observation, calibration):
     """Return how much space the products of a run take, in bytes, with a margin.
 
     Parameters
     ----------
     observation : Observation
         What is observed.
+    calibration : Calibration
+        What is made of it.
 
     Returns
     -------
     float
         Bytes.
     """
-    rows, columns = subarrays()[observation.subarray].shape
-    number, science = len(exposures(observation)), observation.science_exposures
-    # While rateints are written, calwebb_detector1 has written the rate, too.
-    layers = observation.integrations + 1 if observation.rate_product == "rateints" else 1
-    of_groups = _BYTES_PER_GROUP * observation.groups * observation.integrations
-    per_pixel = number * (_BYTES_OF_TRUTH + of_groups)
-    per_pixel += _BYTES_PER_IMAGE * (layers * (number + 2 * science) + science)
-    return _MARGIN * (number * _BYTES_OF_TABLES + rows * columns * per_pixel)
+    total = 0.0
+    for exposure in exposures(observation):
+        readout = exposure.readout
+        rows, columns = readout.window.shape
+        # While rateints are written, calwebb_detector1 has written the rate, too.
+        layers = readout.integrations + 1 if calibration.rate_product == "rateints" else 1
+        images = 3 * layers + 1 if exposure.field == "science" else layers
+        per_pixel = _BYTES_OF_TRUTH + _BYTES_PER_GROUP * readout.groups * readout.integrations
+        per_pixel += _BYTES_PER_IMAGE * images
+        total += _BYTES_OF_TABLES + rows * columns * per_pixel
+    return _MARGIN * total
 
 
 def _verdicts_record(root):
@@ -207,16 +229,47 @@ def recorded_verdicts(root):
         return []
 
 
+def run_path(location, calibration, purpose=None):
+    """Return the path of a run in the directory of its observation.
+
+    Parameters
+    ----------
+    location : path-like
+        The observation's directory.
+    calibration : Calibration
+        What is made of it.
+    purpose : str, optional
+        Name of the run's own directory; by default the calibration's words.
+
+    Returns
+    -------
+    pathlib.Path
+        Absolute.
+    """
+    build = f"jwst-{version('jwst')}-{calibration.references_words}"
+    observed = Path(location).expanduser().resolve()
+    return observed / build / (purpose or calibration.words)
+
+
 class RunDirectory:
     """One run's products on disk.
 
     Parameters
     ----------
     location : str or path-like
-        "temporary" for a directory that is removed when the process ends, "kept"
-        for a new one below ``runs/`` of the current directory, or a path.
+        The observation's directory: "temporary" for one that is removed when the process ends,
+        "kept" for one below ``runs/`` of the current directory, or a path.
     observation : Observation
         What is observed; a directory serves one observation only.
+    calibration : Calibration, optional
+        What is made of it; by default all parameters have their defaults.
+    purpose : str, optional
+        Name of the run's own directory; by default the calibration's words.
+
+    Attributes
+    ----------
+    observed, calibrated, root : pathlib.Path
+        Directories of the observation, of its rates, and of the run.
 
     Raises
     ------
@@ -225,59 +278,76 @@ class RunDirectory:
         observation, or is being used by another run.
     """
 
-    def __init__(self, location, observation):
+    def __init__(self, location, observation, calibration=None, purpose=None):
         self.observation = observation
+        self.calibration = Calibration() if calibration is None else calibration
         self._temporary = None
         with writable(location):
             if str(location) == "temporary":
                 self._temporary = tempfile.TemporaryDirectory(prefix="miri-background-")
                 location = self._temporary.name
             elif str(location) == "kept":
-                now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-                location = Path("runs") / f"{now}-{observation.key[:6]}"
-            self.root = Path(location).expanduser().resolve()
-            self.root.mkdir(parents=True, exist_ok=True)
-            _refuse_foreign(self.root)
-            self.records = ProductRecords(self.root)
+                location = Path("runs") / f"{observation.words}-{observation.key[:6]}"
+            self.root = run_path(location, self.calibration, purpose)
+            self.calibrated = self.root.parent
+            self.observed = self.calibrated.parent
+            self.observed.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(self.observed)
+            self.records = ProductRecords(self.observed)
             self.release()
-            _held[self.root] = _locked(self.root, "lock")
+            _held[self.observed] = _locked(self.observed, "lock")
         try:
-            with writable(self.root):
-                self._claim()
+            with writable(self.observed):
+                self._claim(self.observed / "observation.json", self.observation)
                 # What somebody has edited is refused before the work, not after it.
                 require_own(self.metrics, ours=self._is_verdict)
                 # Only a killed run leaves directories in which it was writing.
-                for leftover in self.root.glob("**/.writing-*"):
+                for leftover in self.observed.glob("**/.writing-*"):
                     shutil.rmtree(leftover, ignore_errors=True)
-                for name in ("uncal", "truth", "rate", "image2", "figures", "logs"):
-                    (self.root / name).mkdir(exist_ok=True)
+                for name in ("image2", "figures", "logs"):
+                    (self.root / name).mkdir(parents=True, exist_ok=True)
+                self._claim(self.root / "calibration.json", self.calibration)
+                for target in (
+                    self.observed / "observation.json",
+                    self.observed / "uncal",
+                    self.observed / "truth",
+                    self.calibrated / "rate",
+                ):
+                    self._link(target)
             self._require_space()
         except CannotJudge:
             self.release()
             raise
 
+    def _link(self, target):
+        """Let the run's directory show a part of what it is made from, which is a directory."""
+        if target.suffix == "":
+            target.mkdir(exist_ok=True)
+        link = self.root / target.name
+        if not os.path.lexists(link):
+            link.symlink_to(os.path.relpath(target, self.root))
+
     def release(self):
         """Let another process use the directory."""
-        if self.root in _held:
-            _held.pop(self.root).close()
+        if self.observed in _held:
+            _held.pop(self.observed).close()
 
-    def _claim(self):
-        """Write what is observed, or make sure that the directory is of this observation."""
-        path = self.root / "observation.json"
-        mine = json.loads(self.observation.model_dump_json())
-        if path.exists():
-            try:
-                found = read_json(path)
-            except (NotRegularFile, ValueError):
-                found = None
-            if found != mine:
-                msg = (
-                    f"{path} describes another observation: use another working directory, "
-                    "or the parameters of that one."
-                )
-                raise DirectoryRefused(msg)
+    def _claim(self, path, mine):
+        """Write what is observed or made of it, or make sure that the directory is of that."""
+        if not os.path.lexists(path):
+            write_text_whole(path, json.dumps(mine.model_dump(mode="json"), indent=1) + "\n")
             return
-        write_text_whole(path, json.dumps(mine, indent=1) + "\n")
+        try:
+            found = type(mine).create(**read_json(path))
+        except (NotRegularFile, ValueError, TypeError, InvalidParameter):
+            found = None
+        if found != mine:
+            kind = "observation" if isinstance(mine, Observation) else "calibration"
+            msg = (
+                f"{path} describes another {kind}: use another working directory, "
+                "or the parameters of that one."
+            )
+            raise DirectoryRefused(msg)
 
     def _require_space(self):
         """Refuse to start what cannot be finished for lack of space."""
@@ -287,11 +357,11 @@ class RunDirectory:
             for entry in (self.root / name).glob("*.fits")
             if entry.is_file() and not entry.is_symlink()
         )
-        needed = space_needed(self.observation) - there
-        free = shutil.disk_usage(self.root).free
+        needed = space_needed(self.observation, self.calibration) - there
+        free = shutil.disk_usage(self.observed).free
         if free < needed:
             msg = (
-                f"{self.root} has {free / 1e9:.2f} GB free and this run needs "
+                f"{self.observed} has {free / 1e9:.2f} GB free and this run needs "
                 f"{needed / 1e9:.2f} GB: free space there, or name another working directory."
             )
             raise DiskFailed(msg)
@@ -322,19 +392,20 @@ class RunDirectory:
 
     def uncal(self, exposure):
         """Return the path of an exposure's level-1b file."""
-        return self.root / "uncal" / f"{exposure.name}_uncal.fits"
+        return self.observed / "uncal" / f"{exposure.name}_uncal.fits"
 
     def truth(self, exposure):
         """Return the path of an exposure's truth file."""
-        return self.root / "truth" / f"{exposure.name}_truth.fits"
+        return self.observed / "truth" / f"{exposure.name}_truth.fits"
 
     def rate(self, exposure):
         """Return the path of an exposure's rate file, a cube if integrations are kept apart."""
-        return self.root / "rate" / f"{exposure.name}_{self.observation.rate_product}.fits"
+        name = f"{exposure.name}_{self.calibration.rate_product}.fits"
+        return self.calibrated / "rate" / name
 
     def ramp(self, exposure):
         """Return the path of an exposure's calibrated ramp, where it is kept."""
-        return self.root / "rate" / f"{exposure.name}_ramp.fits"
+        return self.calibrated / "rate" / f"{exposure.name}_ramp.fits"
 
     def image2(self, exposure, suffix):
         """Return the path of a product of calwebb_image2."""
@@ -346,11 +417,21 @@ class RunDirectory:
         Of each science exposure the step's output, the background that it subtracted, and the
         pipeline's final product.
         """
-        kind = self.observation.rate_product.removeprefix("rate")  # nothing, or "ints"
+        kind = self.calibration.integrations_suffix
         return [
             self.image2(exposure, suffix)
             for exposure in exposures(self.observation, "science")
             for suffix in (f"bsub{kind}", "combinedbackground", f"cal{kind}")
+        ]
+
+    @property
+    def products_directories(self):
+        """Directories of large files: a run that is judged can do without them."""
+        return [
+            self.observed / "uncal",
+            self.observed / "truth",
+            self.calibrated / "rate",
+            self.root / "image2",
         ]
 
     @property

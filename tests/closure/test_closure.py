@@ -13,6 +13,7 @@ from astropy.table import QTable
 from scipy.ndimage import gaussian_filter
 
 from miri_background.closure.closure import (
+    PURPOSE,
     Closure,
     _trend,
     closure_measurements,
@@ -27,8 +28,8 @@ from miri_background.outcomes import CannotJudge
 from miri_background.references.cache import crds_environment, synthetic_cache
 from miri_background.reporting import closure_figures
 from miri_background.run_directory import RunDirectory
-from miri_background.validation.prediction.analysis import Analysis
-from miri_background.validation.prediction.exposed import ExposedDetector
+from miri_background.validation.judgement import judge_products
+from miri_background.validation.prediction.known_detector import KnownDetector
 from miri_background.validation.products.images import (
     DO_NOT_USE,
     JUMP_DET,
@@ -50,12 +51,7 @@ WEAK = 10.0  # electrons, less than half a standard deviation of a group
 @pytest.fixture(scope="module")
 def exposed():
     """Return the detector as it is read."""
-    return ExposedDetector(
-        OBSERVATION.readout_pattern,
-        OBSERVATION.subarray,
-        OBSERVATION.groups,
-        OBSERVATION.integrations,
-    )
+    return KnownDetector(OBSERVATION.readout("science"))
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +246,7 @@ def each_rate(analysis, change):
         ]
         for name, truths in (("science", "science_truth"), ("backgrounds", "background_truth"))
     }
-    return Analysis(replace(products, **changed))
+    return judge_products(replace(products, **changed)).analysis
 
 
 def rewrite(path, extension, change):
@@ -387,7 +383,7 @@ def run(finished_closure, observed, tmp_path):
     """Give a copy of the finished run that a test may change; files are linked."""
     target = tmp_path / "copy"
     shutil.copytree(finished_closure[0], target, copy_function=os.link, symlinks=True)
-    directory = RunDirectory(target, observed)
+    directory = RunDirectory(target, observed, purpose=PURPOSE)
     yield directory
     directory.release()
 
@@ -395,7 +391,7 @@ def run(finished_closure, observed, tmp_path):
 @pytest.fixture(scope="module")
 def analysis(finished_closure):
     """Return the analysis of the finished run, from its rates."""
-    return Analysis(read_products(finished_closure[0]))
+    return judge_products(read_products(finished_closure[0])).analysis
 
 
 @pytest.mark.slow

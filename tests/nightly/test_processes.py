@@ -13,7 +13,7 @@ import pytest
 
 from miri_background.nightly.processes import Task, carried_out
 from miri_background.outcomes import CannotJudge, Cause
-from miri_background.settings import check_settings
+from miri_background.parameters import RunParameters
 
 pytestmark = pytest.mark.slow
 
@@ -86,10 +86,10 @@ def test_output_is_in_the_log(task, tmp_path):
 
 def test_reason_comes_back(task, tmp_path):
     """What cannot be judged is told with its cause, and in the log."""
-    ended = only([task(check_settings, "explode")])
+    ended = only([task(RunParameters.of, {"workers": "explode"})])
     assert isinstance(ended.result, CannotJudge)
     assert ended.result.cause is Cause.SET_UP
-    assert (tmp_path / "task.log").read_text().startswith("COULD NOT JUDGE (set-up): control")
+    assert (tmp_path / "task.log").read_text().startswith("COULD NOT JUDGE (set-up): workers")
 
 
 def test_unforeseen_error_is_a_reason(task):

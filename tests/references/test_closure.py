@@ -42,11 +42,12 @@ RUN_PIPELINE = """
 import gc, sys
 from jwst.pipeline import Detector1Pipeline
 from miri_background.instrument.optics import point_spread_function
-from miri_background.observation import Exposure, Observation
+from miri_background.observation import Observation, exposures
 from miri_background.simulation.exposures import simulate
 
 observation, skipped = Observation.model_validate_json(sys.argv[1]), sys.argv[2:]
-simulated = simulate(observation, Exposure("science", 0), point_spread_function(observation.filter))
+psf = point_spread_function(observation.filter)
+simulated = simulate(observation, exposures(observation)[0], psf)
 simulated.level1b.save("uncal.fits")
 simulated.write_truth("truth.fits")
 gc.collect()

@@ -25,9 +25,10 @@ from miri_background.reporting.exploring import (
     exploration_figure,
     show,
 )
+from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.statistical import statistical_measurements
-from miri_background.validation.prediction.analysis import Analysis
 from miri_background.validation.prediction.clipping import average_backgrounds
+from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.products.images import DO_NOT_USE, Image, Products, Truth
 from miri_background.validation.verdict.verdict import judge
 
@@ -104,7 +105,7 @@ def observed(subarray=SUBARRAY, integrations=1, truth=True):
 
 def exploring(products, truth=True):
     """Return the explorer of products, and the metrics of its residuals."""
-    analysis = Analysis(products, truth)
+    analysis = Analysis(products, Expectation(products, truth))
     metrics = judge(statistical_measurements(analysis))
     return Explorer(analysis, metrics), [each for each in metrics if each.name == "residual"]
 

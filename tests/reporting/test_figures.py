@@ -28,9 +28,10 @@ from miri_background.reporting.figures import (
     structure_figure,
     subtracted_figure,
 )
+from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.measurement import Measurement
 from miri_background.validation.measurements.statistical import statistical_measurements
-from miri_background.validation.prediction.analysis import Analysis
+from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.products.images import Image, Products, Truth
 from miri_background.validation.verdict.verdict import judge
 
@@ -141,7 +142,7 @@ def products(scene):
 @pytest.fixture(scope="module")
 def analysis(products):
     """Return their analysis."""
-    return Analysis(products)
+    return Analysis(products, Expectation(products))
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +191,7 @@ def titles(figure):
 
 def with_products(analysis, **changed):
     """Return an analysis of which some products are others, and the backgrounds the same."""
-    return analysis.judging(replace(analysis.products, **changed))
+    return Analysis(replace(analysis.products, **changed), analysis.expectation)
 
 
 def with_offset(analysis, name):
@@ -316,7 +317,7 @@ def test_leak_tells_how_far_it_is_off_theory(analysis):
 def test_leak_shows_light_that_should_not_stay(analysis):
     """Ten times the light in the average is far off theory."""
     bright = [
-        replace(image, data=image.data + 10 * np.float32(analysis.leak))
+        replace(image, data=image.data + 10 * np.float32(analysis.expectation.leak))
         for image in analysis.products.combined
     ]
     title = titles(leak_figure(with_products(analysis, combined=bright)))

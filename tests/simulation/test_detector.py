@@ -53,7 +53,9 @@ def expose():
     def ramps_of(rate=0.0, deposits=NO_DEPOSITS, *, seed=SEED, latent=None, **changes):
         observation = Observation(**{"subarray": READ.name, "groups": GROUPS} | changes)
         light = np.full(subarrays()[observation.subarray].shape, rate)
-        return ramp(light, observation, deposits, np.random.default_rng(seed), latent)
+        return ramp(
+            light, observation.readout("science"), deposits, np.random.default_rng(seed), latent
+        )
 
     return ramps_of
 
@@ -174,7 +176,7 @@ def test_rounding_of_the_scene_leaves_the_bytes():
     rate = np.full(READ.shape, 500.0 / FRAME_TIME)  # 500 electrons in a frame: on a step
     noise = np.random.default_rng(SEED).uniform(-0.4, 0.4, READ.shape)
     first, second = (
-        ramp(light, observation, NO_DEPOSITS, np.random.default_rng(SEED))[0]
+        ramp(light, observation.readout("science"), NO_DEPOSITS, np.random.default_rng(SEED))[0]
         for light in (rate, rate * (1 + noise * detector._RATE_STEP / 500.0))
     )
     np.testing.assert_array_equal(first, second)
@@ -315,7 +317,9 @@ def test_reference_pixels_see_no_light():
     """From the first group to the last, reference pixels do not follow what others collect."""
     rate = np.where(reference_pixels(), 0.0, LIGHT)
     observation = Observation(groups=6)
-    science, _ = ramp(rate, observation, NO_DEPOSITS, np.random.default_rng(SEED))
+    science, _ = ramp(
+        rate, observation.readout("science"), NO_DEPOSITS, np.random.default_rng(SEED)
+    )
     first, last = science[0, [0, -1]].astype(float)
     growth = np.mean((last - first)[reference_pixels()])
     read = 2 * (READ_NOISE**2 + ROUNDING_VARIANCE) / reference_pixels().sum()

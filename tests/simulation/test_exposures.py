@@ -32,7 +32,6 @@ from miri_background.observation import (
     DITHER_PATTERN,
     FIELDS,
     PROGRAM,
-    Exposure,
     Observation,
     exposures,
 )
@@ -154,9 +153,9 @@ def psf(observation):
 
 
 @pytest.fixture(scope="module")
-def exposure():
+def exposure(observation):
     """Return the second dither of the science field."""
-    return Exposure("science", SECOND_DITHER)
+    return observation.exposure("science", SECOND_DITHER)
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +178,8 @@ def empty_sky(psf):
 
     @cache
     def exposure_of(field, dither, **changes):
-        return simulate(
-            observation.model_copy(update=changes), Exposure(field, dither), psf
-        ).level1b
+        changed = observation.model_copy(update=changes)
+        return simulate(changed, changed.exposure(field, dither), psf).level1b
 
     return exposure_of
 
@@ -261,7 +259,7 @@ def bare_model(observation, field="science", dither=SECOND_DITHER):
     where = pointing(observation, field, dither)
     shape = (observation.integrations, observation.groups, 2, 4)
     ramps = [np.zeros(shape, dtype=np.uint16), np.zeros((*shape[:3], 1), dtype=np.uint16)]
-    return level1b_model(observation, Exposure(field, dither), where, *ramps)
+    return level1b_model(observation, observation.exposure(field, dither), where, *ramps)
 
 
 @pytest.fixture(scope="module")
@@ -645,7 +643,7 @@ def test_truth_follows_the_gain(observation, simulated, psf):
     """A pixel that needs more electrons for a number has a smaller rate of numbers."""
     where = pointing(observation, "science", SECOND_DITHER)
     x, y = pixel_positions(observation, simulated.catalogue, where)
-    electrons = source_rate(observation, simulated.catalogue, x, y, psf)
+    electrons = source_rate(observation, "science", simulated.catalogue, x, y, psf)
     np.testing.assert_allclose(simulated.sources * READ.cut(gain()), electrons, rtol=1e-12)
 
 
@@ -689,7 +687,7 @@ def test_brightest_star_is_where_the_truth_says(sources, truth):
 def test_ramps_are_made_from_the_truth(observation, psf):
     """Without cosmic rays, the mean growth of the ramps is background + sources + dark."""
     quiet = observation.model_copy(update={"cosmic_ray_rate": 0.0, "integrations": 1})
-    simulated = simulate(quiet, Exposure("science", 0), psf)
+    simulated = simulate(quiet, quiet.exposure("science", 0), psf)
     dark = READ.cut(dark_current())
     # A full well would not grow.
     pixels = (simulated.sources < 1000) & (dark < 1) & (READ.cut(pixel_flat()) > 0)
@@ -712,7 +710,9 @@ def latent(psf):
 
     def released(dither, start, end, fraction=5.0):
         observation = Observation(subarray=READ.name, groups=20, latent_fraction=fraction)
-        return simulation._latent_image(observation, Exposure("science", dither), psf)(start, end)
+        return simulation._latent_image(observation, observation.exposure("science", dither), psf)(
+            start, end
+        )
 
     return released
 
@@ -720,13 +720,13 @@ def latent(psf):
 @pytest.fixture(scope="module")
 def with_and_without_latent(psf):
     """Return the second exposure of a field as simulated with a latent image and without."""
-    return [
-        simulate(
-            Observation(subarray=READ.name, groups=GROUPS, latent_fraction=fraction),
-            Exposure("science", 1),
-            psf,
-        )
+    observations = [
+        Observation(subarray=READ.name, groups=GROUPS, latent_fraction=fraction)
         for fraction in (5.0, 0.0)
+    ]
+    return [
+        simulate(observation, observation.exposure("science", 1), psf)
+        for observation in observations
     ]
 
 
@@ -734,15 +734,16 @@ def with_and_without_latent(psf):
 def test_no_latent_image(psf, fraction, dither):
     """Without a fraction, and in the first exposure of a field, nothing comes back."""
     observation = Observation(subarray=READ.name, latent_fraction=fraction)
-    assert simulation._latent_image(observation, Exposure("science", dither), psf) is None
+    assert (
+        simulation._latent_image(observation, observation.exposure("science", dither), psf) is None
+    )
 
 
 def test_latent_image_is_where_the_sources_were(latent, psf):
     """The sources of the exposure before come back, in their pixels of then."""
     observation = Observation(subarray=READ.name, groups=20)
-    before = simulate(
-        observation.model_copy(update={"groups": 6}), Exposure("science", 0), psf
-    ).sources * READ.cut(gain())
+    short = observation.model_copy(update={"groups": 6})
+    before = simulate(short, short.exposure("science", 0), psf).sources * READ.cut(gain())
     held = np.minimum(before * 20 * FRAME_TIME, READ.cut(full_well()))
     # Ten minutes after, with an e-folding time of five, in all the time to come
     expected = 0.05 * held * np.exp(-600 / 300)
@@ -775,7 +776,7 @@ def test_showers_come_beside_the_cosmic_rays(psf):
     usual = Observation(subarray=READ.name, groups=6)
     # More than is legal, for a few of them in so small a part of the array
     stormy = usual.model_copy(update={"shower_rate": 3000.0})
-    first, second = (simulate(each, Exposure("science", 0), psf) for each in (usual, stormy))
+    first, second = (simulate(each, each.exposure("science", 0), psf) for each in (usual, stormy))
     np.testing.assert_array_equal(first.hits.electrons, second.hits.electrons)
     assert np.any(first.level1b.data != second.level1b.data)
 

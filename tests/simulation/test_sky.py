@@ -84,7 +84,7 @@ def render(observation, psf):
     def image_of(x, y, flux=FLUX, spectral_index=0.0, **changes):
         sources = stars([flux], [spectral_index])
         changed = observation.model_copy(update=changes)
-        return source_rate(changed, sources, np.array([x]), np.array([y]), psf)
+        return source_rate(changed, "science", sources, np.array([x]), np.array([y]), psf)
 
     return image_of
 
@@ -100,7 +100,7 @@ def science_image(observation, field_catalogue, psf):
     """Return the image of all sources of the science field, undithered."""
     sources = field_catalogue("science")
     positions = pixel_positions(observation, sources, pointing(observation, "science", 0))
-    return source_rate(observation, sources, *positions, psf)
+    return source_rate(observation, "science", sources, *positions, psf)
 
 
 def stars(fluxes, spectral_indices):
@@ -127,7 +127,7 @@ def brightness(observation):
     """Return the brightness of the sky, MJy/sr, in the pixels that respond."""
     response = subarrays()[observation.subarray].cut(sky_response())
     lit = response > 0
-    electrons = sky_rate(observation)[lit] / response[lit]
+    electrons = sky_rate(observation, "science")[lit] / response[lit]
     return electrons / electrons_per_surface_brightness(observation.filter), lit
 
 
@@ -178,12 +178,12 @@ def test_sky_without_gradient_is_uniform():
 def test_steep_sky_is_not_negative():
     """The steepest gradient ends at darkness."""
     steepest = Observation(sky_gradient=20.0, sky_gradient_angle=0.0)
-    assert sky_rate(steepest).min() >= 0
+    assert sky_rate(steepest, "science").min() >= 0
 
 
 def test_sky_does_not_pass_the_masks(observation):
     """Where the masks of the focal plane are dark, there is no sky."""
-    assert not sky_rate(observation)[transmission() == 0].any()
+    assert not sky_rate(observation, "science")[transmission() == 0].any()
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -202,8 +202,8 @@ def test_sky_level_is_the_observations(name):
 def test_sky_of_a_subarray_is_cut_from_the_array(observation, name):
     """A subarray sees the sky that the full array would see there."""
     subarray = observation.model_copy(update={"subarray": name})
-    expected = subarrays()[name].cut(sky_rate(observation))
-    np.testing.assert_array_equal(sky_rate(subarray), expected)
+    expected = subarrays()[name].cut(sky_rate(observation, "science"))
+    np.testing.assert_array_equal(sky_rate(subarray, "science"), expected)
 
 
 # ------------------------------------------------------------------- catalogue
@@ -470,7 +470,7 @@ def test_stars_add_up(observation, psf, render, star_image):
     """Two stars give the sum of their images."""
     sources = stars([FLUX, FLUX], [0.0, 0.0])
     x, y = np.array([STAR[0], STAR[0] + 5]), np.array([STAR[1], STAR[1]])
-    both = source_rate(observation, sources, x, y, psf)
+    both = source_rate(observation, "science", sources, x, y, psf)
     expected = star_image + render(STAR[0] + 5, STAR[1])
     np.testing.assert_allclose(both, expected, rtol=8 * np.finfo(float).eps)
 
@@ -562,7 +562,7 @@ def test_galaxy_is_bright_as_its_flux(observation, psf):
     columns = {"kind": ["galaxy"], "flux": [FLUX], "spectral_index": [0.0]}
     sources = QTable(columns, units={"flux": "uJy"})
     x, y = galaxy_place(observation)
-    found = source_rate(observation, sources, np.array([x]), np.array([y]), psf)
+    found = source_rate(observation, "science", sources, np.array([x]), np.array([y]), psf)
     expected = (
         FLUX
         * electrons_per_microjansky(observation.filter)
@@ -580,7 +580,7 @@ def test_galaxy_may_be_dithered_out_of_a_subarray(field_catalogue, psf):
     # The last set of four moves it over the border.
     for dither in range(8, len(DITHER_PATTERN)):
         place = pixel_positions(observation, galaxy, pointing(observation, "science", dither))
-        assert source_rate(observation, galaxy, *place, psf).any()
+        assert source_rate(observation, "science", galaxy, *place, psf).any()
 
 
 def test_sources_light_no_mask(science_image):

@@ -16,17 +16,17 @@ MEMORY_LIMIT = 1.5e9  # bytes
 MEASURE = """
 import json, time
 from miri_background.instrument.optics import point_spread_function
-from miri_background.observation import Exposure, Observation
+from miri_background.observation import Observation, exposures
 from miri_background.provenance import peak_memory
 from miri_background.simulation.exposures import simulate
 
 observation = Observation(groups=20, science_stars=340)
 psf = point_spread_function(observation.filter)
-simulate(observation, Exposure("science", 0), psf)
+simulate(observation, exposures(observation)[0], psf)
 times = []
 for dither in range(1, 4):
     start = time.process_time()
-    simulate(observation, Exposure("science", dither), psf)
+    simulate(observation, exposures(observation)[dither], psf)
     times.append(time.process_time() - start)
 print(json.dumps({"time_s": min(times), "memory_bytes": peak_memory()}))
 """

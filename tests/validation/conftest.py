@@ -172,12 +172,13 @@ def run_step(members=4, integrations=None, subarray="SUB64", seed=770, **choices
     )
     return SimpleNamespace(
         products=products,
-        combined=average_backgrounds(backgrounds, SIGMA),
-        subarray=subarray,
-        sky=np.ones(shape[-2:], dtype=bool),
-        residual=lambda number: subtracted[number].data.astype(float),
-        judged=lambda number: (
-            np.isfinite(subtracted[number].data) & (subtracted[number].dq & DO_NOT_USE == 0)
+        expectation=SimpleNamespace(
+            combined=average_backgrounds(backgrounds, SIGMA), subarray=subarray
+        ),
+        masks=SimpleNamespace(sky=np.ones(shape[-2:], dtype=bool)),
+        residuals=SimpleNamespace(
+            images=[each.data.astype(float) for each in subtracted],
+            judged=[np.isfinite(each.data) & (each.dq & DO_NOT_USE == 0) for each in subtracted],
         ),
     )
 

@@ -4,7 +4,6 @@ The products are arrays: noise around a simple truth, combined by astropy's sigm
 subtracted, as the step's documentation says.
 """
 
-import copy
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +25,7 @@ from miri_background.instrument.detector import (
     reference_pixels,
 )
 from miri_background.instrument.footprint import illuminated, regions
-from miri_background.instrument.readout import frame_time, subarrays
+from miri_background.instrument.readout import Readout, frame_time, subarrays
 from miri_background.observation import DITHER_PATTERN
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.judgement import measure
@@ -35,6 +34,7 @@ from miri_background.validation.measurements.against_truth import (
     source_fluxes,
     star_leak,
 )
+from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.measurements.statistical import (
     aperture_scatter,
@@ -44,10 +44,10 @@ from miri_background.validation.measurements.statistical import (
     outputs,
     residuals,
 )
-from miri_background.validation.prediction.analysis import Analysis
-from miri_background.validation.prediction.exposed import ExposedDetector
+from miri_background.validation.prediction.expectation import Expectation
+from miri_background.validation.prediction.known_detector import KnownDetector
 from miri_background.validation.prediction.slopes import (
-    averaged_by_pipeline,
+    pipeline_weights,
     read_weighting,
     slope_noise,
 )
@@ -94,6 +94,11 @@ OF_SCIENCE = ("science", "subtracted", "combined", "calibrated_headers", "scienc
 # ------------------------------------------------------------------ correct products
 
 
+def examine(products, truth=True):
+    """Return products beside what is expected of them."""
+    return Analysis(products, Expectation(products, truth))
+
+
 @dataclass(frozen=True)
 class Kind:
     """What is read, how long, and how many stars there are in it.
@@ -121,14 +126,14 @@ class Kind:
     @cached_property
     def detector(self):
         """The detector as it is read."""
-        return ExposedDetector("FASTR1", self.subarray, self.groups, 1)
+        return KnownDetector(Readout(self.subarray, "FASTR1", self.groups, 1))
 
     def noise(self, rate):
         """Return the noise of a rate in each pixel, and what the pipeline reports, DN/s."""
         detector = self.detector
         known = rate + detector.dark
         reads = detector.read_noise(known)
-        averaging = averaged_by_pipeline(detector.fitted)
+        averaging = pipeline_weights(detector.fitted)
         true, _ = slope_noise(known, detector.gain, reads, detector.time, averaging)
         _, reported = slope_noise(
             rate, detector.gain, detector.raw_read_noise, detector.time, averaging
@@ -345,7 +350,7 @@ def products(kind, truths):
 @pytest.fixture(scope="module")
 def analysis(products):
     """Return their analysis."""
-    return Analysis(products)
+    return examine(products)
 
 
 @pytest.fixture(scope="module")
@@ -355,9 +360,9 @@ def correct(analysis):
 
 
 def analysis_of(analysis, products):
-    """Return the analysis of other products, without a new one where rates are the same."""
+    """Return the analysis of other products, with the same expectation of the same rates."""
     same = products.science is analysis.products.science
-    return analysis.judging(products) if same else Analysis(products)
+    return Analysis(products, analysis.expectation) if same else examine(products)
 
 
 @pytest.fixture
@@ -669,7 +674,7 @@ def test_pixel_without_a_value_is_judged_like_others(products):
     lost[tuple(np.argwhere(first.dq == 0)[1000])] = np.nan
     backgrounds = [replace(first, data=lost), *others]
     known = completed(replace(products, backgrounds=backgrounds), average(backgrounds))
-    assert all(metric.passed for metric in judge(measure(Analysis(known))))
+    assert all(metric.passed for metric in judge(measure(examine(known))))
 
 
 def test_wrong_pixels_are_counted(analysis, products):
@@ -707,7 +712,7 @@ def pedestal_region(kind):
 @pytest.fixture(scope="module")
 def residuals_with_pedestal(analysis, products, pedestal_region):
     """Return residuals with a pedestal in one region of the science rates."""
-    inside = analysis.regions[pedestal_region].mask()
+    inside = analysis.masks.regions[pedestal_region].mask()
     science = changed(products.science, lambda data: data + np.where(inside, PEDESTAL, 0.0))
     faulty = completed(replace(products, science=science), products.combined[0])
     return measured(analysis, residuals, faulty)
@@ -793,7 +798,8 @@ def test_gain_and_read_noise_follow_from_the_variances(kind, analysis):
     expected = [
         np.median(each[good]) for each in (kind.detector.gain, kind.detector.raw_read_noise)
     ]
-    found = [np.median(each) for each in (analysis.gain, analysis.read_noise)]
+    (noise,) = analysis.expectation._noise.values()
+    found = [np.median(each) for each in (noise._gain, noise._read_noise)]
     # The photons are reported for the rate with its noise, here for the true one: in one pixel
     # they differ by a few percent, in the median of thousands by less than a thousandth.
     np.testing.assert_allclose(found, expected, rtol=3e-3)
@@ -801,38 +807,37 @@ def test_gain_and_read_noise_follow_from_the_variances(kind, analysis):
 
 def test_common_noise_is_that_of_the_outputs(kind, analysis):
     """What all pixels share depends on whether reference pixels are read."""
-    assert analysis.common_variance == pytest.approx(kind.common_variance, rel=0.01)
+    found = analysis.expectation.exposure_common_variances
+    assert found == pytest.approx([kind.common_variance] * 2 * EXPOSURES, rel=0.01)
 
 
 def test_sky_noise_is_that_of_a_rate(kind, analysis):
     """The noise of one rate is found from differences of backgrounds."""
     # Drifts of the outputs are part of what differs; of few outputs they are as they happen to be.
     drift = 8 * kind.common_variance / kind.sky_noise**2
-    assert analysis.sky_noise == pytest.approx(kind.sky_noise, rel=0.01 + drift)
+    assert analysis.expectation.sky_noise == pytest.approx(kind.sky_noise, rel=0.01 + drift)
 
 
 def test_sky_keeps_away_from_sources(kind, analysis, products):
     """No judged pixel has a source brighter than the noise."""
     backgrounds = [each.sources for each in products.background_truth]
     brightest = np.max([products.science_truth[0].sources, *backgrounds], axis=0)
-    assert brightest[analysis.judged(0)].max() < kind.sky_noise
+    assert brightest[analysis.residuals.judged[0]].max() < kind.sky_noise
 
 
 @pytest.mark.parametrize("flag", [DO_NOT_USE, JUMP_DET])
 def test_flagged_pixels_are_not_judged(analysis, products, flag):
     """A flag in any of the exposures takes a pixel out of the residual."""
     image = products.backgrounds[-1]
-    assert not np.any(analysis.judged(0) & ((image.dq & flag) > 0))
+    assert not np.any(analysis.residuals.judged[0] & ((image.dq & flag) > 0))
 
 
-def test_truth_is_not_needed(analysis, products):
+def test_truth_is_not_needed(products):
     """With real references only what needs no truth is measured."""
-    faulty = copy.copy(analysis)
     one = {name: getattr(products, name)[:1] for name in OF_SCIENCE}
-    faulty.products = replace(products, **one)
+    faulty = examine(replace(products, **one), truth=False)
     needing_truth = (background_levels, star_leak, source_fluxes)
     expected = {name for name, family in FAMILIES.items() if family not in needing_truth}
-    faulty.truth = False
     assert {each.criterion for each in measure(faulty)} == expected
 
 
@@ -867,7 +872,7 @@ def test_region_without_sky_cannot_be_judged(products, fault):
     """Where no empty sky is left, no residual says anything about the step."""
     *_, name = regions(products.subarray)
     with pytest.raises(CannotJudge, match=f"^{name} has no pixel of empty sky"):
-        Analysis(fault(products))
+        examine(fault(products))
 
 
 # ------------------------------------------------------------------ false alarms
@@ -881,8 +886,8 @@ def residuals_over_errors(kind, truths):
     scores = []
     for seed in range(REALISATIONS):
         # Without the common noise, which would make the regions depend on each other.
-        analysis = Analysis(make_products(kind, truths, seed, common=False))
-        common = analysis.common_variance * (1 + 1 / EXPOSURES)
+        analysis = examine(make_products(kind, truths, seed, common=False))
+        common = analysis.expectation.common_variance(0)
         errors = [np.sqrt(each.error**2 - common) for each in residuals(analysis)]
         values = [each.value for each in residuals(analysis)]
         scores.append(np.divide(values, errors))

@@ -94,7 +94,7 @@ def detector1_rates(run, executor, steps=None):
     """Run calwebb_detector1 on all level-1b files of a run.
 
     Each file goes through ``Detector1Pipeline.call(uncal, steps=steps)``, and of what that
-    saves, `rate_product` of the observation is kept.  Rates that an interrupted run of the
+    saves, `rate_product` of the calibration is kept.  Rates that an interrupted run of the
     same pipeline has left there whole are not made again.
 
     Parameters
@@ -195,7 +195,7 @@ def _explained(what, log):
         raise unforeseen(error, msg) from error
 
 
-def write_association(run, control="none"):
+def write_association(run):
     """Write the association that tells calwebb_image2 what to subtract from what.
 
     calwebb_image2 uses only the first science member of a product, so each
@@ -204,10 +204,9 @@ def write_association(run, control="none"):
     Parameters
     ----------
     run : RunDirectory
-        Its rate files are associated.
-    control : str, optional
-        With "background missing", calwebb_image2 gets an association without the last
-        background, and its products are judged by the one with all.
+        Its rate files are associated.  With "background missing" as control of its
+        calibration, calwebb_image2 gets an association without the last background, and its
+        products are judged by the one with all.
 
     Returns
     -------
@@ -231,7 +230,7 @@ def write_association(run, control="none"):
             {"expname": run.rate(each).name, "exptype": "background"} for each in backgrounds
         ]
     written = {run.association: association.dump()[1]}
-    if control == "background missing":
+    if run.calibration.control == "background missing":
         for product in association["products"]:
             product["members"].pop()
         # Under a name by which it is not taken for what should have been subtracted.

@@ -22,20 +22,27 @@ from miri_background.instrument.detector import (
     skipped_groups,
 )
 from miri_background.instrument.optics import point_spread_function
-from miri_background.observation import exposures
-from miri_background.outcomes import CannotJudge
+from miri_background.observation import Observation, exposures
+from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.reading import open_fits
 from miri_background.validation.measurements.against_truth import sky_rates
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
-from miri_background.validation.prediction.exposed import ExposedDetector
-from miri_background.validation.prediction.slopes import averaged_by_pipeline, slope_noise
+from miri_background.validation.prediction.known_detector import KnownDetector
+from miri_background.validation.prediction.slopes import pipeline_weights, slope_noise
 from miri_background.validation.products.images import (
     JUMP_DET,
     SATURATED,
     read_hits,
 )
 
-__all__ = ["PUBLISHED_WIDTHS", "Closure", "closure_measurements"]
+__all__ = [
+    "OBSERVED",
+    "PUBLISHED_WIDTHS",
+    "PURPOSE",
+    "Closure",
+    "closure_measurements",
+    "closure_observation",
+]
 
 # Full width at half maximum of stars, pixels: JWST user documentation, "MIRI Imaging".
 PUBLISHED_WIDTHS = {
@@ -49,6 +56,9 @@ PUBLISHED_WIDTHS = {
     "F2100W": 6.127,
     "F2550W": 7.300,
 }
+
+PURPOSE = "closure"  # name of the directory of a run for this
+OBSERVED = {"science_exposures": 2, "background_exposures": 2, "science_brightest": 10_000}
 
 _PROFILE_STEP = 0.1  # pixel
 _STAR_BOX = 12  # pixels around the brightest star that are shown
@@ -98,12 +108,46 @@ class Detection:
     differences: int
 
 
+def closure_observation(changes=None):
+    """Return the observation of a closure: few exposures, and brighter stars.
+
+    Parameters
+    ----------
+    changes : dict, optional
+        Parameters that are not as in `OBSERVED`.
+
+    Returns
+    -------
+    Observation
+        Whose fields are read in one way.
+
+    Raises
+    ------
+    CannotJudge
+        If a closure of it is not possible.
+    """
+    observation = Observation.create(**OBSERVED | (changes or {}))
+    if observation.simulator != "embedded":
+        msg = (
+            f"The closure compares with a truth that simulator = {observation.simulator} does "
+            "not write: use the embedded simulator."
+        )
+        raise SetUpWrong(msg)
+    if len(observation.readouts) > 1:
+        msg = (
+            "The closure is of one readout: leave background_subarray, "
+            "background_readout_pattern, background_groups and background_integrations as they are."
+        )
+        raise SetUpWrong(msg)
+    return observation
+
+
 def rate_pulls(exposed, image, truth):
     """Return how far a rate is from the truth, in standard deviations.
 
     Parameters
     ----------
-    exposed : ExposedDetector
+    exposed : KnownDetector
         The detector.
     image : Image
         Rate.
@@ -123,7 +167,7 @@ def rate_pulls(exposed, image, truth):
         exposed.gain,
         exposed.read_noise(collected),
         exposed.time,
-        averaged_by_pipeline(exposed.fitted),
+        pipeline_weights(exposed.fitted),
     )
     values = np.where(clean, (image.data - known) / expected, np.nan)
     return Pulls(values, float(np.median((image.err / expected)[clean])))
@@ -140,7 +184,7 @@ def jump_detection(exposed, flags, truth, hits):
 
     Parameters
     ----------
-    exposed : ExposedDetector
+    exposed : KnownDetector
         The detector.
     flags : ndarray
         Flags of each group, shape (integrations, groups, rows, columns).
@@ -204,7 +248,7 @@ def saturation_flags(exposed, raw):
 
     Parameters
     ----------
-    exposed : ExposedDetector
+    exposed : KnownDetector
         The detector.
     raw : ndarray
         Level-1b signal, DN, shape (integrations, groups, rows, columns).
@@ -250,12 +294,7 @@ class Closure:
     def __init__(self, run, analysis):
         self.analysis, self.filter = analysis, run.observation.filter
         self.psf = point_spread_function(self.filter)
-        exposed = ExposedDetector(
-            *(
-                getattr(run.observation, name)
-                for name in ("readout_pattern", "subarray", "groups", "integrations")
-            )
-        )
+        exposed = KnownDetector(run.observation.readout("science"))
         products = analysis.products
         pairs = [
             *zip(products.science, products.science_truth, strict=True),
@@ -363,8 +402,8 @@ def rate_measurements(closure):
     values = np.concatenate([each.values[np.isfinite(each.values)] for each in closure.pulls])
     number = len(values)
     # All pixels of an exposure share what the reference pixels, or the outputs, add.
-    analysis = closure.analysis
-    common = analysis.common_variance / analysis.sky_noise**2 / len(closure.pulls)
+    shared = np.mean(closure.analysis.expectation.exposure_common_variances)
+    common = shared / closure.analysis.expectation.sky_noise**2 / len(closure.pulls)
     error = float(np.sqrt(1 / number + common))
     yield Measurement("pull mean", WHOLE_ARRAY, None, float(values.mean()), error)
     yield Measurement(

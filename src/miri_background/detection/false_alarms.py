@@ -2,6 +2,7 @@
 
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,9 @@ from miri_background.reading import read_text
 from miri_background.references.choice import use_references
 from miri_background.run_directory import RunDirectory, writable
 from miri_background.simulation.observing import take_exposures
-from miri_background.validation.judgement import measure
+from miri_background.validation.judgement import judge_products
 from miri_background.validation.measurements.measurement import normal_deviation
-from miri_background.validation.prediction.analysis import Analysis
 from miri_background.validation.products.stage2 import read_products
-from miri_background.validation.verdict.verdict import judge
 
 __all__ = [
     "OBSERVATION",
@@ -53,7 +52,7 @@ _COLUMNS = (
 )
 
 
-def correct_runs(executor, seeds, changes=None):
+def correct_runs(executor, seeds, changes=None, calibration=None):
     """Simulate, calibrate and judge the same observation with many seeds.
 
     Parameters
@@ -64,6 +63,8 @@ def correct_runs(executor, seeds, changes=None):
         One run each.
     changes : dict, optional
         Parameters of the observation that are not as in `OBSERVATION`.
+    calibration : Calibration, optional
+        What is made of it; by default all parameters have their defaults.
 
     Returns
     -------
@@ -78,25 +79,25 @@ def correct_runs(executor, seeds, changes=None):
     """
     parameters = OBSERVATION | (changes or {})
     observations = [Observation.create(**parameters, seed=seed) for seed in seeds]
-    rows = completed(executor, _judged, observations, "Judging correct runs")
+    judged = partial(_judged, calibration)
+    rows = completed(executor, judged, observations, "Judging correct runs")
     table = QTable(rows=[row for run in rows for row in run], names=_COLUMNS)
     table.meta = {"observation": observations[0].model_dump() | {"seed": "of the row"}}
     return table
 
 
-def _judged(observation):
+def _judged(calibration, observation):
     """Return a row for each statistic of a correct run, made in a temporary directory."""
     with tempfile.TemporaryDirectory(prefix="miri-background-") as directory:
-        run = RunDirectory(Path(directory) / "run", observation)
+        run = RunDirectory(Path(directory) / "run", observation, calibration)
         try:
-            references = use_references("synthetic", observation, run.root)
+            use_references(observation, run.calibration)
             # In this process: the runs are what is done in parallel.
             with ThreadPoolExecutor(1) as executor:
                 take_exposures(run, executor)
                 detector1_rates(run, executor)
             subtract_backgrounds(run)
-            products = read_products(run.root)
-            measurements = measure(Analysis(products, references.made_to_match))
+            judgement = judge_products(read_products(run.root))
         finally:
             run.release()
     return [
@@ -111,7 +112,7 @@ def _judged(observation):
             deviation(each),
             metric.status,
         )
-        for each, metric in zip(measurements, judge(measurements), strict=True)
+        for each, metric in zip(judgement.measurements, judgement.metrics, strict=True)
         # Of what is exact, only alarms tell something.
         if each.error is not None or not metric.passed
     ]

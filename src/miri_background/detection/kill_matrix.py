@@ -3,7 +3,6 @@
 import json
 import tempfile
 import time
-import warnings
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -14,6 +13,7 @@ import numpy as np
 
 from miri_background.calibration.image2 import subtract_backgrounds
 from miri_background.calibration.pipeline import detector1_rates
+from miri_background.calibration_choice import Calibration
 from miri_background.detection.faults import FAULTS, Rates, broken_pipeline, fault, spoil_rates
 from miri_background.files import json_value, replace_whole, write_text_whole
 from miri_background.observation import Observation, exposures
@@ -23,17 +23,17 @@ from miri_background.reading import open_fits, read_json
 from miri_background.references.choice import use_references
 from miri_background.run_directory import RunDirectory, writable
 from miri_background.simulation.observing import take_exposures
-from miri_background.validation.judgement import measure
+from miri_background.validation.judgement import judge_products
 from miri_background.validation.measurements.measurement import share_of_limit
-from miri_background.validation.prediction.analysis import Analysis
 from miri_background.validation.products.images import read_truth
 from miri_background.validation.products.stage2 import read_products
-from miri_background.validation.verdict.verdict import criteria, judge
+from miri_background.validation.verdict.verdict import criteria
 
 __all__ = ["CONTROL", "OBSERVED", "KillMatrix", "Kills", "kill_matrix", "take_rates"]
 
 OBSERVED = {"science_exposures": 2}  # the fewest that let each criterion see its fault
 
+PURPOSE = "detection-power"  # name of the directory of a run for this
 CONTROL = "nothing"  # is broken: the row that has to pass
 # What the predecessor of this suite looked at: one pixel of empty sky, within this of the value.
 _PREDECESSORS_PIXEL, _PREDECESSORS_VALUE, _PREDECESSORS_LIMIT = (850, 500), 0.01, 0.8
@@ -245,15 +245,20 @@ class KillMatrix:
             write_text_whole(path, text + "\n", ours=self.is_one)
 
 
-def take_rates(directory, workers=0):
+def take_rates(location, workers=0):
     """Simulate what faults are run on, and run calwebb_detector1 on it.
 
     Parameters
     ----------
-    directory : path-like
-        Where to; a new run directory, or one that was interrupted.
+    location : path-like
+        Directory of the observation, or "kept"; see `RunDirectory`.
     workers : int, optional
         Number of processes; 0 for one per processor core.
+
+    Returns
+    -------
+    pathlib.Path
+        The run's directory.
 
     Raises
     ------
@@ -261,14 +266,15 @@ def take_rates(directory, workers=0):
         If the directory cannot be used, or the pipeline ends with an error.
     """
     observation = Observation.create(**OBSERVED)
-    run = RunDirectory(directory, observation)
+    run = RunDirectory(location, observation, purpose=PURPOSE)
     try:
-        use_references("synthetic", observation, run.root)
+        use_references(observation, run.calibration)
         for work in (take_exposures, detector1_rates):
             with process_pool(workers) as executor:
                 work(run, executor)
     finally:
         run.release()
+    return run.root
 
 
 def kill_matrix(directory, executor, names=None):
@@ -303,10 +309,10 @@ def kill_matrix(directory, executor, names=None):
 
 def _require_fit(directory):
     """Refuse a directory that is not that of a run, or lacks what faults are run on."""
-    observation = _observation(directory)
-    if observation.rate_product != "rate":
+    observation, calibration = _described(directory)
+    if calibration.rate_product != "rate":
         msg = (
-            f"{directory} is a run with rate_product = {observation.rate_product}, and faults are "
+            f"{directory} is a run with rate_product = {calibration.rate_product}, and faults are "
             "of rates: name a run with rate_product = rate."
         )
         raise CannotJudge(msg)
@@ -333,10 +339,10 @@ def _kills(directory, name):
     return Kills(name, family, description, ratios, noticed, time.perf_counter() - started)
 
 
-def _ratios(measurements):
+def _ratios(metrics):
     """Return by criterion that is broken how far its worst metric is over the limit."""
     ratios = {}
-    for metric in judge(measurements):
+    for metric in metrics:
         if not metric.passed:
             share = share_of_limit(metric.value, metric.limit)
             ratios[metric.name] = max(share, ratios.get(metric.name, 0.0))
@@ -350,47 +356,39 @@ def _judged(directory, broken):
         try:
             of_step = broken is not None and broken.of_step
             subtract_backgrounds(run, broken_pipeline(broken.name) if of_step else None)
-            with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-                try:
-                    products = read_products(run.root)
-                except CannotJudge:
-                    if broken is None:
-                        raise
-                    return {_REFUSED: np.inf}, None
-                if broken is not None and broken.rates is None:
-                    analysis = _untouched(directory, products)
-                else:
-                    analysis = Analysis(products)
-                ratios = _ratios(measure(analysis))
+            try:
+                products = read_products(run.root)
+            except CannotJudge:
+                if broken is None:
+                    raise
+                return {_REFUSED: np.inf}, None
+            untouched = broken is not None and broken.rates is None
+            known = _expectations.get(directory) if untouched else None
+            judgement = judge_products(products, known)
+            if untouched:
+                _expectations.clear()
+                _expectations[directory] = judgement.analysis.expectation
         finally:
             run.release()
-    image = analysis.subtracted[0].data
+    ratios, image = _ratios(judgement.metrics), judgement.analysis.subtracted[0].data
     inside = all(at < size for at, size in zip(_PREDECESSORS_PIXEL, image.shape, strict=True))
     return ratios, float(image[_PREDECESSORS_PIXEL]) if inside else None
 
 
-_analyses = {}  # of runs without a fault, in this process
-
-
-def _untouched(directory, products):
-    """Return the analysis of products whose rates have no fault."""
-    if directory not in _analyses:
-        _analyses.clear()
-        _analyses[directory] = Analysis(products)
-    return _analyses[directory].judging(products)
+_expectations = {}  # of runs whose rates have no fault, in this process
 
 
 def _with_rates_of(directory, scratch, broken):
     """Return a run directory with the rates and the truth of another one, changed by a fault."""
-    observation = _observation(directory)
+    observation, calibration = _described(directory)
     if broken is not None and broken.rates is None:
         # What is wrong in the step is wrong in each exposure: one of them tells it.
         observation = observation.model_copy(update={"science_exposures": 1})
-    run = RunDirectory(scratch, observation)
-    use_references("synthetic", observation, run.root)
+    run = RunDirectory(scratch, observation, calibration)
+    use_references(observation, run.calibration, run.observed)
     for exposure in exposures(observation):
         for path in (run.rate(exposure), run.truth(exposure)):
-            path.symlink_to(directory / path.relative_to(run.root))
+            path.symlink_to(directory / path.parent.name / path.name)
     if broken is not None and broken.rates is not None:
         _spoil(run, broken)
     return run
@@ -417,11 +415,14 @@ def _spoil(run, broken):
 
 
 @lru_cache(maxsize=1)
-def _observation(directory):
-    """Return the observation of a run."""
-    path = directory / "observation.json"
-    try:
-        return Observation.create(**read_json(path))
-    except (OSError, ValueError, TypeError) as error:
-        msg = f"{path} cannot be read as the observation of a run ({error}): name another run."
-        raise CannotJudge(msg) from error
+def _described(directory):
+    """Return the observation and the calibration of a run."""
+    found = []
+    for kind, name in ((Observation, "observation"), (Calibration, "calibration")):
+        path = directory / f"{name}.json"
+        try:
+            found.append(kind.create(**read_json(path)))
+        except (OSError, ValueError, TypeError) as error:
+            msg = f"{path} cannot be read as the {name} of a run ({error}): name another run."
+            raise CannotJudge(msg) from error
+    return found

@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from miri_background.tables import html_table, text_table
 from miri_background.validation.judgement import measure
+from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.exact import exact_measurements
 
 __all__ = ["PERTURBATIONS", "Power", "PowerTable", "power"]
@@ -178,7 +179,7 @@ def power(analysis, metrics):
 
 def _of_statistics(analysis, metrics, perturb):
     """Return the smallest amplitude by criterion, from the response to a strong perturbation."""
-    perturbed = measure(analysis.judging(perturb(analysis.products, _STRONG)))
+    perturbed = measure(Analysis(perturb(analysis.products, _STRONG), analysis.expectation))
     values = {(each.criterion, each.region, each.exposure): each.value for each in perturbed}
     smallest = {}
     for metric in metrics:
@@ -206,8 +207,8 @@ def _of_counts(analysis, metrics, perturb):
     exact = {metric.name for metric in metrics if metric.limit == 0}
     smallest = {}
     for amplitude in _ROUNDING_STEPS:
-        perturbed = analysis.judging(perturb(analysis.products, amplitude))
-        for each in exact_measurements(perturbed):
+        perturbed = perturb(analysis.products, amplitude)
+        for each in exact_measurements(perturbed, analysis.expectation.combined):
             if each.value != 0:
                 smallest.setdefault(each.criterion, float(amplitude))
         if exact <= set(smallest) or amplitude > _STRONG:

@@ -1,4 +1,4 @@
-"""How the imager's detector is read: subarrays and readout patterns."""
+"""How the imager's detector is read: subarrays, readout patterns, and one exposure's readout."""
 
 import json
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 __all__ = [
     "PATTERNS",
+    "READABLE",
+    "Readout",
     "ReadoutPattern",
     "Subarray",
     "frame_time",
@@ -94,6 +96,7 @@ _FRAME_TIMES = {
     ("FASTR1", "SUB256"): 0.29952,
     ("SLOWR1", "FULL"): 23.88992,
 }
+READABLE = tuple(_FRAME_TIMES)  # pairs of readout pattern and subarray
 
 
 @lru_cache(maxsize=1)
@@ -137,3 +140,49 @@ def frame_time(pattern, subarray):
         If the subarray is not read with this pattern.
     """
     return _FRAME_TIMES[pattern, subarray]
+
+
+@dataclass(frozen=True)
+class Readout:
+    """How one exposure is read.
+
+    Parameters
+    ----------
+    subarray : str
+        Name of the subarray.
+    pattern : str
+        Name of the readout pattern.
+    groups : int
+        Groups in an integration.
+    integrations : int
+        Integrations in the exposure.
+    """
+
+    subarray: str
+    pattern: str
+    groups: int
+    integrations: int
+
+    @property
+    def window(self):
+        """The part of the detector that is read, a `Subarray`."""
+        return subarrays()[self.subarray]
+
+    @property
+    def frame_time(self):
+        """Time from frame to frame and from group to group, s."""
+        return frame_time(self.pattern, self.subarray)
+
+    @property
+    def integration_time(self):
+        """Time that one integration collects light, s."""
+        return self.groups * self.frame_time
+
+    @property
+    def duration(self):
+        """Clock time of the exposure, s: one frame is spent on each reset between integrations."""
+        return (self.integrations * (self.groups + 1) - 1) * self.frame_time
+
+    def sentence(self):
+        """Return the readout in words."""
+        return f"{self.subarray} {self.pattern}, {self.integrations} × {self.groups} groups"

@@ -17,8 +17,8 @@ from textwrap import shorten
 import psutil
 
 from miri_background.files import write_text_whole
-from miri_background.instrument.readout import subarrays
 from miri_background.nightly.processes import Task, carried_out
+from miri_background.observation import exposures
 from miri_background.outcomes import (
     CannotJudge,
     DiskFailed,
@@ -31,7 +31,7 @@ from miri_background.outcomes import (
 from miri_background.references.doctor import ILL, examine_choice, report
 from miri_background.reporting.history import Record, append
 from miri_background.reporting.junit import junit_error, junit_xml
-from miri_background.run_directory import RunDirectory, space_needed, writable
+from miri_background.run_directory import RunDirectory, run_path, space_needed, writable
 from miri_background.runs.notebook import (
     VALIDATION,
     execute_notebook,
@@ -47,9 +47,6 @@ from miri_background.validation.verdict.verdict import verdict_of
 __all__ = ["Night", "carry_out_night"]
 
 _NIGHTS = Path("runs") / "nights"
-_REFERENCES = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
-# What a run that passed does not need any more; metrics, figures and notebook stay.
-_PRODUCTS = ("uncal", "truth", "rate", "image2")
 
 # Measured, bytes: the kernel holds all rates and products, a worker one ramp with its copies.
 _MEMORY_OF_JOB = 0.9e9  # Python, the pipeline's modules, papermill
@@ -213,7 +210,8 @@ class _Diary:
         seconds : float
             How long it took.
         """
-        job, place = self.jobs[name], self.directory / name
+        job = self.jobs[name]
+        place = run_path(self.directory / name, job.calibration)
         if isinstance(result, CannotJudge):
             error, result = result, (Outcome.CANNOT_JUDGE, str(result), result.cause, None)
             with self._problems_kept():
@@ -270,7 +268,7 @@ class _Diary:
         with self._problems_kept(), writable(self.directory):
             text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
             write_text_whole(self.directory / "night.json", text)
-            point_latest_to(self.directory)
+            point_latest_to(self.directory, _NIGHTS)
         return Night(self.directory, records, tuple(self._problems))
 
 
@@ -283,7 +281,7 @@ def _junit(job, record, cause):
         ("directory", record.directory),
         ("observation", f"{observation.filter} {observation.subarray}"),
         ("seed", str(observation.seed)),
-        ("control", job.settings["control"]),
+        ("control", job.calibration.control),
     ]
     package = f"{VALIDATION}.{job.name}"
     if cause is not None:
@@ -304,7 +302,9 @@ def _preflight(night, at_once, workers):
         try:
             require_unsaturated(job.observation)
             # A damaged baseline is told before the work, not after it.
-            baselines_of(baseline_directory(job.settings["baselines"]), job.observation)
+            baselines_of(
+                baseline_directory(job.settings.baselines), (job.observation, job.calibration)
+            )
             _require_memory(job, workers)
             space.take(job)
         except CannotJudge as error:
@@ -330,7 +330,7 @@ class _Space:
 
     def take(self, job):
         """Reserve what a job needs, or say that there is not so much."""
-        needed = space_needed(job.observation)
+        needed = space_needed(job.observation, job.calibration)
         if needed > self._free:
             msg = (
                 f"{self._directory} has {self._free / 1e9:.2f} GB free for {job.name} when the "
@@ -342,8 +342,7 @@ class _Space:
 
 def _examine(job):
     """Examine the references of a job, as `references doctor` does."""
-    choice = [job.settings[name] for name in _REFERENCES]
-    _, findings = examine_choice(choice[0], job.observation, *choice[1:])
+    _, findings = examine_choice(job.observation, job.calibration, job.settings.mirisim_command)
     print(report(findings), flush=True)  # noqa: T201 - goes to the job's log
     ill = [each for each in findings if each.status == ILL]
     if ill:
@@ -361,12 +360,13 @@ def _examine(job):
 def _execute(job, place, workers):
     """Run the notebook of a job, and return how it ended and what metrics.json holds."""
     # Refused here, a directory stays as it was; the notebook takes it over.
-    RunDirectory(place, job.observation).release()
-    run = execute_notebook(VALIDATION, job.parameters() | {"workers": workers}, place)
+    directories = RunDirectory(place, job.observation, job.calibration)
+    directories.release()
+    run = execute_notebook(VALIDATION, job.parameters() | {"workers": workers}, directories)
     print(run.text(), flush=True)  # noqa: T201 - goes to the job's log
     if run.outcome in (Outcome.PASSED, Outcome.DRIFTED):
-        for name in _PRODUCTS:
-            shutil.rmtree(Path(place) / name, ignore_errors=True)
+        for products in directories.products_directories:
+            shutil.rmtree(products, ignore_errors=True)
     return _ending(run)
 
 
@@ -377,13 +377,14 @@ def _ending(run):
 
 def _memory_needed(job, workers):
     """Return the memory that a job takes, in bytes."""
-    observation = job.observation
-    rows, columns = subarrays()[observation.subarray].shape
-    number = observation.science_exposures + observation.background_exposures
-    kernel = _MEMORY_PER_EXPOSURE * rows * columns * number * observation.integrations
-    reads = observation.groups * observation.integrations
-    worker = _MEMORY_OF_WORKER + _MEMORY_PER_READ * rows * columns * reads
-    return _MEMORY_OF_JOB + kernel + workers * worker
+    kernel, longest = 0, 0
+    for exposure in exposures(job.observation):
+        readout = exposure.readout
+        rows, columns = readout.window.shape
+        kernel += _MEMORY_PER_EXPOSURE * rows * columns * readout.integrations
+        reads = readout.groups * readout.integrations
+        longest = max(longest, _MEMORY_PER_READ * rows * columns * reads)
+    return _MEMORY_OF_JOB + kernel + workers * (_MEMORY_OF_WORKER + longest)
 
 
 def _memory_available():

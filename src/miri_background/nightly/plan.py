@@ -1,39 +1,35 @@
 """What a night observes: the jobs of ``nightly.yaml``, checked before anything runs."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
+from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.parameters import InvalidParameter, RunParameters, refuse_unknown
 from miri_background.reading import read_text
-from miri_background.settings import CONTROLS
 
 __all__ = ["Job", "Matrix", "night_seed", "read_matrix"]
 
 # Words that choose a CRDS cache; anything else is a path.
 _CACHES = ("synthetic", "home", "central")
+# What an entry cannot say: the night has directories and processes of its own.
+_OF_THE_NIGHT = ("working_directory", "workers")
 # Names are those of directories, of files, and of rows on pages.
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 _RESERVED = ("junit", "logs")  # directories of a night beside those of its jobs
 _Minutes = Annotated[float, Field(gt=0, le=1440)]
 _ROOM = 100  # characters of a wrong value that are shown
-
-
-class _Given(BaseModel):
-    """What an entry of the file may say beside the parameters of an observation."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    time_limit: _Minutes | None = None
-    control: Literal[*CONTROLS] = "none"
-    crds_cache: str = "synthetic"
-    crds_server_url: str = ""
-    crds_context: str = ""
-    mirisim_command: str = "mirisim"
-    baselines: str = ""
 
 
 class _Content(BaseModel):
@@ -54,9 +50,10 @@ class Job(BaseModel):
         As the file calls it.
     observation : Observation
         What is observed.
-    settings : dict
-        Parameters of the notebook beside the observation: where references come from, what is
-        broken on purpose, and where baselines are.
+    calibration : Calibration
+        What is made of it.
+    settings : RunParameters
+        How MIRISim is called, and where baselines are.
     time_limit : float
         Minutes.
     """
@@ -65,12 +62,17 @@ class Job(BaseModel):
 
     name: str
     observation: Observation
-    settings: dict[str, str]
+    calibration: Calibration
+    settings: RunParameters
     time_limit: float
 
     def parameters(self):
         """Return the parameters of the notebook by name."""
-        return self.observation.model_dump() | self.settings
+        return (
+            self.observation.model_dump(mode="json")
+            | self.calibration.model_dump(mode="json")
+            | self.settings.model_dump(exclude=set(_OF_THE_NIGHT))
+        )
 
 
 class Matrix(BaseModel):
@@ -172,25 +174,31 @@ def _job(path, name, entry, time_limit, night_seed, seed):
         msg = f"{path}, {name}: the directory of a night has another use for this name."
         raise SetUpWrong(msg)
     try:
-        given = _Given.model_validate(entry)
-        parameters = {"seed": night_seed} | given.model_extra
+        given = {"time_limit": time_limit, "seed": night_seed} | entry
+        limit = TypeAdapter(_Minutes).validate_python(given.pop("time_limit"))
         if seed is not None:
-            parameters["seed"] = seed
-        observation = Observation.create(**parameters)
+            given["seed"] = seed
+        for setting, words in (("crds_cache", _CACHES), ("baselines", ("",))):
+            if given.get(setting, words[0]) not in words:
+                # The notebook has a directory of its own; a path is meant from where the file is.
+                place = path.resolve().parent / Path(str(given[setting])).expanduser()
+                given[setting] = str(place)
+        refuse_unknown(given)
+        for name_of_night in _OF_THE_NIGHT:
+            if name_of_night in given:
+                msg = f"{name_of_night} is the night's own: give it to `miri-background nightly`"
+                raise InvalidParameter(msg)
+        described = [kind.of(given) for kind in (Observation, Calibration, RunParameters)]
     except (CannotJudge, ValidationError) as error:
         msg = f"{path}, {name}: {_reason(error)}."
         raise SetUpWrong(msg) from error
-    settings = given.model_dump(include=set(_Given.model_fields) - {"time_limit"})
-    for setting, words in (("crds_cache", _CACHES), ("baselines", ("",))):
-        if settings[setting] not in words:
-            # The notebook has a directory of its own; a path is meant from where the file is.
-            place = path.resolve().parent / Path(settings[setting]).expanduser()
-            settings[setting] = str(place)
+    observation, calibration, settings = described
     return Job(
         name=name,
         observation=observation,
+        calibration=calibration,
         settings=settings,
-        time_limit=given.time_limit or time_limit,
+        time_limit=limit,
     )
 
 

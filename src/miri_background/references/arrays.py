@@ -108,10 +108,11 @@ def gain(maps):
     return model
 
 
-def readnoise(maps):
+def readnoise(maps, readout_pattern):
     """Return the noise of the difference of two reads, DN; the pipeline divides by root 2."""
     noise = (maps.read_noise * np.sqrt(2)).astype(np.float32)
     model = detector_model("ReadnoiseModel", "readnoise", data=noise)
+    model.meta.exposure.readpatt = readout_pattern
     model.meta.bunit_data = "DN"
     return model
 

@@ -29,36 +29,26 @@ class ReferenceChoice:
         The CRDS cache.
     context : str
         CRDS context, or words if the server or the cache decides.
-    made_to_match : bool
-        Whether they are made from the embedded simulator's own constants, so that products
-        can be compared with the truth.
     """
 
     path: Path
     context: str
-    made_to_match: bool
 
 
-def use_references(
-    choice, observation, inside=None, server_url="", context="", mirisim_command="mirisim"
-):
+def use_references(observation, calibration, inside=None, mirisim_command="mirisim"):
     """Point CRDS to a cache, by setting this process's environment variables.
 
     Parameters
     ----------
-    choice : str
-        "synthetic" for the suite's own references, kept in the user's cache
-        directory; "home" for ``$HOME/crds_cache``; "central" for the directory that
-        CRDS_PATH names, else STScI's; "working directory" for one inside the run
-        (synthetic, unless a server fills it); anything else is a path.
     observation : Observation
         What is to be calibrated.
+    calibration : Calibration
+        Says where references come from.  `crds_cache` is "synthetic" for the suite's own
+        references, kept in the user's cache directory; "home" for ``$HOME/crds_cache``;
+        "central" for the directory that CRDS_PATH names, else STScI's; "working directory" for
+        one beside the ramps (synthetic, unless a server fills it); anything else is a path.
     inside : path-like, optional
-        Root of the run, for "working directory".
-    server_url : str, optional
-        CRDS server that supplies what the cache lacks.
-    context : str, optional
-        CRDS context; by default the synthetic one, or what the cache or server names.
+        Directory of the observation, for "working directory".
     mirisim_command : str, optional
         How MIRISim is called, if the observation is simulated by it: synthetic references are
         then those of its detector, and its noise is measured once.
@@ -73,6 +63,8 @@ def use_references(
     CannotJudge
         If the cache is missing, has no context, or cannot be written.
     """
+    choice, context = calibration.crds_cache, calibration.crds_context
+    server_url = calibration.crds_server_url
     if choice == "working directory" and inside is None:
         msg = "There is no working directory here: name the directory of the CRDS cache."
         raise SetUpWrong(msg)
@@ -102,5 +94,4 @@ def use_references(
     if not context:
         os.environ.pop("CRDS_CONTEXT", None)
     os.environ.update(crds_environment(path, context or None, server_url or None))
-    made_to_match = context == CONTEXT and observation.simulator == "embedded"
-    return ReferenceChoice(path, context or "chosen by CRDS", made_to_match)
+    return ReferenceChoice(path, context or "chosen by CRDS")

@@ -13,7 +13,7 @@ from pathlib import Path
 from miri_background.outcomes import Outcome, ReferencesUnfit
 from miri_background.reading import open_regular
 from miri_background.references.choice import use_references
-from miri_background.references.plausible import CHECKS, Ill, Readout, check_readable
+from miri_background.references.plausible import CHECKS, Ill, Needs, check_readable
 from miri_background.simulation.exposures import START
 from miri_background.tables import text_table
 
@@ -325,16 +325,16 @@ def examine(observation, context=None):
     CannotJudge
         If CRDS finds no context, or the geometry of the subarray is not known here.
     """
-    readout = Readout(observation)
+    needs = Needs(observation)
     with _silence():
         selection = _Selection(observation, context)
         stages = _stages()
         of_steps, settings = _examine_parameters(stages, selection)
-        readout.energies = _energies(stages, settings)
+        needs.energies = _energies(stages, settings)
 
         def examined(reftype, steps):
             def check(path):
-                return CHECKS.get(reftype, check_readable)(path, readout)
+                return CHECKS.get(reftype, check_readable)(path, needs)
 
             def without():
                 if reftype in _INDISPENSABLE:
@@ -342,7 +342,7 @@ def examine(observation, context=None):
                         ILL,
                         f"without it {_INDISPENSABLE[reftype]}: choose a context that has it",
                     )
-                readout.area &= reftype != "area"
+                needs.area &= reftype != "area"
                 return NOT_APPLICABLE, f"not used by {', '.join(steps)}"
 
             return _examined(reftype, selection, check, without)
@@ -354,19 +354,15 @@ def examine(observation, context=None):
     return [found[reftype] for reftype in requested] + of_steps
 
 
-def examine_choice(choice, observation, server_url="", context="", mirisim_command="mirisim"):
-    """Point CRDS to a cache and examine its references.
+def examine_choice(observation, calibration, mirisim_command="mirisim"):
+    """Examine the references that a run would use.
 
     Parameters
     ----------
-    choice : str
-        As `use_references` takes it, but for "working directory": there is none here.
     observation : Observation
         The observation whose exposures would be calibrated.
-    server_url : str, optional
-        CRDS server that supplies what the cache lacks.
-    context : str, optional
-        CRDS context; by default the synthetic one, or what the cache or server names.
+    calibration : Calibration
+        Says where references come from.
     mirisim_command : str, optional
         How MIRISim is called, if the observation is simulated by it.
 
@@ -375,15 +371,19 @@ def examine_choice(choice, observation, server_url="", context="", mirisim_comma
     chosen : ReferenceChoice
         The cache.
     findings : list of Finding
-        As of `examine`.
+        One for each reference file, of every way in which the exposures are read.
 
     Raises
     ------
     CannotJudge
-        If the cache is missing or has no context, or if CRDS cannot read it.
+        If the cache cannot be used at all.
     """
-    chosen = use_references(choice, observation, None, server_url, context, mirisim_command)
-    return chosen, examine(observation, context or None)
+    chosen = use_references(observation, calibration, None, mirisim_command)
+    findings = {}
+    for readout in observation.readouts:
+        for each in examine(observation.read_as(readout), calibration.crds_context or None):
+            findings[each] = None
+    return chosen, list(findings)
 
 
 def outcome(findings):

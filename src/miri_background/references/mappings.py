@@ -34,7 +34,7 @@ MATCH_KEYS = {
     "rscd": (_DETECTOR,),
     "dark": _READOUT,
     "gain": (_DETECTOR,),
-    "readnoise": (_DETECTOR,),
+    "readnoise": (_DETECTOR, "META.EXPOSURE.READPATT"),
     "area": (_DETECTOR,),
     "photom": (_DETECTOR,),
     "flat": (_DETECTOR, _FILTER),

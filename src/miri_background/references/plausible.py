@@ -18,7 +18,7 @@ from miri_background.instrument.footprint import illuminated, regions
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.reading import open_fits, open_regular
 
-__all__ = ["CHECKS", "Ill", "Readout", "check_readable"]
+__all__ = ["CHECKS", "Ill", "Needs", "check_readable"]
 
 # A flight reference may leave some bad pixels unflagged; a hundredth of them does not
 # move the statistics of a field.
@@ -102,7 +102,7 @@ _FULL_ARRAY = Window(0, 0, *detector.SHAPE[::-1])
 
 
 @dataclass
-class Readout:
+class Needs:
     """What an observation asks of its references, and what they tell about each other.
 
     Parameters
@@ -211,7 +211,7 @@ def _extension(hdus, name, dimensions):
     return hdu
 
 
-def _cut(hdus, name, dimensions, readout, exactly=False):
+def _cut(hdus, name, dimensions, needs, exactly=False):
     """Return an image extension and the index of the observation's pixels in its last axes.
 
     Parameters
@@ -222,7 +222,7 @@ def _cut(hdus, name, dimensions, readout, exactly=False):
         Name of the extension.
     dimensions : int
         Number of axes it has to have.
-    readout : Readout
+    needs : Needs
         What is observed.
     exactly : bool, optional
         Whether the step that uses it cuts nothing out of it.
@@ -239,9 +239,9 @@ def _cut(hdus, name, dimensions, readout, exactly=False):
     if hdu.shape[-2:] != covered.shape:
         rows, columns = hdu.shape[-2:]
         raise Ill(f"its {name} has {columns} x {rows} pixels and its header says {covered}")
-    index = readout.window.within(covered)
-    if index is None or (exactly and readout.window != covered):
-        raise Ill(f"its {name} covers {covered}, and the observation reads {readout.window}")
+    index = needs.window.within(covered)
+    if index is None or (exactly and needs.window != covered):
+        raise Ill(f"its {name} covers {covered}, and the observation reads {needs.window}")
     return hdu, index
 
 
@@ -270,7 +270,7 @@ def _flagged(hdus, hdu, index, *names):
     return (plane.astype(np.uint32) & np.uint32(sum(bits.values()))) != 0
 
 
-def _ordinary(values, good, limits, unit, readout, tolerated=_BLEMISHED):
+def _ordinary(values, good, limits, unit, needs, tolerated=_BLEMISHED):
     """Return median and range of the good pixels in words, refused where too many are not within.
 
     Parameters
@@ -283,7 +283,7 @@ def _ordinary(values, good, limits, unit, readout, tolerated=_BLEMISHED):
         Lower and upper limit.
     unit : str
         Unit of the values.
-    readout : Readout
+    needs : Needs
         Says where the pixels are.
     tolerated : float, optional
         Part of the good pixels that may lie outside.
@@ -298,11 +298,10 @@ def _ordinary(values, good, limits, unit, readout, tolerated=_BLEMISHED):
         unreal = good & ~np.isfinite(values)
         part = f"{100 * count / number:.3g} % of the pixels"
         if np.count_nonzero(unreal) > count / 2:
-            raise Ill(f"{part} are not finite, {readout.place(unreal)}")
+            raise Ill(f"{part} are not finite, {needs.place(unreal)}")
         value = _number(float(np.median(values[good & np.isfinite(values)])))
         raise Ill(
-            f"{part} are outside {_interval(limits, unit)}, median {value}, "
-            f"{readout.place(outside)}"
+            f"{part} are outside {_interval(limits, unit)}, median {value}, {needs.place(outside)}"
         )
     usual = values[good & within]
     text = f"median {_number(float(np.median(usual)))}{unit and f' {unit}'}, "
@@ -310,28 +309,26 @@ def _ordinary(values, good, limits, unit, readout, tolerated=_BLEMISHED):
     return f"{text}; {count} pixels outside {_interval(limits, unit)}" if count else text
 
 
-def _check_map(path, readout, limits, unit, ignored=("DO_NOT_USE",)):
+def _check_map(path, needs, limits, unit, ignored=("DO_NOT_USE",)):
     """Check one value per pixel; return its words, the values and where they are good."""
     with _images(path) as hdus:
-        hdu, index = _cut(hdus, "SCI", 2, readout)
+        hdu, index = _cut(hdus, "SCI", 2, needs)
         values = hdu.section[index]
-        good = readout.sensitive & ~_flagged(hdus, hdu, index, *ignored)
-    return _ordinary(values, good, limits, unit, readout), values, good
+        good = needs.sensitive & ~_flagged(hdus, hdu, index, *ignored)
+    return _ordinary(values, good, limits, unit, needs), values, good
 
 
-def _check_gain(path, readout):
-    return _check_map(path, readout, _GAIN, "e-/DN")[0]
+def _check_gain(path, needs):
+    return _check_map(path, needs, _GAIN, "e-/DN")[0]
 
 
-def _check_readnoise(path, readout):
-    return _check_map(path, readout, _READ_NOISE, "DN")[0]
+def _check_readnoise(path, needs):
+    return _check_map(path, needs, _READ_NOISE, "DN")[0]
 
 
-def _check_saturation(path, readout):
-    sentence, values, _ = _check_map(
-        path, readout, _SATURATION, "DN", ("DO_NOT_USE", "NO_SAT_CHECK")
-    )
-    readout.saturation = values
+def _check_saturation(path, needs):
+    sentence, values, _ = _check_map(path, needs, _SATURATION, "DN", ("DO_NOT_USE", "NO_SAT_CHECK"))
+    needs.saturation = values
     return sentence
 
 
@@ -367,62 +364,62 @@ def _falling(coefficients, saturation):
     return falls
 
 
-def _check_linearity(path, readout):
+def _check_linearity(path, needs):
     with _images(path) as hdus:
-        hdu, index = _cut(hdus, "COEFFS", 3, readout)
+        hdu, index = _cut(hdus, "COEFFS", 3, needs)
         if hdu.shape[0] < 2:
             raise Ill("its COEFFS have no linear term")
         coefficients = hdu.section[(slice(None), *index)]
-        good = readout.sensitive & ~_flagged(hdus, hdu, index, "DO_NOT_USE", "NO_LIN_CORR")
+        good = needs.sensitive & ~_flagged(hdus, hdu, index, "DO_NOT_USE", "NO_LIN_CORR")
     # One term that is not finite makes the sum so.
     finite = np.isfinite(coefficients.sum(axis=0))
     linear = np.where(finite, coefficients[1], np.nan)
-    sentence = _ordinary(linear, good, _LINEAR_TERM, "", readout)
-    saturation = detector.saturation_level()[readout.window.slices].astype(np.float32)
-    if readout.saturation is not None:
+    sentence = _ordinary(linear, good, _LINEAR_TERM, "", needs)
+    saturation = detector.saturation_level()[needs.window.slices].astype(np.float32)
+    if needs.saturation is not None:
         # What is wrong with the saturation level is told of its own reference.
-        saturation = np.clip(np.nan_to_num(readout.saturation), *_SATURATION)
+        saturation = np.clip(np.nan_to_num(needs.saturation), *_SATURATION)
     good &= finite
     falls = good & _falling(coefficients, saturation)
     part = np.count_nonzero(falls) / np.count_nonzero(good)
     if part > _FOLDED:
         raise Ill(
             f"the corrected signal of {100 * part:.3g} % of the pixels does not always increase "
-            f"up to saturation, {readout.place(falls)}"
+            f"up to saturation, {needs.place(falls)}"
         )
     return f"linear term {sentence}; {len(coefficients)} terms, increasing up to saturation"
 
 
-def _check_mask(path, readout):
+def _check_mask(path, needs):
     with _images(path) as hdus:
-        hdu, index = _cut(hdus, "DQ", 2, readout)
+        hdu, index = _cut(hdus, "DQ", 2, needs)
         # Outside the field a mask may flag everything.
-        bad = _flagged(hdus, hdu, index, "DO_NOT_USE")[readout.lit].mean()
+        bad = _flagged(hdus, hdu, index, "DO_NOT_USE")[needs.lit].mean()
         reference = _flagged(hdus, hdu, index, "REFERENCE_PIXEL")
     if bad > _BAD_PIXELS:
         raise Ill(
             f"{100 * bad:.3g} % of the field's pixels are DO_NOT_USE, "
             f"more than {100 * _BAD_PIXELS:g} %"
         )
-    unflagged = ~readout.sensitive & ~reference
+    unflagged = ~needs.sensitive & ~reference
     if unflagged.any():
         raise Ill(
             f"{np.count_nonzero(unflagged)} reference pixels are not flagged REFERENCE_PIXEL, "
-            f"{readout.place(unflagged)}"
+            f"{needs.place(unflagged)}"
         )
     return f"{100 * bad:.3g} % of the field's pixels are DO_NOT_USE"
 
 
-def _check_readout_pattern(header, readout):
+def _check_readout_pattern(header, needs):
     """Refuse a reference of another readout pattern."""
-    pattern, needed = header.get("READPATT"), readout.observation.readout_pattern
+    pattern, needed = header.get("READPATT"), needs.observation.readout_pattern
     # A reference that serves several readout patterns lists them for CRDS.
     several = str(header.get("P_READPA", "")).split("|")
     if pattern not in {"ANY", "N/A"} and needed not in (pattern, *map(str.strip, several)):
         raise Ill(f"it is of readout pattern {pattern}, and the observation of {needed}")
 
 
-def _finite_groups(hdu, index, groups, good, readout):
+def _finite_groups(hdu, index, groups, good, needs):
     """Yield integration, group and values of the groups in use, refused if not finite."""
     allowed = _BLEMISHED * np.count_nonzero(good)
     for integration in range(hdu.shape[0]):
@@ -434,58 +431,58 @@ def _finite_groups(hdu, index, groups, good, readout):
                 part = 100 * np.count_nonzero(unreal) / np.count_nonzero(good)
                 raise Ill(
                     f"{part:.3g} % of the pixels are not finite in integration {integration + 1}, "
-                    f"group {group + 1}, {readout.place(unreal)}"
+                    f"group {group + 1}, {needs.place(unreal)}"
                 )
             yield integration, group, values
 
 
-def _check_dark(path, readout):
+def _check_dark(path, needs):
     with _images(path) as hdus:
-        hdu, index = _cut(hdus, "SCI", 4, readout, exactly=True)
+        hdu, index = _cut(hdus, "SCI", 4, needs, exactly=True)
         header = hdus[0].header
-        _check_readout_pattern(header, readout)
+        _check_readout_pattern(header, needs)
         frames, gap = header.get("NFRAMES"), header.get("GROUPGAP")
         if (frames, gap) != (1, 0):
             raise Ill(
                 f"its NFRAMES, GROUPGAP are {frames}, {gap} and the observation's are 1, 0, "
                 "so that the pipeline would not subtract it"
             )
-        groups, needed = hdu.shape[1], readout.observation.groups
+        groups, needed = hdu.shape[1], needs.observation.groups
         if groups < needed:
             raise Ill(
                 f"it has {groups} groups and the observation {needed}, "
                 "so that the pipeline would extrapolate it",
                 "observe fewer groups, or use a longer dark",
             )
-        good = readout.sensitive & ~_flagged(hdus, hdu, index, "DO_NOT_USE")
-        elapsed = (needed - 1) * (header.get("TGROUP") or readout.group_time)
+        good = needs.sensitive & ~_flagged(hdus, hdu, index, "DO_NOT_USE")
+        elapsed = (needed - 1) * (header.get("TGROUP") or needs.group_time)
         sentences = []
-        for _, group, values in _finite_groups(hdu, index, needed, good, readout):
+        for _, group, values in _finite_groups(hdu, index, needed, good, needs):
             if group == 0:
                 first = values
             if group == needed - 1:
                 rate = (values - first) / np.float32(elapsed)
                 limits = (-_DARK_RATE, _DARK_RATE)
-                sentences.append(_ordinary(rate, good, limits, "DN/s", readout))
+                sentences.append(_ordinary(rate, good, limits, "DN/s", needs))
     return f"{groups} groups, {hdu.shape[0]} integrations; rate {sentences[0]}"
 
 
-def _check_reset(path, readout):
+def _check_reset(path, needs):
     with _images(path) as hdus:
-        hdu, index = _cut(hdus, "SCI", 4, readout, exactly=True)
+        hdu, index = _cut(hdus, "SCI", 4, needs, exactly=True)
         header = hdus[0].header
-        _check_readout_pattern(header, readout)
+        _check_readout_pattern(header, needs)
         said = header.get("NINTS"), header.get("NGROUPS")
         if said != hdu.shape[:2]:
             raise Ill(
                 f"its NINTS, NGROUPS are {said[0]}, {said[1]} "
                 f"and its SCI has {hdu.shape[0]}, {hdu.shape[1]}"
             )
-        good = readout.sensitive & ~_flagged(hdus, hdu, index, "DO_NOT_USE")
-        groups = min(hdu.shape[1], readout.observation.groups)
+        good = needs.sensitive & ~_flagged(hdus, hdu, index, "DO_NOT_USE")
+        groups = min(hdu.shape[1], needs.observation.groups)
         first = None
-        for _, _, values in _finite_groups(hdu, index, groups, good, readout):
-            sentence = _ordinary(values, good, (-_RESET, _RESET), "DN", readout)
+        for _, _, values in _finite_groups(hdu, index, groups, good, needs):
+            sentence = _ordinary(values, good, (-_RESET, _RESET), "DN", needs)
             first = first or sentence
     return f"{said[1]} groups, {said[0]} integrations; first group {first}"
 
@@ -505,8 +502,8 @@ def _word(value):
     return (value.decode() if isinstance(value, bytes) else str(value)).strip()
 
 
-def _check_rscd(path, readout):
-    wanted = readout.observation
+def _check_rscd(path, needs):
+    wanted = needs.observation
     with _model("RSCDModel", path) as model:
         table = model.rscd_group_skip_table
         found = _rows(table, subarray=wanted.subarray, readpatt=wanted.readout_pattern)
@@ -526,13 +523,13 @@ def _check_rscd(path, readout):
     return f"groups left out: {first} in the first integration, {later} in later ones"
 
 
-def _check_flat(path, readout):
+def _check_flat(path, needs):
     with _images(path) as hdus:
-        hdu, index = _cut(hdus, "SCI", 2, readout)
+        hdu, index = _cut(hdus, "SCI", 2, needs)
         values = hdu.section[index]
         # The pipeline flags these, and pixels of 0 and NaN, as having no flat field.
         flagged = _flagged(hdus, hdu, index, "DO_NOT_USE", "NO_FLAT_FIELD")
-    lit = readout.lit
+    lit = needs.lit
     good = lit & ~flagged & np.isfinite(values) & (values != 0)
     part = np.count_nonzero(good) / np.count_nonzero(lit)
     if part < _LIT_PIXELS:
@@ -540,7 +537,7 @@ def _check_flat(path, readout):
             f"only {100 * part:.3g} % of the field have a flat value "
             f"(not 0, finite, not flagged), less than {100 * _LIT_PIXELS:g} %"
         )
-    sentence = _ordinary(values, good, (0.0, np.inf), "", readout)
+    sentence = _ordinary(values, good, (0.0, np.inf), "", needs)
     median = float(np.median(values[good]))
     if not _FLAT_MEDIAN[0] <= median <= _FLAT_MEDIAN[1]:
         raise Ill(f"its median is {_number(median)}, outside {_interval(_FLAT_MEDIAN, '')}")
@@ -566,8 +563,8 @@ def _check_solid_angle(steradian, arcsec):
     return f"pixel {_number(steradian)} sr"
 
 
-def _check_photom(path, readout):
-    wanted = readout.observation
+def _check_photom(path, needs):
+    wanted = needs.observation
     # Strict, as the pipeline opens it.
     with _model("MirImgPhotomModel", path, strict_validation=True) as model:
         model.validate()
@@ -596,21 +593,21 @@ def _check_photom(path, readout):
         )
     sentence = f"{_number(factor)} MJy/sr per DN/s"
     # Not used where there is a map of the pixel area.
-    if readout.area and steradian is None:
+    if needs.area and steradian is None:
         return f"{sentence}; no PIXAR_SR, the area reference gives it"
     return f"{sentence}, {_check_solid_angle(steradian, arcsec)}"
 
 
-def _check_area(path, readout):
+def _check_area(path, needs):
     with _images(path) as hdus:
         # The photom step cuts by detector pixels, whatever the header says.
         hdu = _extension(hdus, "SCI", 2)
         if hdu.shape != detector.SHAPE:
             raise Ill(f"its SCI has {hdu.shape[1]} x {hdu.shape[0]} pixels, not the full array's")
-        values = hdu.section[readout.window.slices]
+        values = hdu.section[needs.window.slices]
         header = hdus[0].header
         pixel = _check_solid_angle(header.get("PIXAR_SR"), header.get("PIXAR_A2"))
-    return f"{_ordinary(values, readout.lit, _RELATIVE_AREA, '', readout)}; {pixel}"
+    return f"{_ordinary(values, needs.lit, _RELATIVE_AREA, '', needs)}; {pixel}"
 
 
 def _check_distortion(path, _):
@@ -649,8 +646,8 @@ def _check_distortion(path, _):
     )
 
 
-def _check_filteroffset(path, readout):
-    wanted = readout.observation.filter
+def _check_filteroffset(path, needs):
+    wanted = needs.observation.filter
     with _model("FilteroffsetModel", path) as model:
         offsets = [
             (entry.column_offset + 0.0, entry.row_offset + 0.0)  # no negative zeros
@@ -668,8 +665,8 @@ def _check_filteroffset(path, readout):
     return f"offset {_number(column)}, {_number(row)} pixel (column, row)"
 
 
-def _check_apcorr(path, readout):
-    wanted = readout.observation
+def _check_apcorr(path, needs):
+    wanted = needs.observation
     with _model("MirImgApcorrModel", path) as model:
         table = model.apcorr_table
         found = _rows(table, filter=wanted.filter, subarray=wanted.subarray)
@@ -682,7 +679,7 @@ def _check_apcorr(path, readout):
     order = np.argsort(energy)
     if not (np.all(np.diff(energy[order]) > 0) and np.all(np.diff(radius[order]) > 0)):
         raise Ill(f"its radii for {wanted.filter} do not increase with the encircled energy")
-    absent = [each for each in readout.energies if each not in np.round(100 * energy)]
+    absent = [each for each in needs.energies if each not in np.round(100 * energy)]
     if absent:
         raise Ill(
             f"it has no row of {wanted.filter} for the encircled energies "
@@ -699,8 +696,8 @@ def _check_apcorr(path, readout):
     )
 
 
-def _check_abvegaoffset(path, readout):
-    wanted = readout.observation.filter
+def _check_abvegaoffset(path, needs):
+    wanted = needs.observation.filter
     with _model("ABVegaOffsetModel", path) as model:
         table = model.abvega_offset
         offsets = [float(table["abvega_offset"][row]) for row in _rows(table, filter=wanted)]
@@ -727,7 +724,7 @@ def check_readable(path, _=None):
     ----------
     path : path-like
         The file.
-    _ : Readout, optional
+    _ : Needs, optional
         What is observed; not used.
 
     Returns

@@ -1,8 +1,9 @@
-"""All reference files of one kind of exposure, written under CRDS names."""
+"""All reference files of one kind of exposures, written under CRDS names."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from miri_background.observation import exposures
 from miri_background.references import arrays, tables
 from miri_background.references.detectors import embedded_detector, mirisim_detector
 from miri_background.references.mappings import MATCH_KEYS, SERIAL, reference_name
@@ -20,70 +21,69 @@ class ExposureKind:
 
     Parameters
     ----------
-    filter, subarray, readout_pattern : str
-        Names, as in `miri_background.observation.Observation`.
-    dark_groups : int
-        Groups of the dark; longer ramps would make the pipeline extrapolate.
-    reset_integrations : int
-        Integrations of the reset reference: the later ones are alike.
+    filter : str
+        Name, as in `miri_background.observation.Observation`.
+    read : tuple of tuple
+        Of each way to read: readout pattern, subarray, groups of the dark (longer ramps would
+        make the pipeline extrapolate), and integrations of the reset reference (the later ones
+        are equal).
     mirisim_read_noise : float or None
         Noise of one read, DN, for MIRISim's detector; None for the embedded one.
     """
 
     filter: str
-    subarray: str
-    readout_pattern: str
-    dark_groups: int
-    reset_integrations: int
+    read: tuple
     mirisim_read_noise: float | None = None
 
     @classmethod
     def of(cls, observation, mirisim_read_noise=None):
         """Return the kind of an observation's exposures."""
-        return cls(
-            observation.filter,
-            observation.subarray,
-            observation.readout_pattern,
-            -(-observation.groups // _DARK_GROUP_STEP) * _DARK_GROUP_STEP,
-            min(observation.integrations, 2),
-            mirisim_read_noise,
+        longest = {}
+        for readout in (each.readout for each in exposures(observation)):
+            way = readout.pattern, readout.subarray
+            groups, integrations = longest.get(way, (0, 0))
+            longest[way] = max(groups, readout.groups), max(integrations, readout.integrations)
+        read = tuple(
+            (*way, -(-groups // _DARK_GROUP_STEP) * _DARK_GROUP_STEP, min(integrations, 2))
+            for way, (groups, integrations) in sorted(longest.items())
         )
+        return cls(observation.filter, read, mirisim_read_noise)
 
     def parameters(self):
         """Return the parameters by name."""
         return asdict(self)
 
-
-def detector_of(kind):
-    """Return the detector that an exposure was taken with."""
-    if kind.mirisim_read_noise is not None:
-        return mirisim_detector(kind.mirisim_read_noise)
-    return embedded_detector(kind.readout_pattern)
+    def detector(self, readout_pattern):
+        """Return the detector that exposures were taken with, read in one pattern."""
+        if self.mirisim_read_noise is not None:
+            return mirisim_detector(self.mirisim_read_noise)
+        return embedded_detector(readout_pattern)
 
 
 def _models(kind):
-    """Yield reference type and data model, one at a time, of every file."""
-    maps = detector_of(kind)
-    how = kind.readout_pattern, kind.subarray
-    builders = {
-        "mask": lambda: arrays.mask(maps),
-        "saturation": lambda: arrays.saturation(maps),
-        "reset": lambda: arrays.reset(maps, *how, kind.reset_integrations),
-        "linearity": lambda: arrays.linearity(maps),
-        "rscd": lambda: tables.rscd(*how),
-        "dark": lambda: arrays.dark(maps, *how, kind.dark_groups),
-        "gain": lambda: arrays.gain(maps),
-        "readnoise": lambda: arrays.readnoise(maps),
-        "area": arrays.area,
-        "photom": lambda: tables.photom(maps, kind.subarray),
-        "flat": lambda: arrays.flat(maps, kind.filter),
-        "distortion": tables.distortion,
-        "filteroffset": tables.filteroffset,
-        "apcorr": lambda: tables.apcorr(kind.filter, kind.subarray),
-        "abvegaoffset": tables.abvegaoffset,
-    }
-    for reftype, build in builders.items():
-        yield reftype, build()
+    """Yield reference type and a function that makes the data model, of every file."""
+    patterns = sorted({pattern for pattern, *_ in kind.read})
+    maps = {pattern: kind.detector(pattern) for pattern in patterns}
+    # All but the noise of reads is the same in each pattern.
+    common = maps[patterns[0]]
+    yield "mask", lambda: arrays.mask(common)
+    yield "saturation", lambda: arrays.saturation(common)
+    yield "linearity", lambda: arrays.linearity(common)
+    yield "rscd", tables.rscd
+    yield "gain", lambda: arrays.gain(common)
+    for pattern in patterns:
+        yield "readnoise", lambda pattern=pattern: arrays.readnoise(maps[pattern], pattern)
+    for pattern, subarray, groups, integrations in kind.read:
+        how = common, pattern, subarray
+        yield "reset", lambda how=how, number=integrations: arrays.reset(*how, number)
+        yield "dark", lambda how=how, number=groups: arrays.dark(*how, number)
+    yield "area", arrays.area
+    yield "photom", lambda: tables.photom(common)
+    yield "flat", lambda: arrays.flat(common, kind.filter)
+    yield "distortion", tables.distortion
+    yield "filteroffset", tables.filteroffset
+    yield "apcorr", lambda: tables.apcorr(kind.filter)
+    yield "abvegaoffset", tables.abvegaoffset
 
 
 def write_references(directory, kind):
@@ -107,11 +107,11 @@ def write_references(directory, kind):
     with asdf.config_context() as configuration:
         # The newest version that builds back to jwst 1.6 can read.
         configuration.default_version = "1.5.0"
-        for reftype, model in _models(kind):
-            with model:
+        for reftype, build in _models(kind):
+            with build() as model:
                 table_or_transform = reftype in {"distortion", "filteroffset", "abvegaoffset"}
                 extension = "asdf" if table_or_transform else "fits"
-                name = reference_name(reftype, extension, SERIAL)
+                name = reference_name(reftype, extension, SERIAL + len(selections[reftype]))
                 match = tuple(model[key.lower()] for key in MATCH_KEYS[reftype])
                 model.save(str(Path(directory) / name))
                 selections[reftype][match] = name

@@ -5,6 +5,7 @@ import numpy as np
 from miri_background.instrument import detector, throughput
 from miri_background.instrument.aperture import imager_aperture
 from miri_background.instrument.optics import point_spread_function
+from miri_background.instrument.readout import READABLE, subarrays
 from miri_background.references.metadata import EXPOSURE_TYPE, new_model, set_pixel_area
 
 __all__ = [
@@ -29,7 +30,7 @@ _INVERSE_DEGREE = 7
 _INVERSE_FIT_POINTS = 80  # along each axis, many more than the coefficients
 
 
-def rscd(readout_pattern, subarray):
+def rscd():
     """Return the number of groups to leave out at the start of integrations."""
     columns = [
         ("subarray", "S17"),
@@ -37,12 +38,13 @@ def rscd(readout_pattern, subarray):
         ("group_skip1", "i4"),
         ("group_skip", "i4"),
     ]
-    rows = [(subarray, readout_pattern, detector.GROUP_SKIP_FIRST, detector.GROUP_SKIP_LATER)]
+    skipped = detector.GROUP_SKIP_FIRST, detector.GROUP_SKIP_LATER
+    rows = [(subarray, pattern, *skipped) for pattern, subarray in READABLE]
     table = np.array(rows, dtype=columns)
     return new_model("RSCDModel", "rscd", rscd_group_skip_table=table)
 
 
-def photom(maps, subarray):
+def photom(maps):
     """Return the flux conversion of all filters, MJy/sr per DN/s."""
     columns = [
         ("filter", "S12"),
@@ -52,7 +54,11 @@ def photom(maps, subarray):
     ]
     # No uncertainty: the simulator multiplies by what the pipeline divides by.
     scale = maps.conversion / detector.GAIN / maps.throughput
-    rows = [(name, subarray, throughput.photmjsr(name) * scale, 0.0) for name in throughput.FILTERS]
+    rows = [
+        (name, subarray, throughput.photmjsr(name) * scale, 0.0)
+        for name in throughput.FILTERS
+        for subarray in subarrays()
+    ]
     table = np.array(rows, dtype=columns)
     model = new_model("MirImgPhotomModel", "photom", phot_table=table)
     model.meta.exposure.type = EXPOSURE_TYPE
@@ -182,7 +188,7 @@ def aperture_corrections(name):
     return rows
 
 
-def apcorr(name, subarray):
+def apcorr(name):
     """Return the aperture corrections of a filter."""
     columns = [
         ("filter", "S12"),
@@ -193,7 +199,8 @@ def apcorr(name, subarray):
         ("skyin", "f4"),
         ("skyout", "f4"),
     ]
-    rows = [(name, subarray, *row) for row in aperture_corrections(name)]
+    corrections = aperture_corrections(name)
+    rows = [(name, subarray, *row) for subarray in subarrays() for row in corrections]
     table = np.array(rows, dtype=columns)
     model = new_model("MirImgApcorrModel", "apcorr", apcorr_table=table)
     model.meta.exposure.type = EXPOSURE_TYPE

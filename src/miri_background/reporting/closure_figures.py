@@ -68,7 +68,7 @@ def pulls_figure(closure, metrics) -> Figure:
         f"(limits {1 - scatter.limit:.2f}, {1 + scatter.limit:.2f})"
     )
     histogram.set_title(title, fontsize=10)
-    subarray = closure.analysis.subarray
+    subarray = closure.analysis.expectation.subarray
     drawn = draw(image, closure.pulls[0].values, subarray, -1, 1)
     reported = np.mean([pulls.reported for pulls in closure.pulls])
     image.set_title(f"exposure 1; reported error {reported:.3f} of expected", fontsize=10)

@@ -16,8 +16,8 @@ from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from miri_background.calibration_choice import Calibration
 from miri_background.files import replace_recorded
-from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.reporting.figures import block_size, draw, picture
 from miri_background.validation.measurements.statistical import residual_of, with_fainter_sources
@@ -111,7 +111,7 @@ class Explorer:
 
     def __init__(self, analysis, metrics):
         self.analysis = analysis
-        self.own = Choice(analysis.products.sigma, 1, next(iter(analysis.regions)))
+        self.own = Choice(analysis.products.sigma, 1, next(iter(analysis.masks.regions)))
         self._limits = {
             (each.region, each.exposure): each for each in metrics if each.name == "residual"
         }
@@ -119,7 +119,7 @@ class Explorer:
 
     def _clipped_mean(self, sigma, name):
         """Return combined background, clipped and all finite values of the pixels of a region."""
-        products, region = self.analysis.products, self.analysis.regions[name]
+        products, region = self.analysis.products, self.analysis.masks.regions[name]
         backgrounds = [_cut(image, region) for image in products.backgrounds]
         values = member_averages(backgrounds, sigma, products.maxiters).values
         blocks = np.array_split(values, -(-values.size // _BLOCK), axis=1)
@@ -134,7 +134,7 @@ class Explorer:
         Parameters
         ----------
         choice : Choice
-            Sigma in the range of an observation's.
+            Sigma in the range of a calibration's.
 
         Returns
         -------
@@ -148,7 +148,7 @@ class Explorer:
         """
         analysis = self.analysis
         self._check(choice)
-        number, region = choice.exposure - 1, analysis.regions[choice.region]
+        number, region = choice.exposure - 1, analysis.masks.regions[choice.region]
         combined, clipped, finite = self._average(choice.sigma, choice.region)
         residual = self._residual(analysis, number, region, combined)
         measured = _mean(analysis, number, region, residual)
@@ -157,7 +157,7 @@ class Explorer:
             measured = with_fainter_sources(
                 measured, _mean(analysis.loose, number, region, loosely)
             )
-        seen = analysis.seen[region.slices]
+        seen = analysis.masks.seen[region.slices]
         return Explored(
             choice,
             combined,
@@ -170,12 +170,12 @@ class Explorer:
 
     def _check(self, choice):
         """Refuse what cannot be chosen."""
-        Observation.create(sigma=choice.sigma)
-        analysis, count = self.analysis, len(self.analysis.science)
-        if choice.region not in analysis.regions:
+        Calibration.create(sigma=choice.sigma)
+        analysis, count = self.analysis, len(self.analysis.expectation.science)
+        if choice.region not in analysis.masks.regions:
             msg = (
-                f"{choice.region} is not a region of {analysis.subarray}: "
-                f"choose one of {', '.join(analysis.regions)}."
+                f"{choice.region} is not a region of {analysis.expectation.subarray}: "
+                f"choose one of {', '.join(analysis.masks.regions)}."
             )
             raise CannotJudge(msg)
         if choice.exposure not in range(1, count + 1):
@@ -188,9 +188,9 @@ class Explorer:
         rate, wings, judged = (
             plane[region.slices]
             for plane in (
-                analysis.science[number].data,
-                analysis.wings(number),
-                analysis.judged(number),
+                analysis.expectation.science[number].data,
+                analysis.expectation.left(number),
+                analysis.residuals.judged[number],
             )
         )
         return np.where(judged, rate - combined - wings, np.nan)
@@ -223,9 +223,9 @@ def _judged_like(metric, measurement):
 
 def exploration_figure(analysis, explored) -> Figure:
     """Return combined background, clipped values and residual of the region that was chosen."""
-    region = analysis.regions[explored.choice.region]
-    level, count = analysis.sky_level, len(analysis.backgrounds)
-    reach = _NOISE_RANGE * analysis.sky_noise / block_size(explored.residual)
+    region = analysis.masks.regions[explored.choice.region]
+    level, count = analysis.expectation.sky_level, len(analysis.expectation.backgrounds)
+    reach = _NOISE_RANGE * analysis.expectation.sky_noise / block_size(explored.residual)
     of_mean = reach / np.sqrt(count)
     below, above = (max(part * level, of_mean) for part in _SKY_RANGE)
     panels = (
@@ -241,7 +241,7 @@ def exploration_figure(analysis, explored) -> Figure:
     # Adjusting the layout to what is drawn takes as long as to draw it.
     figure, axes = plt.subplots(1, 3, figsize=(11, 4.4), sharey=True, gridspec_kw=_LAYOUT)
     for panel, (title, image, span, unit) in zip(axes, panels, strict=True):
-        drawn = draw(panel, image, analysis.subarray, *span, region)
+        drawn = draw(panel, image, analysis.expectation.subarray, *span, region)
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("x (detector pixel)")
         figure.colorbar(drawn, ax=panel, label=f"{unit}, linear stretch", shrink=0.8)
@@ -299,10 +299,12 @@ def controls(explorer):
         continuous_update=False,
     )
     exposure = ipywidgets.Dropdown(
-        options=range(1, len(analysis.science) + 1), value=own.exposure, description="exposure"
+        options=range(1, len(analysis.expectation.science) + 1),
+        value=own.exposure,
+        description="exposure",
     )
     region = ipywidgets.Dropdown(
-        options=list(analysis.regions), value=own.region, description="region"
+        options=list(analysis.masks.regions), value=own.region, description="region"
     )
     answer = ipywidgets.HTML()
 
@@ -322,7 +324,7 @@ def controls(explorer):
 def _smallest_sigma():
     """Return the lower end of the legal range of sigma."""
     return next(
-        limit.ge for limit in Observation.model_fields["sigma"].metadata if hasattr(limit, "ge")
+        limit.ge for limit in Calibration.model_fields["sigma"].metadata if hasattr(limit, "ge")
     )
 
 

@@ -198,7 +198,7 @@ def draw(axes, image, subarray, low, high, region=None):
 
 def _sky_level(analysis):
     """Return the mean of the combined background on empty sky, DN/s."""
-    return float(analysis.combined.data[analysis.sky].mean())
+    return float(analysis.expectation.combined.data[analysis.masks.sky].mean())
 
 
 def _reach(noise, image):
@@ -290,10 +290,11 @@ def combined_background_figure(analysis) -> Figure:
     combined = _combined_image(analysis)
     truth = products.background_truth[0].background
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained")
-    images = (analysis.backgrounds[0].data, combined, combined - truth)
+    images = (analysis.expectation.backgrounds[0].data, combined, combined - truth)
     titles = ("background 1", "combined background", "combined background − true sky")
-    single = _reach(analysis.sky_noise, combined)
-    of_mean = single * np.sqrt(analysis.average_variance)
+    single = _reach(analysis.expectation.sky_noise, combined)
+    of_mean = np.sqrt(analysis.expectation.clipping.variance)
+    of_mean = _reach(of_mean, combined)
     for panel, image, title, (low, high) in zip(
         axes,
         images,
@@ -305,19 +306,19 @@ def combined_background_figure(analysis) -> Figure:
         ),
         strict=True,
     ):
-        drawn = draw(panel, image, analysis.subarray, low, high)
+        drawn = draw(panel, image, analysis.expectation.subarray, low, high)
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("x (detector pixel)")
         figure.colorbar(drawn, ax=panel, label="DN/s, linear stretch", shrink=0.75)
     axes[0].set_ylabel("y (detector pixel)")
-    difference = (combined - truth)[analysis.sky]
+    difference = (combined - truth)[analysis.masks.sky]
     title = _title(
         figure,
         f"On empty sky, the combined background is {float(difference.mean()):+.4f} DN/s off the "
         "true sky",
         _nothing_subtracted(analysis),
     )
-    count = len(analysis.backgrounds)
+    count = len(analysis.expectation.backgrounds)
     return described(
         figure,
         f"One of {count} background exposures, the combined background, and the difference of the "
@@ -341,15 +342,17 @@ def _star_to_follow(analysis):
     stars = analysis.products.background_truth[0].catalogue
     if len(stars):
         x, y = source_positions(stars)
-        inside = within_regions(x, y, _CUTOUT + 0.5, analysis.subarray)
+        inside = within_regions(x, y, _CUTOUT + 0.5, analysis.expectation.subarray)
         for star in np.flatnonzero(inside):
             pixel = round(y[star]), round(x[star])
-            inside[star] = all(np.isfinite(image.data[pixel]) for image in analysis.backgrounds)
+            inside[star] = all(
+                np.isfinite(image.data[pixel]) for image in analysis.expectation.backgrounds
+            )
         if inside.any():
             flux = stars["flux"].to_value("uJy")
             star = np.argmax(np.where(inside, flux, 0.0))
             return float(x[star]), float(y[star]), float(flux[star])
-    imager = analysis.regions["imager"]
+    imager = analysis.masks.regions["imager"]
     return (imager.x.start + imager.x.stop) / 2, (imager.y.start + imager.y.stop) / 2, 0.0
 
 
@@ -358,7 +361,7 @@ def _combined_image(analysis):
     for image in analysis.products.combined:
         if image is not None:
             return image.data
-    return np.zeros_like(analysis.leak)
+    return np.zeros_like(analysis.expectation.leak)
 
 
 def star_figure(analysis) -> Figure:
@@ -367,7 +370,7 @@ def star_figure(analysis) -> Figure:
     x, y, flux = _star_to_follow(analysis)
     column, row = round(x), round(y)
     box = (slice(row - _CUTOUT, row + _CUTOUT + 1), slice(column - _CUTOUT, column + _CUTOUT + 1))
-    exposures = [image.data[box] for image in analysis.backgrounds]
+    exposures = [image.data[box] for image in analysis.expectation.backgrounds]
     with np.errstate(invalid="ignore"):
         plain = np.mean(exposures, axis=0)
     combined = _combined_image(analysis)[box]
@@ -383,8 +386,8 @@ def star_figure(analysis) -> Figure:
         "plain mean",
         "combined\nbackground",
     ]
-    noise = analysis.sky_noise
-    light = analysis.background_light[0][row, column] if flux else 0.0
+    noise = analysis.expectation.sky_noise
+    light = analysis.expectation.background_light[0][row, column] if flux else 0.0
     for panel, image, title in zip(axes, [*exposures, plain, combined], titles, strict=True):
         drawn = panel.imshow(
             image,
@@ -441,7 +444,7 @@ def _fate_of_star(analysis, row, column, light, stays):
     str
         Without a number of decimals, so that it can stand below the numbers themselves.
     """
-    noise, count = analysis.sky_noise, len(analysis.backgrounds)
+    noise, count = analysis.expectation.sky_noise, len(analysis.expectation.backgrounds)
     if not light > 0:
         return (
             "No background star is far enough from the edges to be followed: "
@@ -456,16 +459,17 @@ def _fate_of_star(analysis, row, column, light, stays):
             f"{noise:.2g} DN/s): these pixels do not show whether clipping removes it"
         )
     sigma = analysis.products.sigma
-    others = [each[row, column] for each in analysis.background_light[1:]]
+    others = [each[row, column] for each in analysis.expectation.background_light[1:]]
     shining = 1 + sum(each > 0.1 * light for each in others)
     total = light + sum(others)
-    error = np.sqrt(analysis.combined_variance[row, column])
+    error = np.sqrt(analysis.expectation.combined_variance[row, column])
+    expected = analysis.expectation.leak[row, column]
     where = f"It is here in {shining} of {count} backgrounds"
     if largest_deviation(count) <= sigma:
         where += f", of which sigma = {sigma:g} can clip none"
     return (
         f"{where}: {100 * stays / total:.0f} ± {100 * error / total:.0f} % of its light stay in "
-        f"the combined background, theory has {100 * analysis.leak[row, column] / total:.0f} %"
+        f"the combined background, theory has {100 * expected / total:.0f} %"
     )
 
 
@@ -474,10 +478,13 @@ def subtracted_figure(analysis) -> Figure:
     images = [image.data for image in analysis.subtracted]
     titles = [f"science {number} subtracted" for number in range(1, len(images) + 1)]
     means = [
-        analysis.residual(number)[analysis.judged(number)].mean() for number in range(len(images))
+        analysis.residuals.images[number][analysis.residuals.judged[number]].mean()
+        for number in range(len(images))
     ]
-    high = _NOISE_RANGE * analysis.sky_noise
-    figure = _gallery(4, analysis.subarray, images, titles, -high, high, "DN/s, linear stretch")
+    high = _NOISE_RANGE * analysis.expectation.sky_noise
+    figure = _gallery(
+        4, analysis.expectation.subarray, images, titles, -high, high, "DN/s, linear stretch"
+    )
     title = _title(
         figure,
         f"After subtraction: of {_sky_level(analysis):.2f} DN/s of sky, "
@@ -487,7 +494,7 @@ def subtracted_figure(analysis) -> Figure:
     return described(
         figure,
         f"{counted(len(images), 'background-subtracted science exposure')} "
-        f"({listed(list(analysis.regions))}), in colours of {_NOISE_RANGE:g} times the noise "
+        f"({listed(list(analysis.masks.regions))}), in colours of {_NOISE_RANGE:g} times the noise "
         f"around zero. {title}.",
     )
 
@@ -500,10 +507,10 @@ def _sources_in_view(analysis):
     peaks = np.zeros(0)
     if len(catalogue):
         x, y = source_positions(catalogue)
-        inside = within_regions(x, y, 0.5, analysis.subarray)
+        inside = within_regions(x, y, 0.5, analysis.expectation.subarray)
         rows, columns = (np.rint(each[inside]).astype(int) for each in (y, x))
-        peaks = analysis.science_light[0][rows, columns]
-    bright = np.count_nonzero(peaks > _STANDS_OUT * analysis.sky_noise)
+        peaks = analysis.expectation.science_light[0][rows, columns]
+    bright = np.count_nonzero(peaks > _STANDS_OUT * analysis.expectation.sky_noise)
     return (
         f"Exposure 1 has {counted(peaks.size, 'source')} in view, {bright or 'none'} of them "
         f"more than {_STANDS_OUT:g} times the noise in the central pixel"
@@ -518,7 +525,7 @@ def residuals_figure(analysis, metrics) -> Figure:
     figure, (points, image) = plt.subplots(
         1, 2, figsize=(11, 3.9), width_ratios=(1.7, 1), layout="constrained"
     )
-    names = list(analysis.regions)
+    names = list(analysis.masks.regions)
     numbers = sorted({metric.exposure for metric in rows})
     for index, number in enumerate(numbers):
         shift = (index - (len(numbers) - 1) / 2) * 0.16
@@ -547,14 +554,14 @@ def residuals_figure(analysis, metrics) -> Figure:
         f"limit ±{worst.limit:.4f}"
     )
     points.set_title(title, fontsize=10)
-    residual = np.where(analysis.judged(0), analysis.residual(0), np.nan)
-    reach = _reach(analysis.sky_noise, residual)
-    drawn = draw(image, residual, analysis.subarray, -reach, reach)
+    residual = np.where(analysis.residuals.judged[0], analysis.residuals.images[0], np.nan)
+    reach = _reach(analysis.expectation.sky_noise, residual)
+    drawn = draw(image, residual, analysis.expectation.subarray, -reach, reach)
     image.set_title("residual of exposure 1, judged pixels", fontsize=10)
     image.set_xlabel("x (detector pixel)")
     figure.colorbar(drawn, ax=image, label="DN/s, linear stretch", shrink=0.8)
     inside = sum(metric.passed for metric in rows)
-    judged = 100 * np.mean(analysis.judged(0)[analysis.region_mask])
+    judged = 100 * np.mean(analysis.residuals.judged[0][analysis.region_mask])
     return described(
         figure,
         f"Mean residual with error bar of {listed(names)} in "
@@ -627,7 +634,7 @@ def leak_figure(analysis) -> Figure:
         if combined is not None and (leak := leak_of(analysis, combined, low, high)) is not None
     ]
     figure, axes = plt.subplots(figsize=(8, 3.9), layout="constrained")
-    count = len(analysis.backgrounds)
+    count = len(analysis.expectation.backgrounds)
     axes.axhline(100 / count, color="0.4", linestyle="--", label=f"plain mean of {count}")
     axes.set_xscale("log")
     axes.set_xlim(*_CONTRAST_RANGE)
@@ -681,10 +688,12 @@ def _no_light(analysis):
     """Return in words why there is no light of background sources to measure."""
     if _nothing_subtracted(analysis):
         return "There is no combined background: nothing was subtracted, nothing can stay"
-    brightest = max(float(light[analysis.seen].max()) for light in analysis.background_light)
-    if not brightest > _NO_LIGHT * analysis.sky_noise:
+    brightest = max(
+        float(light[analysis.masks.seen].max()) for light in analysis.expectation.background_light
+    )
+    if not brightest > _NO_LIGHT * analysis.expectation.sky_noise:
         return "The background exposures have no source in view: there is no light that could stay"
     return (
         "Background sources have too little light to measure what stays of it: at most "
-        f"{brightest / analysis.sky_noise:.2g} times the noise in a pixel"
+        f"{brightest / analysis.expectation.sky_noise:.2g} times the noise in a pixel"
     )

@@ -1,7 +1,6 @@
 """Judging products that are already there, whoever wrote them."""
 
 import contextlib
-import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,23 +9,17 @@ from miri_background.files import require_own, write_text_whole
 from miri_background.outcomes import CannotJudge, CriterionFailed, unforeseen
 from miri_background.provenance import check_provenance
 from miri_background.reading import read_json
-from miri_background.references.mappings import CONTEXT
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
 from miri_background.run_directory import require_writable, writable
-from miri_background.validation.judgement import measure
-from miri_background.validation.measurements.advisories import advisories
-from miri_background.validation.measurements.behaviours import behaviours
-from miri_background.validation.prediction.analysis import Analysis
+from miri_background.validation.judgement import judge_products
 from miri_background.validation.products.images import Products
 from miri_background.validation.products.stage2 import (
     ClippingParameters,
     read_clipping,
     read_products,
 )
-from miri_background.validation.verdict.baselines import compare_with_baseline
-from miri_background.validation.verdict.not_judged import not_judged
 from miri_background.validation.verdict.notes import Notes
-from miri_background.validation.verdict.verdict import Verdict, judge
+from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = ["Check", "check", "ending", "report", "require_place", "write_check", "write_reason"]
 
@@ -89,17 +82,10 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
     """
     started, directory = datetime.now(UTC), Path(directory)
     try:
-        # numpy warns of numbers that are not finite; they are judged.
-        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-            products = read_products(directory, sigma, maxiters, association)
-            truth = _use_of_truth(products)
-            analysis = Analysis(products, truth=truth == "compared")
-            metrics = judge(measure(analysis))
-            notes = behaviours(analysis), advisories(analysis)
-            left_out = not_judged(analysis, metrics)
-        provenance = check_provenance(products, directory, truth, started)
-        verdict = Verdict(metrics, provenance, *notes, not_judged=left_out)
-        verdict.drift = compare_with_baseline(verdict, baselines)
+        products = read_products(directory, sigma, maxiters, association)
+        judgement = judge_products(products)
+        provenance = check_provenance(products, directory, judgement.truth, started)
+        verdict = judgement.verdict(provenance, baselines)
     except CannotJudge:
         raise
     except Exception as error:
@@ -108,21 +94,6 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         msg = f"The products in {directory} cannot be judged ({reason}): please report it."
         raise unforeseen(error, msg) from error
     return Check(directory, products, read_clipping(directory, sigma, maxiters), verdict)
-
-
-def _use_of_truth(products):
-    """Return "compared", "expected" or "none": what a truth can be used for.
-
-    Numbers are compared with it where the rates were made with the references that are made
-    from the simulator's own constants, as in a run (`ReferenceChoice.made_to_match`).
-    Otherwise it only says where sources are expected.
-    """
-    if products.science_truth is None:
-        return "none"
-    truths = (*products.science_truth, *products.background_truth)
-    rates = (*products.science, *products.backgrounds)
-    matching = all(image.header.get("CRDS_CTX") == CONTEXT for image in rates)
-    return "compared" if matching and all(truth.exact for truth in truths) else "expected"
 
 
 def report(check):

@@ -19,7 +19,6 @@ from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 
 from miri_background.files import (
-    ProductRecords,
     replace_whole,
     require_own,
     write_text_recorded,
@@ -48,7 +47,6 @@ __all__ = [
     "NotebookRun",
     "execute_notebook",
     "keep_unfinished",
-    "new_run_directory",
     "point_latest_to",
     "refresh_notebook",
     "render_notebook",
@@ -99,23 +97,6 @@ class NotebookRun:
         return "\n\n".join(parts)
 
 
-def new_run_directory():
-    """Return the path of a new run below ``runs/``, named after the time (UTC)."""
-    require_latest(Path("runs"))
-    name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
-        path = Path("runs") / (name + suffix)
-        with writable(path.parent):
-            path.parent.mkdir(exist_ok=True)
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-        return path
-    msg = "Hundred runs were started in one second: wait a little and run again."
-    raise CannotJudge(msg)
-
-
 def require_latest(runs):
     """Refuse runs beside a ``latest`` that does not point to one of them.
 
@@ -132,8 +113,8 @@ def require_latest(runs):
     latest = runs / "latest"
     if not os.path.lexists(latest):
         return
-    beside = latest.is_symlink() and latest.readlink().name == str(latest.readlink())
-    if not beside or (latest.exists() and not latest.is_dir()):
+    below = latest.is_symlink() and not {"..", "/"} & set(latest.readlink().parts)
+    if not below or (latest.exists() and not latest.is_dir()):
         msg = (
             f"{latest} is not the link to the last run that this suite puts there, and stays as "
             "it is: move it away, or run in another directory."
@@ -141,16 +122,13 @@ def require_latest(runs):
         raise SetUpWrong(msg)
 
 
-def point_latest_to(run):
-    """Let ``runs/latest`` point to a run below ``runs/``."""
-    require_latest(run.parent)
-    with (
-        writable(run.parent),
-        tempfile.TemporaryDirectory(prefix=".writing-", dir=run.parent) as aside,
-    ):
+def point_latest_to(run, within):
+    """Let the link ``latest`` of a directory point to a run below it."""
+    require_latest(within)
+    with writable(within), tempfile.TemporaryDirectory(prefix=".writing-", dir=within) as aside:
         link = Path(aside) / "latest"
-        link.symlink_to(run.name)
-        link.replace(run.parent / "latest")
+        link.symlink_to(os.path.relpath(run, within.resolve()))
+        link.replace(within / "latest")
 
 
 def render_notebook(name, parameters, output):
@@ -219,7 +197,7 @@ def refresh_notebook(name):
     return source
 
 
-def execute_notebook(name, parameters, directory):
+def execute_notebook(name, parameters, run):
     """Execute a notebook into a run directory.
 
     Parameters
@@ -227,9 +205,9 @@ def execute_notebook(name, parameters, directory):
     name : str
         Which notebook, one of `NAMES`.
     parameters : dict
-        Parameters by name; the working directory is set from `directory`.
-    directory : path-like
-        The run directory; also holds the executed notebook and its page.
+        Parameters by name; the working directory is set from `run`.
+    run : RunDirectory
+        Where to; also holds the executed notebook and its page.
 
     Returns
     -------
@@ -243,13 +221,12 @@ def execute_notebook(name, parameters, directory):
         of others, where nothing is written then.
     """
     source = repository_file("notebooks", f"{name}.ipynb")
-    directory = Path(directory).expanduser().resolve()
-    started = datetime.now(UTC)
-    with writable(directory), executing(directory):
-        require_own(*_results(directory / name), ours=ProductRecords(directory).is_own)
+    directory, started = run.root, datetime.now(UTC)
+    with writable(directory), executing(run.observed):
+        require_own(*_results(directory / name), ours=run.records.is_own)
         aside = _unfinished(directory, name)
         try:
-            _execute(source, aside, parameters | {"working_directory": str(directory)})
+            _execute(source, aside, parameters | {"working_directory": str(run.observed)})
             outcome, reason, cause = Outcome.PASSED, "", None
         except PapermillExecutionError as error:
             if error.ename == DirectoryRefused.__name__:

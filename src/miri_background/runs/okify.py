@@ -173,7 +173,7 @@ def _judged_otherwise(metrics):
 
 def _require_passed(run, verdict):
     """Refuse a run that failed, or that was broken on purpose."""
-    control = verdict.provenance["control"]
+    control = verdict.provenance["calibration"]["control"]
     if control != "none":
         msg = f"{run} was broken on purpose (control: {control}): okify a run without control."
         raise CannotJudge(msg)

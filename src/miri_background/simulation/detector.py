@@ -14,7 +14,7 @@ from miri_background.instrument.detector import (
     reference_pixels,
     reset_anomaly,
 )
-from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
+from miri_background.instrument.readout import PATTERNS
 
 __all__ = ["ramp"]
 
@@ -39,15 +39,15 @@ _RSCD_DECAY = 0.7  # groups, e-folding
 _LAST_FRAME_PART = 0.005  # of the signal of the other row
 
 
-def ramp(rate, observation, deposits, generator, latent=None):
+def ramp(rate, readout, deposits, generator, latent=None):
     """Return the ramps of one exposure.
 
     Parameters
     ----------
     rate : ndarray
         Expected electrons per second in each pixel that is read, dark current included.
-    observation : Observation
-        Its subarray, readout pattern, groups and integrations are read.
+    readout : Readout
+        How the exposure is read.
     deposits : Deposits
         Charge of cosmic rays.
     generator : numpy.random.Generator
@@ -63,9 +63,8 @@ def ramp(rate, observation, deposits, generator, latent=None):
     reference_output : ndarray of uint16
         DN of the fifth, blind output, shape (integrations, groups, rows, columns / 4).
     """
-    read, pattern = subarrays()[observation.subarray], PATTERNS[observation.readout_pattern]
-    groups, integrations = observation.groups, observation.integrations
-    time = frame_time(pattern.name, read.name)
+    read, pattern = readout.window, PATTERNS[readout.pattern]
+    groups, integrations, time = readout.groups, readout.integrations, readout.frame_time
     pixels = (read.y, read.x)
     rows, columns = read.shape
     noise = (read.cut(read_noise()) / np.sqrt(pattern.averaged)).astype(np.float32)

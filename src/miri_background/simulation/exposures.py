@@ -1,5 +1,6 @@
 """Level-1b exposures as the telescope would deliver them, each with its truth beside it."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,8 @@ from miri_background.instrument.detector import (
     full_well,
     gain,
 )
-from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
-from miri_background.observation import FIELDS, PROGRAM, Exposure, exposures
+from miri_background.instrument.readout import PATTERNS
+from miri_background.observation import FIELDS, PROGRAM, exposures
 from miri_background.simulation.detector import ramp
 from miri_background.simulation.particles import Deposits, cosmic_rays, showers
 from miri_background.simulation.sky import (
@@ -33,6 +34,7 @@ __all__ = [
     "field_catalogue",
     "level1b_model",
     "simulate",
+    "start_time",
     "write_truth",
 ]
 
@@ -152,17 +154,17 @@ def simulate(observation, exposure, psf):
     SimulatedExposure
         Level-1b model and truth.
     """
-    field = FIELDS.index(exposure.field)
-    read = subarrays()[observation.subarray]
+    field, readout = FIELDS.index(exposure.field), exposure.readout
+    read = readout.window
     where, sources, light = _scene(observation, exposure, psf)
-    sky = sky_rate(observation)
+    sky = sky_rate(observation, exposure.field)
     hits, shower = (
         arrive(
             read,
             rate,
-            frame_time(observation.readout_pattern, read.name),
-            observation.groups,
-            observation.integrations,
+            readout.frame_time,
+            readout.groups,
+            readout.integrations,
             _generator(observation, field, _PARTICLE_STREAM, exposure.dither, number),
         )
         for number, (arrive, rate) in enumerate(
@@ -174,7 +176,7 @@ def simulate(observation, exposure, psf):
     )
     science, output = ramp(
         sky + light + read.cut(dark_current()),
-        observation,
+        readout,
         hits.joined(shower),
         _generator(observation, field, _EXPOSURE_STREAM, exposure.dither),
         _latent_image(observation, exposure, psf),
@@ -191,7 +193,7 @@ def _scene(observation, exposure, psf):
     sources = field_catalogue(observation, exposure.field)
     x, y = pixel_positions(observation, sources, where)
     sources["x"], sources["y"] = x * u.pix, y * u.pix
-    return where, sources, source_rate(observation, sources, x, y, psf)
+    return where, sources, source_rate(observation, exposure.field, sources, x, y, psf)
 
 
 def _latent_image(observation, exposure, psf):
@@ -206,10 +208,10 @@ def _latent_image(observation, exposure, psf):
     """
     if observation.latent_fraction == 0 or exposure.dither == 0:
         return None
-    before = _scene(observation, Exposure(exposure.field, exposure.dither - 1), psf)[2]
-    integration, _ = _durations(observation)
-    read = subarrays()[observation.subarray]
-    held = np.minimum(before * integration, read.cut(full_well()))
+    before = exposures(observation, exposure.field)[exposure.dither - 1]
+    light = _scene(observation, before, psf)[2]
+    well = before.readout.window.cut(full_well())
+    held = np.minimum(light * before.readout.integration_time, well)
     released = (
         observation.latent_fraction / 100 * held * np.exp(-_BETWEEN_EXPOSURES / _LATENT_DECAY)
     )
@@ -245,40 +247,34 @@ def level1b_model(observation, exposure, where, science, output):
     model = Level1bModel()
     model.data = science
     model.refout = output
-    _, duration = _durations(observation)
-    start = Time(START, scale="utc") + TimeDelta(
-        (duration + _BETWEEN_EXPOSURES) * exposures(observation).index(exposure), format="sec"
-    )
+    start = start_time(observation, exposure)
     for group in (
-        _exposure_metadata(observation, start),
+        _exposure_metadata(observation, exposure.readout, start),
         _identity_metadata(observation, exposure, start),
         _pointing_metadata(observation, exposure, where),
     ):
         model.update({"meta": group})
-    model.int_times = _integration_times(observation, start)
+    model.int_times = _integration_times(exposure.readout, start)
     return model
 
 
-def _durations(observation):
-    """Return the integration time and the clock time of an exposure, s.
+def start_time(observation, exposure):
+    """Return when an exposure begins, an `astropy.time.Time`.
 
-    One frame is spent on the reset between integrations.
+    Exposures follow each other, but for the delay of the background field.
     """
-    frame = _frame_time(observation)
-    frames = observation.integrations * observation.groups + observation.integrations - 1
-    return observation.groups * frame, frames * frame
+    every = exposures(observation)
+    before = Counter(each.readout.duration for each in every[: every.index(exposure)])
+    seconds = sum((each + _BETWEEN_EXPOSURES) * count for each, count in before.items())
+    if exposure.field == "background":
+        seconds += observation.background_delay * 86_400
+    return Time(START, scale="utc") + TimeDelta(seconds, format="sec")
 
 
-def _frame_time(observation):
-    """Return the time of a frame, s."""
-    return frame_time(observation.readout_pattern, observation.subarray)
-
-
-def _exposure_metadata(observation, start):
+def _exposure_metadata(observation, readout, start):
     """Return metadata of instrument, readout and times."""
-    integration, duration = _durations(observation)
-    end = start + TimeDelta(duration, format="sec")
-    frame, read = _frame_time(observation), subarrays()[observation.subarray]
+    end = start + TimeDelta(readout.duration, format="sec")
+    frame, read = readout.frame_time, readout.window
     return {
         "telescope": "JWST",
         "origin": "miri-background-validation",
@@ -293,21 +289,21 @@ def _exposure_metadata(observation, start):
         "exposure": {
             "type": "MIR_IMAGE",
             "count": 1,
-            "readpatt": observation.readout_pattern,
-            "nints": observation.integrations,
-            "ngroups": observation.groups,
+            "readpatt": readout.pattern,
+            "nints": readout.integrations,
+            "ngroups": readout.groups,
             "nframes": 1,
             "groupgap": 0,
-            "nsamples": PATTERNS[observation.readout_pattern].samples,
+            "nsamples": PATTERNS[readout.pattern].samples,
             "noutputs": AMPLIFIERS,
             "sample_time": 10.0,
             "frame_time": frame,
             "group_time": frame,
-            "integration_time": integration,
-            "exposure_time": integration * observation.integrations,
-            "duration": duration,
+            "integration_time": readout.integration_time,
+            "exposure_time": readout.integration_time * readout.integrations,
+            "duration": readout.duration,
             "start_time": start.mjd,
-            "mid_time": (start + TimeDelta(duration / 2, format="sec")).mjd,
+            "mid_time": (start + TimeDelta(readout.duration / 2, format="sec")).mjd,
             "end_time": end.mjd,
             "nresets_at_start": 1,
             "nresets_between_ints": 1,
@@ -316,13 +312,13 @@ def _exposure_metadata(observation, start):
             "drop_frames1": 0,
             "drop_frames3": 0,
             "integration_start": 1,
-            "integration_end": observation.integrations,
+            "integration_end": readout.integrations,
             "segment_number": 1,
             "segment_total": 1,
             "data_problem": False,
         },
         "subarray": {
-            "name": observation.subarray,
+            "name": readout.subarray,
             "xstart": read.x.start + 1,
             "ystart": read.y.start + 1,
             "xsize": read.shape[1],
@@ -336,7 +332,7 @@ def _exposure_metadata(observation, start):
 def _identity_metadata(observation, exposure, start):
     """Return metadata that say which exposure of which programme this is."""
     number = exposure.observation_number
-    end = start + TimeDelta(_durations(observation)[1], format="sec")
+    end = start + TimeDelta(exposure.readout.duration, format="sec")
     return {
         "filename": f"{exposure.name}_uncal.fits",
         "program": {
@@ -389,7 +385,7 @@ def _identity_metadata(observation, exposure, start):
 
 def _pointing_metadata(observation, exposure, where):
     """Return metadata of dither, attitude and world coordinates."""
-    aperture, read = imager_aperture(), subarrays()[observation.subarray]
+    aperture, read = imager_aperture(), where.window
     ra_v1, dec_v1 = where.attitude.sky(0.0, 0.0)
     jacobian = aperture.jacobian(read.x_ref, read.y_ref)
     scale = np.hypot(*jacobian)
@@ -459,13 +455,12 @@ def _pointing_metadata(observation, exposure, where):
     }
 
 
-def _integration_times(observation, start):
+def _integration_times(readout, start):
     """Return the table of integration times, days; the barycentre is not simulated."""
-    integration, _ = _durations(observation)
-    frame = _frame_time(observation)
+    integration = readout.integration_time
     rows = []
-    for number in range(observation.integrations):
-        begin = start + TimeDelta(number * (integration + frame), format="sec")
+    for number in range(readout.integrations):
+        begin = start + TimeDelta(number * (integration + readout.frame_time), format="sec")
         times = [(begin + TimeDelta(part * integration, format="sec")).mjd for part in (0, 0.5, 1)]
         rows.append((number + 1, *times, *times))
     names = [

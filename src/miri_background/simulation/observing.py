@@ -5,7 +5,6 @@ from functools import partial
 from miri_background.files import content_key
 from miri_background.instrument.detector import FULL_WELL
 from miri_background.instrument.optics import point_spread_function
-from miri_background.instrument.readout import frame_time
 from miri_background.instrument.throughput import electrons_per_surface_brightness
 from miri_background.observation import exposures
 from miri_background.outcomes import SetUpWrong
@@ -88,16 +87,18 @@ def require_unsaturated(observation):
     CannotJudge
         Naming sky, filter and time.
     """
-    time = frame_time(observation.readout_pattern, observation.subarray)
-    rate = sky_brightness(observation) * electrons_per_surface_brightness(observation.filter)
-    last = int(FULL_WELL / (rate * time))
-    if last < _FEWEST_GROUPS:
-        msg = (
-            f"The sky of {sky_brightness(observation):g} MJy/sr in {observation.filter} fills the "
-            f"pixels within {last + 1} groups of {time:.3f} s: "
-            "take a smaller subarray, FASTR1, or a lower sky_level."
-        )
-        raise SetUpWrong(msg)
+    per_brightness = electrons_per_surface_brightness(observation.filter)
+    for exposure in exposures(observation):
+        time = exposure.readout.frame_time
+        sky = sky_brightness(observation, exposure.field)
+        last = int(FULL_WELL / (sky * per_brightness * time))
+        if last < _FEWEST_GROUPS:
+            msg = (
+                f"The sky of {sky:g} MJy/sr in {observation.filter} fills the "
+                f"pixels within {last + 1} groups of {time:.3f} s: "
+                "take a smaller subarray, FASTR1, or a lower sky_level."
+            )
+            raise SetUpWrong(msg)
 
 
 def _take_exposure(observation, records, key, psf, item):

@@ -12,7 +12,7 @@ from miri_background.instrument.aperture import Attitude, imager_aperture
 from miri_background.instrument.detector import SHAPE
 from miri_background.instrument.footprint import regions, within_regions
 from miri_background.instrument.optics import SPECTRAL_INDICES, blue_part
-from miri_background.instrument.readout import subarrays
+from miri_background.instrument.readout import Subarray
 from miri_background.instrument.response import point_response, sky_response
 from miri_background.instrument.throughput import (
     BORESIGHT_OFFSETS,
@@ -73,6 +73,8 @@ class Pointing:
         Position angle of V3 there, degrees.
     x_offset, y_offset : float
         Dither offset in the Ideal frame, arcsec.
+    window : Subarray
+        The part of the detector that is read, whose reference point is pointed.
     """
 
     attitude: Attitude
@@ -81,11 +83,12 @@ class Pointing:
     roll_ref: float
     x_offset: float
     y_offset: float
+    window: Subarray
 
 
 def field_attitude(observation, field):
     """Return the attitude that puts a field's centre on the reference point, undithered."""
-    read = subarrays()[observation.subarray]
+    read = observation.readout(field).window
     return Attitude(
         read.v2_ref,
         read.v3_ref,
@@ -115,7 +118,7 @@ def pointing(observation, field, dither):
     Pointing
         The pointing of this dither.
     """
-    read = subarrays()[observation.subarray]
+    read = observation.readout(field, dither).window
     reference = np.array([read.v2_ref, read.v3_ref])
     centred = field_attitude(observation, field)
     x_offset, y_offset = DITHER_PATTERN[dither]
@@ -130,6 +133,7 @@ def pointing(observation, field, dither):
         float(attitude.roll_at(*reference)),
         x_offset,
         y_offset,
+        read,
     )
 
 
@@ -155,7 +159,8 @@ def _star_positions(count, generator):
 
 def _galaxy_position(observation):
     """Return where the galaxy is in the full array, undithered: inside the imager's part read."""
-    read, imager = subarrays()[observation.subarray], regions(observation.subarray)["imager"]
+    read = observation.readout("science").window
+    imager = regions(read.name)["imager"]
     return tuple(
         whole.start + part.start + share * (part.stop - part.start)
         for whole, part, share in (
@@ -225,11 +230,11 @@ def pixel_positions(observation, sources, where):
     Parameters
     ----------
     observation : Observation
-        Its filter moves the sources, and its subarray counts the pixels.
+        Its filter moves the sources.
     sources : astropy.table.QTable
         A catalogue.
     where : Pointing
-        The dither.
+        The dither, whose window counts the pixels.
 
     Returns
     -------
@@ -239,17 +244,18 @@ def pixel_positions(observation, sources, where):
     """
     v2v3 = where.attitude.telescope(sources["ra"].to_value("deg"), sources["dec"].to_value("deg"))
     x, y = imager_aperture().v2v3_to_pixel(*v2v3)
-    read, offset = subarrays()[observation.subarray], BORESIGHT_OFFSETS[observation.filter]
+    read, offset = where.window, BORESIGHT_OFFSETS[observation.filter]
     return x + offset[0] - read.x.start, y + offset[1] - read.y.start
 
 
-def sky_brightness(observation):
-    """Return the sky at the centre of the array, MJy/sr."""
-    return observation.sky_level or SKY_LEVELS[observation.filter]
+def sky_brightness(observation, field="science"):
+    """Return the sky of a field at the centre of the array, MJy/sr."""
+    level = observation.sky_level or SKY_LEVELS[observation.filter]
+    return level * observation.sky_factor(field)
 
 
-def sky_rate(observation):
-    """Return the sky's electrons per second in each pixel that is read.
+def sky_rate(observation, field):
+    """Return the electrons per second that the sky of a field gives each pixel that is read.
 
     The gradient is fixed to the array: what varies over two arcminutes is light
     scattered in the telescope, which does not move with a dither of arcseconds.
@@ -260,10 +266,10 @@ def sky_rate(observation):
     pixels_per_arcmin = 60 / np.sqrt(aperture.pixel_area(aperture.x_ref, aperture.y_ref))
     centre_y, centre_x = (SHAPE[0] - 1) / 2, (SHAPE[1] - 1) / 2
     along = ((x - centre_x) * np.cos(angle) + (y - centre_y) * np.sin(angle)) / pixels_per_arcmin
-    brightness = sky_brightness(observation) * (1 + observation.sky_gradient / 100 * along)
+    brightness = sky_brightness(observation, field) * (1 + observation.sky_gradient / 100 * along)
     per_brightness = electrons_per_surface_brightness(observation.filter)
     rate = np.maximum(brightness, 0.0) * per_brightness * sky_response()
-    return subarrays()[observation.subarray].cut(rate)
+    return observation.readout(field).window.cut(rate)
 
 
 def _galaxy_image(x, y, spectral_index, psf):
@@ -302,13 +308,15 @@ def _galaxy_image(x, y, spectral_index, psf):
     return fftconvolve(image / total, psf.kernel(spectral_index), mode="same")
 
 
-def source_rate(observation, sources, x, y, psf):
+def source_rate(observation, field, sources, x, y, psf):
     """Return the sources' electrons per second in each pixel.
 
     Parameters
     ----------
     observation : Observation
         The observation.
+    field : str
+        "science" or "background".
     sources : astropy.table.QTable
         Catalogue with ``kind``, ``flux`` and ``spectral_index``.
     x, y : ndarray
@@ -322,7 +330,7 @@ def source_rate(observation, sources, x, y, psf):
         Shape of what is read.  The masks of the focal plane cut the light at the
         borders of the regions.
     """
-    read = subarrays()[observation.subarray]
+    read = observation.readout(field).window
     image = np.zeros(read.shape)
     reddest, colour = psf.splines()
     radius = int(psf.radius)

@@ -1,26 +1,148 @@
-"""All that is measured on the products of a run."""
+"""The one road from products to a verdict: expect, measure, judge.
 
+It needs neither the pipeline, nor CRDS, nor a truth, and says what it could not compare.
+"""
+
+import warnings
+from functools import cached_property
+
+from miri_background.references.mappings import CONTEXT
+from miri_background.validation.measurements.advisories import advisories
 from miri_background.validation.measurements.against_truth import truth_measurements
+from miri_background.validation.measurements.analysis import Analysis
+from miri_background.validation.measurements.behaviours import behaviours
 from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.measurements.statistical import statistical_measurements
+from miri_background.validation.prediction.expectation import Expectation
+from miri_background.validation.verdict.baselines import compare_with_baseline
+from miri_background.validation.verdict.not_judged import not_judged
+from miri_background.validation.verdict.verdict import Verdict, judge
 
-__all__ = ["measure"]
+__all__ = ["Judgement", "judge_products", "measure", "use_of_truth"]
+
+
+def use_of_truth(products):
+    """Return what the truth of products can be used for.
+
+    Numbers are compared with it where the rates were made with the references that are made
+    from the simulator's own constants.  Otherwise it only says where sources are expected.
+
+    Parameters
+    ----------
+    products : Products
+        What was read.
+
+    Returns
+    -------
+    str
+        "compared", "expected" or "none".
+    """
+    if products.science_truth is None:
+        return "none"
+    truths = (*products.science_truth, *products.background_truth)
+    rates = (*products.science, *products.backgrounds)
+    matching = all(image.header.get("CRDS_CTX") == CONTEXT for image in rates)
+    return "compared" if matching and all(truth.exact for truth in truths) else "expected"
 
 
 def measure(analysis):
-    """Return all measurements of a run.
+    """Return all measurements of products.
 
     Parameters
     ----------
     analysis : Analysis
-        Products with their expectation; they are compared with the truth where it is known.
+        Products beside what is expected of them.
 
     Returns
     -------
     list of Measurement
         In the order in which they are shown.
     """
-    measurements = [*exact_measurements(analysis), *statistical_measurements(analysis)]
-    if analysis.truth:
+    measurements = [
+        *exact_measurements(analysis.products, analysis.expectation.combined),
+        *statistical_measurements(analysis),
+    ]
+    if analysis.expectation.truth:
         measurements += truth_measurements(analysis)
     return measurements
+
+
+class Judgement:
+    """Products that are judged.
+
+    Parameters
+    ----------
+    products : Products
+        What was read.
+    expectation : Expectation, optional
+        Of the same rates, where it is known already.
+
+    Attributes
+    ----------
+    truth : str
+        As `use_of_truth` returns it.
+    analysis : Analysis
+        Products beside what is expected of them.
+    measurements : list of Measurement
+        What was measured.
+    metrics : list of Metric
+        The measurements with their limits.
+    """
+
+    def __init__(self, products, expectation=None):
+        self.truth = use_of_truth(products)
+        # numpy warns of numbers that are not finite; they are judged.
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            if expectation is None:
+                expectation = Expectation(products, truth=self.truth == "compared")
+            self.analysis = Analysis(products, expectation)
+            self.measurements = measure(self.analysis)
+        self.metrics = judge(self.measurements)
+
+    @cached_property
+    def behaviours(self):
+        """What the build does where the documentation leaves a choice, a list of `Behaviour`."""
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            return behaviours(self.analysis)
+
+    @cached_property
+    def advisories(self):
+        """What a user of the products should know, a list of `Advisory`."""
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            return advisories(self.analysis)
+
+    def verdict(self, provenance, baselines=None):
+        """Return the verdict, compared with a baseline where there is one.
+
+        Parameters
+        ----------
+        provenance : dict
+            What the result depends on.
+        baselines : path-like, optional
+            Directory of baselines, by default that of the checkout.
+
+        Returns
+        -------
+        Verdict
+            Metrics, behaviours, advisories, and what changed.
+        """
+        verdict = Verdict(
+            self.metrics,
+            provenance,
+            self.behaviours,
+            self.advisories,
+            not_judged=not_judged(self.analysis, self.metrics),
+        )
+        verdict.drift = compare_with_baseline(verdict, baselines)
+        return verdict
+
+
+def judge_products(products, expectation=None):
+    """Return the judgement of products; see `Judgement`.
+
+    Raises
+    ------
+    CannotJudge
+        If the rates do not allow an expectation.
+    """
+    return Judgement(products, expectation)

@@ -18,7 +18,7 @@ from miri_background.instrument.aperture import imager_aperture
 from miri_background.instrument.detector import SHAPE, pixel_flat
 from miri_background.instrument.footprint import within_regions
 from miri_background.instrument.optics import point_spread_function
-from miri_background.observation import Exposure, Observation, exposures
+from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.exposures import level1b_model
@@ -80,17 +80,14 @@ def written(run):
     return {path: path.stat().st_mtime_ns for path in paths}
 
 
-def exposure_of(name):
-    """Return an exposure from a field and a number."""
-    field, dither = name.split()
-    return Exposure(field, int(dither))
-
-
 # A fit to no star at all: the position says so.
 astray = pytest.mark.filterwarnings("ignore:The fit may not have converged")
 every_exposure = pytest.mark.parametrize(
     "exposure",
-    [exposure_of(name) for name in ("science 0", "background 0", "background 1")],
+    [
+        Observation().exposure(*of_field)
+        for of_field in (("science", 0), ("background", 0), ("background", 1))
+    ],
     ids=lambda exposure: f"{exposure.field} {exposure.dither}",
 )
 
@@ -238,11 +235,13 @@ def test_expectation_has_mirisims_constants(taken, observation, name):
     """The embedded sky and optics with MIRISim's mirror and gain, without the pixel flat."""
     path = taken.truth(exposures(observation)[0])
     if name == "BACKGROUND":
-        electrons = sky_rate(observation)
+        electrons = sky_rate(observation, "science")
     else:
         listed = QTable.read(path, "CATALOG")
         psf = point_spread_function(observation.filter)
-        electrons = source_rate(observation, listed, listed["x"].value, listed["y"].value, psf)
+        electrons = source_rate(
+            observation, "science", listed, listed["x"].value, listed["y"].value, psf
+        )
     flat = pixel_flat()
     expected = np.where(flat > 0, electrons / np.where(flat > 0, flat, 1), 0) * RATE_PER_ELECTRON
     np.testing.assert_allclose(fits.getdata(path, name), expected, FLOAT32_ROUNDING, atol=1e-9)

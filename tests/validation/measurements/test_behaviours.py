@@ -41,14 +41,28 @@ MEDIAN_COST = np.sqrt(np.pi / 2)  # error of the median over that of the mean
 IN_WORK = "3.1.0.dev12+g1234567"
 
 
+def build_of(analysis):
+    """Return the build that made the products of an analysis."""
+    return Build(analysis.products, analysis.expectation.combined)
+
+
 def names(analysis):
     """Return the name of the behaviour of each aspect."""
-    return {each.aspect: each.name for each in Build(analysis).recognised}
+    return {each.aspect: each.name for each in build_of(analysis).recognised}
+
+
+def measured(analysis):
+    """Return the exact measurements of an analysis."""
+    return exact_measurements(analysis.products, analysis.expectation.combined)
 
 
 def broken(analysis):
     """Return the exact criteria that are not met."""
-    return {each.criterion for each in exact_measurements(analysis) if each.value}
+    return {
+        each.criterion
+        for each in exact_measurements(analysis.products, analysis.expectation.combined)
+        if each.value
+    }
 
 
 def other(analysis, **changed):
@@ -102,7 +116,11 @@ def test_release_is_held_to_what_it_is_known_to_do(background_step, choice):
     """Another behaviour in a known release is a fault, as many times as it has others."""
     chosen, expected = CHOICES[choice]
     analysis = background_step(version="3.0.0", **chosen)
-    (behaviour,) = [e.value for e in exact_measurements(analysis) if e.criterion == "behaviour"]
+    (behaviour,) = [
+        e.value
+        for e in exact_measurements(analysis.products, analysis.expectation.combined)
+        if e.criterion == "behaviour"
+    ]
     assert (behaviour, broken(analysis)) == (len(expected), {"behaviour"})
 
 
@@ -122,7 +140,7 @@ def test_release_is_held_to_what_it_is_known_to_do(background_step, choice):
 def test_only_releases_are_known(background_step, version, faults):
     """What is not a release that is listed may do what it likes, if it does it exactly."""
     analysis = background_step(version=version, every=True)
-    assert sum(not each.as_known for each in Build(analysis).recognised) == faults
+    assert sum(not each.as_known for each in build_of(analysis).recognised) == faults
 
 
 @pytest.mark.parametrize("least", [1, 2, 3, 4])
@@ -130,7 +148,7 @@ def test_fraction_is_found(background_step, least):
     """How many backgrounds decide is found among the data; one of four is any of them."""
     (flags,) = [
         each
-        for each in Build(background_step(version=IN_WORK, least=least)).recognised
+        for each in build_of(background_step(version=IN_WORK, least=least)).recognised
         if each.aspect == "flags"
     ]
     details = ["", *(f"in at least {number} of 4, other flags of any" for number in (2, 3, 4))]
@@ -193,8 +211,8 @@ def test_skipped_step_has_known_behaviours(background_step):
     """Where nothing was subtracted nothing can be told."""
     analysis = background_step(every=True)
     skipped = other(analysis, subtracted=analysis.products.science, combined=[None] * 2)
-    assert Build(skipped).subtracted_exposures == []
-    assert all(each.as_known for each in Build(skipped).recognised)
+    assert build_of(skipped).subtracted_exposures == []
+    assert all(each.as_known for each in build_of(skipped).recognised)
 
 
 # ------------------------------------------------------------------ what it is worth

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from miri_background.validation.prediction.analysis import clipped_mean, clipped_scatter
+from miri_background.validation.prediction.pixel_statistics import clipped_mean, clipped_scatter
 
 MEAN, SCATTER, COUNT = 5.0, 2.0, 1_000_000
 # Standard errors that an estimate from these pixels may be off.

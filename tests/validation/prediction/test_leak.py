@@ -5,7 +5,7 @@ import pytest
 from astropy.stats import sigma_clip
 
 from miri_background.validation.prediction.clipping import kept_values
-from miri_background.validation.prediction.leak import Clipping, largest_deviation
+from miri_background.validation.prediction.clipping_theory import Clipping, largest_deviation
 
 NOISE = 0.3  # DN/s
 PHOTON_TIME = 190.0  # (DN/s) / (DN/s)^2, of 20 groups
@@ -28,7 +28,7 @@ def sources(*columns):
 def prediction(rates, sigma=2.0, maxiters=MAXITERS):
     """Return predicted leak and variance of each pixel."""
     scatter = np.sqrt(NOISE**2 + rates / PHOTON_TIME)
-    leak, variance = Clipping(len(rates), sigma, maxiters).leak(rates, scatter, NOISE)
+    leak, variance = Clipping(len(rates), sigma, maxiters, NOISE).leak(rates, scatter)
     return leak[0], variance[0]
 
 

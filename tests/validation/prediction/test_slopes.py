@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from miri_background.validation.prediction.slopes import (
-    averaged_alike,
-    averaged_by_pipeline,
+    equal_weights,
+    pipeline_weights,
     read_weighting,
     slope_noise,
     slope_statistics,
@@ -61,7 +61,7 @@ def reported_variance(rate, groups):
     return photons + 12 * READ_NOISE**2 / (groups**3 - groups) / TIME**2
 
 
-def noise(rate, fitted, averaged=averaged_by_pipeline):
+def noise(rate, fitted, averaged=pipeline_weights):
     """Return true and reported noise for this file's detector."""
     return slope_noise(np.array(rate), GAIN, READ_NOISE, TIME, averaged(fitted))
 
@@ -93,7 +93,7 @@ def test_noise_of_integrations_that_count_alike_is_that_of_their_mean(ratio, gen
     fitted = [18, 12, 12]
     rate = rate_of(ratio, fitted[0])
     each = [slopes(rate, groups, generator) for groups in fitted]
-    true, reported = noise(rate, fitted, averaged_alike)
+    true, reported = noise(rate, fitted, equal_weights)
     assert true == pytest.approx(np.mean(each, axis=0).std(), rel=SCATTER_TOLERANCE)
     variance = np.mean([reported_variance(rate, groups) for groups in fitted]) / len(fitted)
     assert reported == pytest.approx(np.sqrt(variance), rel=ROUNDING)
@@ -101,7 +101,7 @@ def test_noise_of_integrations_that_count_alike_is_that_of_their_mean(ratio, gen
 
 def test_one_integration_is_averaged_by_nobody():
     """Both ways are the same for it."""
-    assert noise(10.0, [19], averaged_alike) == pytest.approx(noise(10.0, [19]), rel=ROUNDING)
+    assert noise(10.0, [19], equal_weights) == pytest.approx(noise(10.0, [19]), rel=ROUNDING)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -207,7 +207,7 @@ def own_weights_slopes(rate, generator):
 def statistics(lowest, highest):
     """Return the statistics for this file's detector."""
     one = np.ones(1)
-    averaging = averaged_by_pipeline([GROUPS])
+    averaging = pipeline_weights([GROUPS])
     return slope_statistics((lowest, highest), GAIN * one, READ_NOISE * one, TIME, averaging)
 
 

@@ -577,7 +577,7 @@ def _circumstances(run):
     """Return when, where and with what a run was made."""
     record = run.record
     told = run.verdict.provenance if run.verdict else {}
-    observation = told.get("observation", {})
+    observation, calibration = told.get("observation", {}), told.get("calibration", {})
     memory = told.get("peak_memory_bytes")
     commit = told.get("suite_commit")
     dirty = ", with changes" if told.get("suite_dirty") else ""
@@ -591,7 +591,7 @@ def _circumstances(run):
         ("CRDS context", told.get("crds_context", "–")),
         ("simulator", told.get("simulator", "–")),
         ("seed", observation.get("seed", record.parameters.get("seed", "–"))),
-        ("broken on purpose", told.get("control", record.parameters.get("control", "–"))),
+        ("broken on purpose", calibration.get("control", record.parameters.get("control", "–"))),
         ("commit of the suite", f"{commit}{dirty}" if commit else "–"),
         ("run directory", record.directory),
     ]
@@ -602,6 +602,8 @@ def _circumstances(run):
     if observation:
         observed = [(name, _value(value)) for name, value in observation.items()]
         parts.append(table("The observation", ("parameter", "value"), observed))
+        choices = [(name, _value(value)) for name, value in calibration.items()]
+        parts.append(table("The calibration", ("parameter", "value"), choices))
     return "\n".join(parts)
 
 

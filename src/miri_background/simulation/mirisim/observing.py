@@ -136,7 +136,8 @@ def _flat_sources(observation, field):
 def _undithered(observation, field):
     """Return the pointing that has the field's centre on the reference point."""
     ra, dec = (getattr(observation, f"{field}_{axis}") for axis in ("ra", "dec"))
-    return Pointing(field_attitude(observation, field), ra, dec, observation.roll, 0.0, 0.0)
+    window = observation.readout(field).window
+    return Pointing(field_attitude(observation, field), ra, dec, observation.roll, 0.0, 0.0, window)
 
 
 def field_scene(observation, field, sources, calibration):
@@ -220,13 +221,15 @@ def _exposure(observation, exposure, sources, ramps):
         / (COLLECTING_AREA * TELESCOPE_TRANSMISSION)
     )
     to_rate = telescope / MIRISIM_GAIN / np.where(flat > 0, flat, 1.0)
-    light = source_rate(observation, sources, x, y, point_spread_function(observation.filter))
+    light = source_rate(
+        observation, exposure.field, sources, x, y, point_spread_function(observation.filter)
+    )
     level1b = level1b_model(observation, exposure, where, *ramps.as_level1b())
     # SCASim does not count the sample that SLOWR1 leaves out.
     level1b.meta.exposure.nsamples = ramps.samples
     return SimulatedExposure(
         level1b,
-        sky_rate(observation) * to_rate,
+        sky_rate(observation, exposure.field) * to_rate,
         light * to_rate,
         listed["id", "ra", "dec", "x", "y", "flux", "kind", "spectral_index"],
         hits=None,

@@ -6,7 +6,8 @@ to do about it.
 
 import numpy as np
 
-from miri_background.validation.prediction.leak import largest_deviation
+from miri_background.instrument.footprint import illuminated
+from miri_background.validation.prediction.clipping_theory import largest_deviation
 from miri_background.validation.products.images import DO_NOT_USE
 from miri_background.validation.verdict.verdict import Advisory
 
@@ -37,7 +38,7 @@ def advisories(analysis):
 
 def unclipped(analysis):
     """Yield that the threshold cannot be reached by a source in one exposure."""
-    count, sigma = len(analysis.backgrounds), analysis.products.sigma
+    count, sigma = len(analysis.products.backgrounds), analysis.products.sigma
     reach = largest_deviation(count)
     if reach > sigma:
         return
@@ -54,15 +55,16 @@ def unclipped(analysis):
 
 def lost_light(analysis):
     """Yield how much light of background sources is taken from the science exposures."""
-    if not analysis.truth:
+    expectation, masks = analysis.expectation, analysis.masks
+    if not expectation.truth:
         return
-    light = np.stack(analysis.background_light)
-    bright = light > _SOURCE * analysis.sky_noise
-    sources = analysis.seen & analysis.clean_backgrounds & bright.any(axis=0)
+    light = np.stack(expectation.background_light)
+    bright = light > _SOURCE * expectation.sky_noise
+    sources = masks.seen & masks.clean_backgrounds & bright.any(axis=0)
     total = light.sum(axis=0)[sources].sum()
     if total == 0:
         return
-    part = 100 * analysis.leak[sources].sum() / total
+    part = 100 * expectation.leak[sources].sum() / total
     overlapping = np.count_nonzero((bright.sum(axis=0) > 1) & sources)
     yield Advisory(
         "light of background sources",
@@ -78,9 +80,10 @@ def lost_light(analysis):
 
 def lost_pixels(analysis):
     """Yield how many science pixels one background flags although another is good."""
-    of_backgrounds = np.stack([image.dq & DO_NOT_USE for image in analysis.backgrounds])
+    backgrounds = analysis.expectation.backgrounds
+    of_backgrounds = np.stack([image.dq & DO_NOT_USE for image in backgrounds])
     some, every = of_backgrounds.any(axis=0), of_backgrounds.all(axis=0)
-    inside = analysis.region_mask
+    inside = analysis.masks.in_regions(analysis.expectation.subarray)
     lost = np.mean(
         [
             np.count_nonzero(
@@ -90,7 +93,7 @@ def lost_pixels(analysis):
                 & ((before.dq & DO_NOT_USE) == 0)
                 & ((after.dq & DO_NOT_USE) != 0)
             )
-            for before, after in zip(analysis.science, analysis.subtracted, strict=True)
+            for before, after in zip(analysis.expectation.science, analysis.subtracted, strict=True)
         ]
     )
     if lost == 0:
@@ -108,14 +111,13 @@ def lost_pixels(analysis):
 
 def unsubtracted(analysis):
     """Yield in how many pixels nothing is subtracted, without a flag."""
-    none = ~np.any([np.isfinite(image.data) for image in analysis.backgrounds], axis=0)
+    backgrounds = analysis.expectation.backgrounds
+    none = ~np.any([np.isfinite(image.data) for image in backgrounds], axis=0)
+    inside = illuminated(analysis.expectation.subarray)
     number = np.mean(
         [
             np.count_nonzero(
-                none
-                & analysis.region_mask
-                & np.isfinite(image.data)
-                & ((image.dq & DO_NOT_USE) == 0)
+                none & inside & np.isfinite(image.data) & ((image.dq & DO_NOT_USE) == 0)
             )
             for image in analysis.subtracted
         ]
@@ -134,11 +136,10 @@ def unsubtracted(analysis):
 
 def bad_values(analysis):
     """Yield how many flagged values are averaged like good ones."""
+    inside = analysis.masks.in_regions(analysis.expectation.subarray)
     number = sum(
-        np.count_nonzero(
-            ((image.dq & DO_NOT_USE) != 0) & np.isfinite(image.data) & analysis.region_mask
-        )
-        for image in analysis.backgrounds
+        np.count_nonzero(((image.dq & DO_NOT_USE) != 0) & np.isfinite(image.data) & inside)
+        for image in analysis.expectation.backgrounds
     )
     if number == 0:
         return
@@ -154,11 +155,11 @@ def bad_values(analysis):
 
 def small_errors(analysis):
     """Yield by how much the errors after subtraction are smaller than the noise."""
-    judged = analysis.judged(0)
+    judged = analysis.residuals.judged[0]
     if not judged.any():
         return
     reported = np.sqrt(np.mean(analysis.subtracted[0].err[judged].astype(float) ** 2))
-    expected = np.sqrt(np.mean(analysis.predicted_noise(0)[judged] ** 2))
+    expected = np.sqrt(np.mean(analysis.expectation.predicted_noise(0)[judged] ** 2))
     part = 1 - reported / expected
     if part < _LEAST_PART:
         return

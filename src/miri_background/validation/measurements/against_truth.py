@@ -7,7 +7,7 @@ from photutils.aperture import CircularAperture, aperture_photometry
 
 from miri_background.instrument.footprint import within_regions
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
-from miri_background.validation.prediction.analysis import clipped_mean
+from miri_background.validation.prediction.pixel_statistics import clipped_mean
 from miri_background.validation.products.images import source_positions
 
 __all__ = [
@@ -39,20 +39,21 @@ CONTRASTS = {
 
 def sky_rates(analysis):
     """Yield by how much rates on empty sky differ from the truth, in percent of it."""
-    products = analysis.products
+    products, expectation = analysis.products, analysis.expectation
     pairs = [
-        *zip(analysis.science, products.science_truth, strict=True),
-        *zip(analysis.backgrounds, products.background_truth, strict=True),
+        *zip(expectation.science, products.science_truth, strict=True),
+        *zip(expectation.backgrounds, products.background_truth, strict=True),
     ]
-    for region in analysis.regions.values():
+    commons = expectation.exposure_common_variances
+    for region in analysis.masks.regions.values():
         differences, levels, variances = [], [], []
-        for image, truth in pairs:
-            clean = analysis.sky & region.mask() & (image.dq == 0) & np.isfinite(image.data)
+        for (image, truth), common in zip(pairs, commons, strict=True):
+            clean = analysis.masks.sky & region.mask() & (image.dq == 0) & np.isfinite(image.data)
             known = truth.background + truth.sources
             mean, variance = clipped_mean((image.data - known)[clean])
             differences.append(mean)
             levels.append(truth.background[clean].mean())
-            variances.append(variance + analysis.common_variance)
+            variances.append(variance + common)
         level = np.mean(levels)
         value = 100 * np.mean(differences) / level
         error = 100 * np.sqrt(np.sum(variances)) / len(pairs) / level
@@ -79,8 +80,8 @@ def _combined(analysis):
 
 def _excess(analysis, combined):
     """Return the combined background less what is expected of it, DN/s."""
-    sky = analysis.products.background_truth[0].background
-    return combined.data - sky - analysis.slopes.offset(sky) - analysis.leak
+    expectation = analysis.expectation
+    return combined.data - expectation.background_sky - expectation.leak
 
 
 def background_levels(analysis):
@@ -89,9 +90,9 @@ def background_levels(analysis):
     if combined is None:
         return
     excess = _excess(analysis, combined)
-    good = analysis.sky & analysis.clean_backgrounds & np.isfinite(excess)
-    common = analysis.common_variance / len(analysis.backgrounds)
-    for region in analysis.regions.values():
+    good = analysis.masks.clean_sky & np.isfinite(excess)
+    common = analysis.expectation.combined_common_variance
+    for region in analysis.masks.regions.values():
         mean, variance = clipped_mean(excess[good & region.mask()])
         error = np.sqrt(variance + common)
         yield Measurement("background level", region.name, None, mean, error)
@@ -134,18 +135,18 @@ def leak_of(analysis, combined, low, high):
     Leak or None
         None where there is too little light to tell.
     """
-    excess = _excess(analysis, combined)
-    good = analysis.seen & analysis.clean_backgrounds & np.isfinite(excess)
+    excess, expectation, masks = _excess(analysis, combined), analysis.expectation, analysis.masks
+    good = masks.seen & masks.clean_backgrounds & np.isfinite(excess)
     # What all pixels have in common is judged as the background's level.
-    level, variance_of_level = clipped_mean(excess[good & analysis.sky])
-    contrast = np.max(analysis.background_light, axis=0) / analysis.sky_noise
+    level, variance_of_level = clipped_mean(excess[good & masks.sky])
+    contrast = np.max(expectation.background_light, axis=0) / expectation.sky_noise
     pixels = good & (contrast >= low) & (contrast < high)
-    light = np.sum(analysis.background_light, axis=0)[pixels]
+    light = np.sum(expectation.background_light, axis=0)[pixels]
     total, count = light.sum(), light.size
-    if total <= _LEAST_SIGNAL_TO_NOISE * analysis.sky_noise * np.sqrt(count):
+    if total <= _LEAST_SIGNAL_TO_NOISE * expectation.sky_noise * np.sqrt(count):
         return None
-    variance = analysis.combined_variance[pixels].sum() + count**2 * variance_of_level
-    predicted = analysis.leak[pixels].sum()
+    variance = expectation.combined_variance[pixels].sum() + count**2 * variance_of_level
+    predicted = expectation.leak[pixels].sum()
     measured = predicted + excess[pixels].sum() - count * level
     return Leak(
         100 * measured / total,
@@ -172,29 +173,29 @@ def star_leak(analysis):
 
 def _source_flux(analysis, kind, radius):
     """Return measured light, true light and variance over all science exposures."""
-    totals = np.zeros(3)
-    common = analysis.common_variance * (1 + 1 / len(analysis.backgrounds))
+    totals, expectation = np.zeros(3), analysis.expectation
     for number, truth in enumerate(analysis.products.science_truth):
-        image = analysis.subtracted[number].data + analysis.leak
-        light = analysis.science_light[number]
-        noise = analysis.rate_variance(light) + analysis.combined_variance
+        light = expectation.science_light[number]
+        # Without the sky's difference, and what clipping leaves of the background's sources.
+        image = analysis.residuals.images[number] + light
+        noise = expectation.science_variance(number) + expectation.combined_variance
         sums = np.array(
             _aperture_sums(
-                analysis.subarray,
+                expectation.subarray,
                 truth.catalogue[truth.catalogue["kind"] == kind],
                 radius,
                 image,
                 light,
                 noise,
                 np.ones(image.shape),
-                good=analysis.usable[number] & np.isfinite(image),
+                good=analysis.masks.usable[number] & np.isfinite(image),
             )
         )
         bright = sums[1] > _LEAST_SIGNAL_TO_NOISE * np.sqrt(sums[2])
         *sums, pixels = sums[:, bright].sum(axis=1)
         totals += sums
         # What all pixels of a rate have in common is in all apertures alike.
-        totals[2] += pixels**2 * common
+        totals[2] += pixels**2 * expectation.common_variance(number)
     return totals
 
 

@@ -18,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 from miri_background.instrument.footprint import illuminated
 from miri_background.validation.prediction.clipping import average_backgrounds, united_flags
 from miri_background.validation.prediction.rounding import UNIT_ROUNDOFF, different
+from miri_background.validation.products.frames import placed_at_corner
 from miri_background.validation.products.images import DO_NOT_USE
 from miri_background.validation.verdict.verdict import Behaviour
 
@@ -25,6 +26,11 @@ __all__ = ["Build", "Recognised", "behaviours", "catalogue", "pixels_of", "skipp
 
 _ERRORS, _FLAGS = "errors", "flags"
 _PIXELS, _EMPTY = "averaged pixels", "empty integrations"
+_PLACE, _IN_PLACE, _AT_CORNER = (
+    "place of another subarray",
+    "where it was read",
+    "placed at the corner of the science frame",
+)
 _PROPOSED = "none: proposed"
 # Two squares, a sum and a root round the error in quadrature.
 _QUADRATURE_ROUNDING = 3 * UNIT_ROUNDOFF
@@ -156,8 +162,10 @@ class Build:
 
     Parameters
     ----------
-    analysis : Analysis
-        Products with the independent average of their backgrounds.
+    products : Products
+        What was read.
+    average : CombinedBackground
+        Independent average of the backgrounds.
 
     Attributes
     ----------
@@ -171,8 +179,8 @@ class Build:
         Flags of the combined background under the behaviour of the build.
     """
 
-    def __init__(self, analysis):
-        self.products, self._known_average = analysis.products, analysis.combined
+    def __init__(self, products, average):
+        self.products, self._known_average = products, average
         self.subtracted_exposures = [
             number
             for number in range(len(self.products.science))
@@ -218,7 +226,8 @@ class Build:
     def recognised(self):
         """What the build does, one behaviour of each aspect."""
         pixels, empty = self._averaging[0]
-        recognised = [
+        recognised = [] if self._place is None else [Recognised(_PLACE, self._place, "", True)]
+        recognised += [
             self._recognised(_ERRORS, self._errors),
             self._recognised(
                 _FLAGS, self._rule.name, self._rule.detail(len(self.products.backgrounds))
@@ -226,6 +235,36 @@ class Build:
             self._recognised(_PIXELS, pixels),
         ]
         return [*recognised, self._recognised(_EMPTY, empty)] if self._cubes else recognised
+
+    # -------------------------------------------------------------- place
+
+    @cached_property
+    def _at_corner(self):
+        """Average of backgrounds whose overlap is at the frame's corner, None if that is all one.
+
+        The place is what the step is right or wrong in: no release is held to a wrong one.
+        """
+        backgrounds = self.products.backgrounds
+        header = self.products.science[0].header
+        moved = [placed_at_corner(image, header) for image in backgrounds]
+        if all(one is other for one, other in zip(moved, backgrounds, strict=True)):
+            return None
+        return average_backgrounds(moved, self.products.sigma, self.products.maxiters)
+
+    @cached_property
+    def _place(self):
+        """Where the build puts backgrounds of another subarray, None if that is all one."""
+        if self._at_corner is None:
+            return None
+        wrong = not self._never(self.wrong_values, self.average)
+        if wrong and self._never(self.wrong_values, self._at_corner):
+            return _AT_CORNER
+        return _IN_PLACE
+
+    def misplaced(self):
+        """Return how many pixels have another background if it is put at the frame's corner."""
+        moved, average = self._at_corner.data, self.average.data
+        return int(np.count_nonzero((moved != average) & illuminated(self.products.subarray)))
 
     # -------------------------------------------------------------- averaging
 
@@ -436,10 +475,10 @@ def _worth_of_errors(analysis, build, numbers):
     """Say how the errors under each behaviour compare with the scatter of the residual."""
     scatters, alone, together = [], [], []
     for number in numbers:
-        residual = analysis.residual(number)
+        residual = analysis.residuals.images[number]
         error = _rate_error(build.products.science[number], residual)
         values, rate, background = _where(
-            (residual, error, build.average.error), analysis.judged(number)
+            (residual, error, build.average.error), analysis.residuals.judged[number]
         )
         if values.size == 0:
             return "No pixel of empty sky shows what errors are worth."
@@ -458,7 +497,7 @@ def _worth_of_flags(analysis, build, numbers):
     """Say how many pixels can be used under each behaviour."""
     backgrounds = build.products.backgrounds
     half = -(-len(backgrounds) // 2)
-    lit = illuminated(analysis.subarray)
+    lit = illuminated(analysis.expectation.subarray)
     parts = []
     for rule in (_Rule("", every=False), _Rule("", every=True), _Rule("", False, half)):
         flags = rule.flags(backgrounds)
@@ -484,7 +523,7 @@ def _worth_of_averaging(analysis, build, numbers, aspect):
         chosen[position] = name
         choices[name] = tuple(chosen)
     apart = np.logical_or.reduce([build.affected(*choice) for choice in choices.values()])
-    apart &= analysis.sky
+    apart &= analysis.masks.sky
     averages = {name: build.averaged(*choice) for name, choice in choices.items()}
     apart &= np.logical_or.reduce(
         [average.data != build.average.data for average in averages.values()]
@@ -492,7 +531,7 @@ def _worth_of_averaging(analysis, build, numbers, aspect):
     under = {name: [] for name in averages}
     for number in numbers:
         good = apart & (build.products.science[number].dq & DO_NOT_USE == 0)
-        residual = analysis.residual(number)
+        residual = analysis.residuals.images[number]
         for name, average in averages.items():
             (values,) = _where((residual + (build.average.data - average.data),), good)
             under[name].append(values[np.isfinite(values)])
@@ -509,6 +548,14 @@ def _worth_of_averaging(analysis, build, numbers, aspect):
     )
 
 
+def _worth_of_place(_, build, __):
+    """Say how many pixels get the background of another place."""
+    return (
+        f"Put at the corner of the science frame, a background of another subarray is another "
+        f"one in {build.misplaced()} illuminated pixels."
+    )
+
+
 def behaviours(analysis):
     """Return what the build does in each aspect, and what that is worth on the same data.
 
@@ -522,9 +569,10 @@ def behaviours(analysis):
     list of Behaviour
         One of each aspect, for the verdict.
     """
-    build = Build(analysis)
+    build = Build(analysis.products, analysis.expectation.combined)
     numbers = build.subtracted_exposures
     worth = {
+        _PLACE: _worth_of_place,
         _ERRORS: _worth_of_errors,
         _FLAGS: _worth_of_flags,
         _PIXELS: partial(_worth_of_averaging, aspect=_PIXELS),

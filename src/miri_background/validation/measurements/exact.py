@@ -249,20 +249,22 @@ def _members(build):
         )
 
 
-def exact_measurements(analysis):
+def exact_measurements(products, average):
     """Return how many pixels and products are not what the documentation says.
 
     Parameters
     ----------
-    analysis : Analysis
-        Products with the independent average of their backgrounds.
+    products : Products
+        What was read.
+    average : CombinedBackground
+        Independent average of the backgrounds.
 
     Returns
     -------
     list of Measurement
         Counts; every one should be zero.
     """
-    build = Build(analysis)
+    build = Build(products, average)
     families = (
         _steps,
         _behaviours,

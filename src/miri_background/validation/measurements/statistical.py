@@ -14,7 +14,7 @@ from scipy.stats import truncnorm
 from miri_background.instrument.detector import AMPLIFIERS
 from miri_background.instrument.footprint import Region
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
-from miri_background.validation.prediction.analysis import (
+from miri_background.validation.prediction.pixel_statistics import (
     clipped_mean,
     clipped_scatter,
     levelled,
@@ -52,9 +52,9 @@ _CLIPPED_SCATTER = float(truncnorm(-_CLIP, _CLIP).std())
 
 def residuals(analysis):
     """Yield the mean residual of each region in each subtracted image."""
-    for number in range(len(analysis.subtracted)):
-        image, judged = analysis.residual(number), analysis.judged(number)
-        for region in analysis.regions.values():
+    for number in analysis.numbers:
+        image, judged = analysis.residuals.images[number], analysis.residuals.judged[number]
+        for region in analysis.masks.regions.values():
             yield residual_of(analysis, number, region, image[judged & region.mask()])
 
 
@@ -78,22 +78,22 @@ def residual_of(analysis, number, region, values):
         Their sigma-clipped mean, DN/s.
     """
     mean, variance = clipped_mean(values)
-    # The science rate's common noise, and that of the mean of n backgrounds.
-    common = analysis.common_variance * (1 + 1 / len(analysis.backgrounds))
-    if not analysis.truth:
+    common = analysis.expectation.common_variance(number)
+    if not analysis.expectation.truth:
         common += _light_left(analysis, number, region) ** 2
     return Measurement("residual", region.name, number + 1, mean, np.sqrt(variance + common))
 
 
 def _light_left(analysis, number, region):
     """Return how much light of sources a mean residual may have, as a standard error, DN/s."""
-    judged = analysis.judged(number) & region.mask()
+    judged = analysis.residuals.judged[number] & region.mask()
+    expectation, masks = analysis.expectation, analysis.masks
     if analysis.loose is None:
         # Light that is only expected may be missing, or twice as much.
-        return float(np.mean(analysis.wings(number)[judged]))
-    sources = analysis.seen & analysis.usable[number] & ~analysis.empty[number] & region.mask()
+        return float(np.mean(expectation.left(number)[judged]))
+    sources = masks.seen & masks.usable[number] & ~masks.empty[number] & region.mask()
     # From the rates, not from the step's products: a fault must not raise its own limit.
-    light = analysis.science[number].data - analysis.combined.data
+    light = expectation.science[number].data - expectation.combined.data
     return float(_UNSEEN_LIGHT * light[sources].sum() / np.count_nonzero(sources | judged))
 
 
@@ -104,8 +104,8 @@ def _weighted(image, variance, good):
 
 def _regions(image, analysis):
     """Yield each region, the mean residual less its mean there, its variance, where it is good."""
-    scatter = analysis.sky_noise * np.sqrt(analysis.mean_residual.variance)
-    for region in analysis.regions.values():
+    scatter = np.sqrt(analysis.residuals.mean.variance)
+    for region in analysis.masks.regions.values():
         inside, spread = image[region.slices], scatter[region.slices]
         good = np.isfinite(spread)
         if not good.any():
@@ -118,7 +118,7 @@ def _regions(image, analysis):
 
 def gradients(analysis):
     """Yield by how much the residual differs from side to side of each region."""
-    for region, inside, spread, good in _regions(analysis.mean_residual.image, analysis):
+    for region, inside, spread, good in _regions(analysis.residuals.mean.image, analysis):
         rows, columns = np.indices(inside.shape)
         weights = 1 / spread[good]
         place = [
@@ -172,7 +172,7 @@ def line_means(analysis):
         Where a region has lines that can be judged.
     """
     # Without what whole outputs have in common, which is judged by itself.
-    for region, inside, spread, good in _regions(analysis.mean_residual.levelled, analysis):
+    for region, inside, spread, good in _regions(analysis.residuals.mean.levelled, analysis):
         weights = np.where(good, 1 / spread, 0.0)
         for criterion, axis in (("columns", 0), ("rows", 1)):
             enough = good.sum(axis=axis) > _LEAST_JUDGED * inside.shape[axis]
@@ -201,7 +201,7 @@ def lines(analysis):
 
 def outputs(analysis):
     """Yield the output, an amplifier in odd or even rows, that is furthest off the others."""
-    mean, good = analysis.mean_residual, analysis.mean_residual.good
+    mean, good = analysis.residuals.mean, analysis.residuals.mean.good
     sets = output_sets(good.shape)
     means = np.array(
         [clipped_mean(mean.image[good & (sets == number)])[0] for number in range(2 * AMPLIFIERS)]
@@ -211,9 +211,9 @@ def outputs(analysis):
         return  # the mean residual tells it
     deviations = means[known] - means[known].mean()
     pixels = np.count_nonzero(good) / known.sum()
-    of_pixels = np.median(mean.variance[good]) * analysis.sky_noise**2 / pixels
+    of_pixels = np.median(mean.variance[good]) / pixels
     # All sets together have the common variance: each has as many times of it as there are.
-    of_set = 2 * AMPLIFIERS * mean.common * analysis.common_variance
+    of_set = 2 * AMPLIFIERS * mean.common
     error = np.sqrt((of_pixels + of_set) * (1 - 1 / known.sum()))
     worst = np.argmax(np.abs(deviations))
     yield Measurement("outputs", WHOLE_ARRAY, None, deviations[worst], error, int(known.sum()))
@@ -234,13 +234,13 @@ def aperture_pulls(analysis):
     pulls : ndarray
         Of the mean residual of all exposures; standard normal for independent pixels.
     """
-    mean, judged = analysis.mean_residual, analysis.mean_residual.good
+    mean, judged = analysis.residuals.mean, analysis.residuals.mean.good
     flat = np.where(judged, mean.levelled, 0.0)
     predicted = _smooth_noise(analysis, 0)
-    relative = analysis.sky_noise * predicted / np.sqrt(np.mean(predicted[judged] ** 2))
+    relative = predicted / np.sqrt(np.mean(predicted[judged] ** 2))
     expected = np.zeros(judged.shape)
     expected[judged] = mean.variance[judged] * relative[judged] ** 2
-    for region in analysis.regions.values():
+    for region in analysis.masks.regions.values():
         total, squares, pixels = _aperture_sums((flat, expected, judged.astype(float)), region)
         enough = pixels > _LEAST_COVERED * CircularAperture((0, 0), _APERTURE_RADIUS).area
         yield region, total[enough] / np.sqrt(squares[enough])
@@ -280,13 +280,13 @@ def _aperture_sums(images, region):
 
 def noise(analysis):
     """Yield by how much residuals scatter more than the reported errors predict."""
-    for number in range(len(analysis.subtracted)):
-        judged = analysis.judged(number)
-        pulls = levelled(analysis.residual(number), judged) / _smooth_noise(analysis, number)
+    for number in analysis.numbers:
+        residual, judged = analysis.residuals.images[number], analysis.residuals.judged[number]
+        pulls = levelled(residual, judged) / _smooth_noise(analysis, number)
         value = 100 * (clipped_scatter(pulls[judged]) - 1)
         count = np.count_nonzero(judged)
         error = 100 / np.sqrt(2 * count) if count else np.nan
-        if not analysis.truth:
+        if not analysis.expectation.truth:
             error = np.hypot(error, _UNREPORTED)
         yield Measurement("noise", WHOLE_ARRAY, number + 1, value, error)
 
@@ -297,9 +297,10 @@ def _smooth_noise(analysis, number):
     A pixel's own reported error hangs on its own noise: divided by it, noise would not be
     normal any more.
     """
-    judged, predicted = analysis.judged(number), analysis.predicted_noise(number)
+    judged = analysis.residuals.judged[number]
+    predicted = analysis.expectation.predicted_noise(number)
     smooth = np.ones(predicted.shape)
-    for region in analysis.regions.values():
+    for region in analysis.masks.regions.values():
         inside = predicted[region.slices][judged[region.slices]]
         smooth[region.slices] = np.sqrt(np.mean(inside**2))
     return smooth

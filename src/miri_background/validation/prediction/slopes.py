@@ -18,8 +18,8 @@ import numpy as np
 __all__ = [
     "Averaging",
     "SlopeStatistics",
-    "averaged_alike",
-    "averaged_by_pipeline",
+    "equal_weights",
+    "pipeline_weights",
     "read_weighting",
     "slope_noise",
     "slope_statistics",
@@ -87,7 +87,7 @@ class Averaging:
     reads: float
 
 
-def averaged_by_pipeline(fitted):
+def pipeline_weights(fitted):
     """Return how the pipeline averages the slopes of integrations to a rate.
 
     The weights are the inverse of the variance that it reports for reads alone (measured with
@@ -109,7 +109,7 @@ def averaged_by_pipeline(fitted):
     return Averaging(tuple(fitted), (groups**3 - groups) / reads, 1 / photons, 12 / reads)
 
 
-def averaged_alike(fitted):
+def equal_weights(fitted):
     """Return how slopes of integrations are averaged that count alike.
 
     Parameters

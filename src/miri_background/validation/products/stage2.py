@@ -16,7 +16,7 @@ import numpy as np
 from miri_background.instrument.readout import subarrays
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.reading import read_json
-from miri_background.validation.products.frames import in_frame
+from miri_background.validation.products.frames import in_frame, truth_in_frame
 from miri_background.validation.products.images import (
     Products,
     read_header,
@@ -53,6 +53,8 @@ _LEAST = {
     "NINTS": 1,
 }
 _VARIANCES = ("VAR_POISSON", "VAR_RNOISE")
+# Exposures that agree in these scatter in the same way.
+_WAY = ("SUBARRAY", "READPATT", "NGROUPS", "NINTS", "TFRAME")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def read_clipping(directory, sigma=None, maxiters=None):
     Parameters
     ----------
     directory : path-like
-        If it is a run of this suite, its observation says what is not given.
+        If it is a run of this suite, its calibration says what is not given.
     sigma : float, optional
         Threshold; without it and a run, the step's default of 3.
     maxiters : int, optional
@@ -101,9 +103,9 @@ def read_clipping(directory, sigma=None, maxiters=None):
     Raises
     ------
     CannotJudge
-        If one of them is not possible, or the observation cannot be read.
+        If one of them is not possible, or the calibration cannot be read.
     """
-    path = Path(directory) / "observation.json"
+    path = Path(directory) / "calibration.json"
     told = _json_object(path) if path.exists() else {}
     chosen, sources = {}, []
     for name, given, default in (
@@ -148,8 +150,8 @@ def read_products(directory, sigma=None, maxiters=None, association=None):
     Returns
     -------
     Products
-        All science exposures that share a set of backgrounds.  Backgrounds of the whole array
-        are cut to the subarray of the science exposures; there is no truth then.
+        All science exposures that share a set of backgrounds.  Backgrounds of another subarray
+        are in the pixels of the science exposures, not a number where they have none.
 
     Raises
     ------
@@ -467,7 +469,9 @@ class _Reading:
         for each in associated:
             if each.science not in science:
                 science[each.science] = self._rate(each.science, variances=True)
-                _require_matching(science[each.science], next(iter(science.values())))
+                _require_matching(
+                    science[each.science], next(iter(science.values())), ("FILTER", "SUBARRAY")
+                )
         members = associated[0].backgrounds
         backgrounds = self._backgrounds(members, science)
         results = [self._results(each, science[each.science]) for each in associated]
@@ -513,16 +517,19 @@ class _Reading:
     def _backgrounds(self, members, science):
         """Return the backgrounds as the science exposures see them, those named twice, twice."""
         first = next(iter(science.values()))
-        images = {}
+        images, ways = {}, set()
         for path in members:
             if path in images:
                 continue
-            # The noise of all is taken from the variances of the first.
-            image = science.get(path) or self._rate(path, variances=not images)
-            _require_matching(image, first, whole_array=True)
-            if image.header["SUBARRAY"] != first.header["SUBARRAY"]:
-                image = in_frame(image, first.header)
-            images[path] = image
+            image = science.get(path)
+            if image is None:
+                # The noise of all that are read in one way is taken from the variances of one.
+                header = read_header(path)
+                way = tuple(header.get(name) for name in _WAY)
+                image = self._rate(path, variances=way not in ways)
+                ways.add(way)
+            _require_matching(image, first)
+            images[path] = in_frame(image, first.header)
         return [images[path] for path in members]
 
     def _results(self, associated, rate):
@@ -555,9 +562,6 @@ class _Reading:
     def _truth(self, science, backgrounds):
         """Return the truth of the exposures, or None, and why there is none."""
         rates = [*science, *backgrounds]
-        first, *others = dict.fromkeys(image.header["SUBARRAY"] for image in rates)
-        if others:
-            return None, f"backgrounds of {others[0]} are cut to {first}, and their truth is not"
         paths = {
             image.path: self._files.find(
                 image.path, f"{_SUFFIX.sub('', image.path.stem)}_truth.fits"
@@ -580,14 +584,18 @@ class _Reading:
         truths = {path: self._read(read_truth, path) for path in dict.fromkeys(paths.values())}
         for image in rates:
             path = paths[image.path]
+            size = image.header["SUBSIZE2"], image.header["SUBSIZE1"]
             for plane in (truths[path].background, truths[path].sources):
-                if plane.shape != image.data.shape[-2:]:
+                if plane.shape != size:
                     msg = (
-                        f"{path} has images of shape {plane.shape}, and {image.path} of "
-                        f"{image.data.shape[-2:]}: they do not belong together."
+                        f"{path} has images of shape {plane.shape}, and {image.path} of {size}: "
+                        "they do not belong together."
                     )
                     raise CannotJudge(msg)
-        return [truths[paths[image.path]] for image in rates], ""
+        found = [
+            truth_in_frame(truths[paths[image.path]], image, science[0].header) for image in rates
+        ]
+        return found, ""
 
 
 def _require_keywords(image):
@@ -654,15 +662,15 @@ def _require_same_shape(image, shape, rate):
         raise CannotJudge(msg)
 
 
-def _require_matching(image, first, whole_array=False):
+def _require_matching(image, first, same=("FILTER",)):
     """Refuse a member that does not belong to the first science exposure.
 
     Parameters
     ----------
     image, first : Image
         The member, and the first science exposure.
-    whole_array : bool, optional
-        Whether the member may be of the whole array where the first is of a subarray.
+    same : tuple of str, optional
+        Keywords in which both have to agree.
     """
     kinds = [_RATES[each.data.ndim] for each in (image, first)]
     if kinds[0] != kinds[1]:
@@ -671,9 +679,9 @@ def _require_matching(image, first, whole_array=False):
             "they do not belong together, correct the association."
         )
         raise CannotJudge(msg)
-    for name in ("FILTER", "SUBARRAY"):
+    for name in same:
         values = [each.header[name] for each in (image, first)]
-        if values[0] == values[1] or (whole_array and name == "SUBARRAY" and values[0] == "FULL"):
+        if values[0] == values[1]:
             continue
         msg = (
             f"{image.path} has {name} = {values[0]} and {first.path} {values[1]}: "

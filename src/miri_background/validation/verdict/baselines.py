@@ -9,7 +9,8 @@ from pathlib import Path
 import jsonschema
 from packaging.version import InvalidVersion, Version
 
-from miri_background.files import write_text_whole
+from miri_background.calibration_choice import Calibration
+from miri_background.files import content_key, write_text_whole
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.reading import read_json
@@ -23,6 +24,7 @@ __all__ = [
     "baseline_schema",
     "baselines_of",
     "compare_with_baseline",
+    "described",
     "find_baseline",
     "load_baseline",
     "release_of",
@@ -58,8 +60,7 @@ class Baseline:
     @property
     def name(self):
         """Name of the file."""
-        observation = Observation.create(**self.verdict.provenance["observation"])
-        return f"jwst-{self.jwst}-{_subject(observation)}.json"
+        return f"jwst-{self.jwst}-{_subject(*described(self.verdict.provenance))}.json"
 
     def write(self, directory):
         """Write the file whole, checked against its schema.
@@ -88,9 +89,34 @@ class Baseline:
         return path
 
 
-def _subject(observation):
-    """Return filter, subarray and key of an observation, as file names have them."""
-    return f"{observation.filter}-{observation.subarray}-{observation.key}"
+def described(provenance):
+    """Return the observation and the calibration that a result is of.
+
+    Parameters
+    ----------
+    provenance : dict
+        What the result depends on.
+
+    Returns
+    -------
+    observation : Observation
+        What was taken.
+    calibration : Calibration
+        What was made of it.
+    """
+    return (
+        Observation.create(**provenance["observation"]),
+        Calibration.create(**provenance["calibration"]),
+    )
+
+
+def _subject(observation, calibration):
+    """Return filter, subarray and key of what decides a run's numbers, as file names have them."""
+    choice = calibration.model_dump(
+        mode="json", include={"rate_product", "sigma", "maxiters"}, exclude_defaults=True
+    )
+    key = content_key(observation.changes(), choice)
+    return f"{observation.filter}-{observation.subarray}-{key}"
 
 
 def release_of(provenance):
@@ -205,15 +231,15 @@ def _is_whole(path):
     return True
 
 
-def baselines_of(directory, observation=None, jwst=None):
+def baselines_of(directory, subject=None, jwst=None):
     """Return the baselines of an observation, of a release, or both.
 
     Parameters
     ----------
     directory : pathlib.Path
         Where baselines are.
-    observation : Observation, optional
-        By default, of all observations.
+    subject : tuple of (Observation, Calibration), optional
+        What they are of; by default of everything.
     jwst : packaging.version.Version, optional
         By default, of all releases.
 
@@ -227,8 +253,8 @@ def baselines_of(directory, observation=None, jwst=None):
     CannotJudge
         If one of them is damaged.
     """
-    subject = "*" if observation is None else _subject(observation)
-    paths = sorted(directory.glob(f"jwst-{'*' if jwst is None else jwst}-{subject}.json"))
+    name = "*" if subject is None else _subject(*subject)
+    paths = sorted(directory.glob(f"jwst-{'*' if jwst is None else jwst}-{name}.json"))
     return [load_baseline(path) for path in paths]
 
 
@@ -253,10 +279,10 @@ def find_baseline(provenance, directory):
     own = _version(provenance)
     if own is None or not provenance.get("observation"):
         return None
-    observation = Observation.create(**provenance["observation"])
+    subject = described(provenance)
     earlier = [
         each
-        for each in baselines_of(directory, observation)
+        for each in baselines_of(directory, subject)
         if each.jwst <= own
         and each.verdict.provenance["crds_context"] == provenance["crds_context"]
     ]

@@ -1,5 +1,6 @@
 """What a verdict does not speak of, and why: nothing is left out without a word."""
 
+from miri_background.instrument.footprint import regions
 from miri_background.references.mappings import CONTEXT
 from miri_background.validation.measurements.against_truth import CONTRASTS
 from miri_background.validation.measurements.behaviours import skipped
@@ -49,6 +50,11 @@ def not_judged(analysis, metrics):
         for where, exposure in _missing(of_name, analysis):
             found.append(NotJudged(name, where, _reason(name, analysis, exposure)))
     found += [
+        NotJudged("residual", name, "the backgrounds do not cover it")
+        for name in regions(analysis.expectation.subarray)
+        if name not in analysis.masks.regions
+    ]
+    found += [
         NotJudged("metadata", f"the calibrated product of exposure {number + 1}", "it is not there")
         for number, path in enumerate(products.calibrated_files)
         if path is None
@@ -59,17 +65,17 @@ def not_judged(analysis, metrics):
 
 def _missing(metrics, analysis):
     """Yield the exposures, regions or classes without a metric, each with the exposure or None."""
-    regions = {each.region.partition(",")[0] for each in metrics}
+    named = {each.region.partition(",")[0] for each in metrics}
     numbers = {each.exposure for each in metrics} - {None}
     if numbers:
         for number in range(len(analysis.products.science)):
             if number + 1 not in numbers:
                 yield f"exposure {number + 1}", number
-    if regions != {WHOLE_ARRAY}:
+    if named != {WHOLE_ARRAY}:
         # Of the regions of the detector, or of the classes of contrast.
-        expected = CONTRASTS if regions & set(CONTRASTS) else analysis.regions
+        expected = CONTRASTS if named & set(CONTRASTS) else analysis.masks.regions
         for region in expected:
-            if region not in regions:
+            if region not in named:
                 yield region, None
 
 
@@ -77,7 +83,7 @@ def _reason(name, analysis, exposure=None):
     """Return why there is no metric of a criterion, of one exposure or of all."""
     products = analysis.products
     numbers = range(len(products.science)) if exposure is None else (exposure,)
-    if criteria()["criteria"][name].get("needs") == "truth" and not analysis.truth:
+    if criteria()["criteria"][name].get("needs") == "truth" and not analysis.expectation.truth:
         return _without_truth(products)
     if name not in _OF_SOURCES and all(skipped(products, number) for number in numbers):
         return "no background was subtracted"

@@ -50,30 +50,31 @@ class Clipping:
     maxiters : int or None
         Clipping iterations of the step.
 
-    scatters : ndarray, optional
-        Standard deviations of the exposures' noise in any unit, where they differ.
+    scatters : sequence of float
+        Standard deviation of each exposure's noise on empty sky.
 
     Attributes
     ----------
     cost : float
         Variance of the clipped mean on empty sky over that of the plain one.
     variance : float
-        Variance of the clipped mean, in units of that of one of equal exposures.
+        Variance of the clipped mean on empty sky, in the square of the unit of the noise.
     """
 
-    def __init__(self, count, sigma, maxiters, scatters=1.0):
+    def __init__(self, count, sigma, maxiters, scatters):
         self._sigma, self._maxiters = sigma, maxiters
+        self._scatters = np.broadcast_to(np.asarray(scatters, dtype=float), count)
         draws = np.random.default_rng(_SEED).standard_normal((_EMPTY_DRAWS // count, count))
-        noise = (draws * scatters).T
+        noise = (draws * self._scatters).T
         # One value alone is never clipped.
         self.cost = float(self._mean(noise).var() / noise.mean(axis=0).var()) if count > 1 else 1.0
         # That of the plain mean is known; the draws only have to tell the rest.
-        self.variance = self.cost / count
+        self.variance = self.cost * float(np.sum(self._scatters**2)) / count**2
 
     def _mean(self, values):
         return sigma_clipped_mean(values, self._sigma, self._maxiters)
 
-    def leak(self, light, scatter, sky_noise):
+    def leak(self, light, scatter):
         """Return the expected source light in the sigma-clipped mean of backgrounds.
 
         Parameters
@@ -81,9 +82,7 @@ class Clipping:
         light : ndarray
             Expected source rates, DN/s, shape (exposures, rows, columns).
         scatter : ndarray
-            Standard deviation of each rate, DN/s, same shape.
-        sky_noise : float
-            Standard deviation of a rate on empty sky, DN/s.
+            Standard deviation of each rate with this light, DN/s, same shape.
 
         Returns
         -------
@@ -93,8 +92,8 @@ class Clipping:
             Variance of the mean in one realisation, (DN/s)^2.
         """
         leak = light.mean(axis=0)
-        variance = np.full(leak.shape, self.variance * sky_noise**2)
-        bright = light.max(axis=0) > _FAINT * sky_noise
+        variance = np.full(leak.shape, self.variance)
+        bright = (light > _FAINT * self._scatters[:, np.newaxis, np.newaxis]).any(axis=0)
         light, scatter = light[:, bright], scatter[:, bright]
         generator = np.random.default_rng(_SEED)
         total, squares = np.zeros(light.shape[1]), np.zeros(light.shape[1])

@@ -12,20 +12,20 @@ from miri_background.instrument.detector import (
     read_noise,
 )
 from miri_background.instrument.footprint import illuminated
-from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
+from miri_background.instrument.readout import PATTERNS
 
-__all__ = ["ExposedDetector"]
+__all__ = ["KnownDetector"]
 
 
-class ExposedDetector:
+class KnownDetector:
     """Values of each pixel that rates and their noise depend on.
 
     Parameters
     ----------
-    readout_pattern, subarray : str
-        How the detector is read.
-    groups, integrations : int
-        Of the exposure.
+    readout : Readout
+        How the exposure is read.
+    frame : Subarray, optional
+        Pixels that are looked at; by default all that are read.
 
     Attributes
     ----------
@@ -43,16 +43,16 @@ class ExposedDetector:
         Pixels that see the sky and are not bad.
     """
 
-    def __init__(self, readout_pattern, subarray, groups, integrations):
-        self.read = subarrays()[subarray]
-        self.groups = groups
-        self.fitted = fitted_groups(groups, integrations)
-        self.time = frame_time(readout_pattern, subarray)
+    def __init__(self, readout, frame=None):
+        self.read = readout.window if frame is None else frame
+        self.groups = readout.groups
+        self.fitted = fitted_groups(readout.groups, readout.integrations)
+        self.time = readout.frame_time
         self.gain = self.read.cut(gain())
         self.dark = self.read.cut(dark_current()) / self.gain
-        averaged = PATTERNS[readout_pattern].averaged
+        averaged = PATTERNS[readout.pattern].averaged
         self.raw_read_noise = self.read.cut(read_noise()) / np.sqrt(averaged)
-        self.good = illuminated(subarray) & (self.read.cut(bad_pixels()) == 0)
+        self.good = illuminated(self.read.name) & (self.read.cut(bad_pixels()) == 0)
 
     def read_noise(self, rate):
         """Return the noise of one read of the linear signal in the middle of a ramp, DN.

@@ -1,0 +1,38 @@
+"""What is made of an observation: a frozen, validated description of one calibration."""
+
+from miri_background.files import content_key
+from miri_background.parameters import CalibrationParameters
+
+__all__ = ["Calibration"]
+
+
+class Calibration(CalibrationParameters):
+    """One way to calibrate: references, rate product, clipping, and what is broken on purpose.
+
+    Raises
+    ------
+    InvalidParameter
+        From `Calibration.create`, naming parameter, value and legal range.
+    """
+
+    @property
+    def words(self):
+        """Short words for file names: what decides the products of calwebb_image2."""
+        parts = [f"sigma{self.sigma:g}", f"maxiters{self.maxiters}"]
+        if self.control != "none":
+            parts.append(self.control.replace(" ", "-"))
+        return "-".join(parts)
+
+    @property
+    def references_words(self):
+        """Short words for file names: where references come from."""
+        if self.crds_cache in ("synthetic", "home", "central"):
+            words = self.crds_cache
+        else:
+            words = f"cache-{content_key(self.crds_cache)[:6]}"
+        return f"{words}-{self.crds_context.removesuffix('.pmap')}".removesuffix("-")
+
+    @property
+    def integrations_suffix(self):
+        """What the names of products end with: "ints" for slopes of integrations, or nothing."""
+        return self.rate_product.removeprefix("rate")

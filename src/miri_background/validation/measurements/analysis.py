@@ -1,0 +1,134 @@
+"""Products beside what is expected of them: what all measurements and figures look at."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from miri_background.validation.prediction.expectation import Expectation
+from miri_background.validation.prediction.masks import Masks
+from miri_background.validation.prediction.pixel_statistics import levelled
+from miri_background.validation.products.images import Products, in_two_dimensions
+
+__all__ = ["Analysis", "MeanResidual", "Residuals"]
+
+
+@dataclass(frozen=True)
+class MeanResidual:
+    """The mean residual of all exposures, and its noise.
+
+    Parameters
+    ----------
+    image : ndarray
+        Mean of the exposures in which a pixel is judged, DN/s.
+    variance : ndarray
+        On empty sky, (DN/s)^2; infinite where no exposure is judged.
+    common : float
+        Variance that many pixels have in common, (DN/s)^2.
+    """
+
+    image: np.ndarray
+    variance: np.ndarray
+    common: float
+
+    @cached_property
+    def good(self):
+        """The pixels that are judged in any exposure."""
+        return np.isfinite(self.variance)
+
+    @cached_property
+    def levelled(self):
+        """The image without what whole outputs have in common."""
+        return levelled(self.image, self.good)
+
+
+class Residuals:
+    """What is left where nothing should be left.
+
+    Parameters
+    ----------
+    subtracted : list of Image
+        Two-dimensional subtracted images.
+    expectation : Expectation
+        What they should have.
+    masks : Masks
+        Which pixels are judged.
+
+    Attributes
+    ----------
+    images : list of ndarray
+        Subtracted image of each science exposure, less what it should have, DN/s.
+    judged : list of ndarray of bool
+        The pixels in which each is judged.
+    """
+
+    def __init__(self, subtracted, expectation, masks):
+        self._expectation = expectation
+        self.images = [
+            image.data.astype(float) - expectation.left(number)
+            for number, image in enumerate(subtracted)
+        ]
+        self.judged = [
+            empty & usable & np.isfinite(image) & np.isfinite(expectation.predicted_noise(number))
+            for number, (empty, usable, image) in enumerate(
+                zip(masks.empty, masks.usable, self.images, strict=True)
+            )
+        ]
+
+    @cached_property
+    def mean(self):
+        """Mean residual of all exposures, a `MeanResidual`."""
+        shape = self.images[0].shape
+        total, count, variance = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        for residual, judged, noise in zip(
+            self.images, self.judged, self._expectation.science_noise, strict=True
+        ):
+            total[judged] += residual[judged]
+            variance[judged] += noise**2
+            count += judged
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = variance / count**2 + self._expectation.clipping.variance
+        return MeanResidual(
+            total / np.maximum(count, 1),
+            np.where(count > 0, variance, np.inf),
+            self._expectation.common_variance(None),
+        )
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Products, what is expected of them, which pixels are judged, and what is left there.
+
+    Parameters
+    ----------
+    products : Products
+        What was read.
+    expectation : Expectation
+        Of the rates alone: the same for all results of the same rates.
+    masks : Masks, optional
+        Which pixels are judged; by default those of the expectation.
+    """
+
+    products: Products
+    expectation: Expectation
+    masks: Masks = None
+    subtracted: list = field(init=False)
+    residuals: Residuals = field(init=False)
+
+    def __post_init__(self):
+        masks = self.expectation.masks if self.masks is None else self.masks
+        subtracted = [in_two_dimensions(image) for image in self.products.subtracted]
+        object.__setattr__(self, "masks", masks)
+        object.__setattr__(self, "subtracted", subtracted)
+        object.__setattr__(self, "residuals", Residuals(subtracted, self.expectation, masks))
+
+    @cached_property
+    def loose(self):
+        """The same with fainter sources left in, None where sources did not have to be found."""
+        loose = self.expectation.loose_masks
+        return None if loose is None else Analysis(self.products, self.expectation, loose)
+
+    @property
+    def numbers(self):
+        """Numbers of the science exposures, from 0."""
+        return range(len(self.products.science))

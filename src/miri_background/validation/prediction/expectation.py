@@ -1,0 +1,408 @@
+"""What is expected of the step's products: average, light, noise and masks, of the rates alone.
+
+Nothing here looks at what the step has written, so that a fault of the step cannot hide itself.
+Every exposure is expected to scatter as its own header says that it was read.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from miri_background.instrument.readout import subarrays
+from miri_background.outcomes import CannotJudge
+from miri_background.validation.prediction.clipping import average_backgrounds
+from miri_background.validation.prediction.clipping_theory import Clipping
+from miri_background.validation.prediction.masks import USABLE_FLAGS, seen_pixels
+from miri_background.validation.prediction.pixel_statistics import clipped_scatter
+from miri_background.validation.prediction.rate_noise import RateNoise, read_in_one_way
+from miri_background.validation.prediction.source_masks import source_mask
+from miri_background.validation.products.images import in_two_dimensions
+
+__all__ = ["Expectation"]
+
+# Source light brighter than this part of the sky's noise is masked: where it is known, and
+# where it is only expected and cannot be taken off exactly.
+_SOURCE_MASK, _EXPECTED_SOURCE_MASK = 0.5, 0.1
+# How much brighter than masked sources are those that the looser mask keeps: what the difference
+# of both makes of a number is what still fainter ones may make of it.
+_LOOSER = 2.0
+
+
+class Expectation:
+    """What the step's products should be, and by how much they may scatter.
+
+    Parameters
+    ----------
+    products : Products
+        Products of a run, of which only rates, truth and clipping parameters are looked at.
+    truth : bool, optional
+        Whether the truth files say what the exposures have, in the units that they are
+        calibrated to.  Otherwise their sources are an expectation: of MIRISim's images by
+        the embedded optics, or by the embedded detector's constants with other references.
+        Without truth files, sources are looked for in the rates.
+
+    Raises
+    ------
+    CannotJudge
+        If a region has no empty sky, or the backgrounds have no sky.
+
+    Attributes
+    ----------
+    truth : bool
+        Whether numbers are compared with the truth.
+    combined : CombinedBackground
+        Independent average of the backgrounds.
+    science, backgrounds : list of Image
+        Two-dimensional rates: integrations are averaged.
+    masks : Masks
+        Which pixels are judged.
+    loose_masks : Masks or None
+        The same with fainter sources left in, where sources had to be looked for.
+    sky_level : float
+        Rate of the backgrounds on empty sky, DN/s.
+    science_noise, background_noise : list of float
+        Standard deviation of each exposure's rate on empty sky, DN/s.
+    clipping : Clipping
+        What sigma clipping of the backgrounds does to noise and light.
+    science_light, background_light : list of ndarray
+        Source light that rates are expected to have, DN/s; zero where nothing is known.
+    leak, combined_variance : ndarray
+        Predicted source light in the combined background, DN/s, and its variance.
+    background_sky : ndarray or float
+        Slope that the combined background should have without sources, DN/s; 0 without truth.
+    """
+
+    def __init__(self, products, truth=True):
+        self.truth = truth and products.science_truth is not None
+        self.subarray = products.subarray
+        self.combined = average_backgrounds(products.backgrounds, products.sigma, products.maxiters)
+        self.science = [in_two_dimensions(image) for image in products.science]
+        self.backgrounds = [in_two_dimensions(image) for image in products.backgrounds]
+        self._ways = [
+            read_in_one_way(image) for image in (*products.science, *products.backgrounds)
+        ]
+        self._clipping_choice = products.sigma, products.maxiters
+        light = _true_light(products)
+        self.masks = seen_pixels(self.subarray, self.science, self.backgrounds)
+        self.loose_masks = None
+        self._mask_sources(light)
+        self._expect_noise(products)
+        self._expect_light(products, light)
+
+    @property
+    def _images(self):
+        """All exposures, science first."""
+        return [*self.science, *self.backgrounds]
+
+    @property
+    def _backgrounds_first(self):
+        """Numbers of all exposures, those of the background field first."""
+        science = len(self.science)
+        return [*range(science, len(self._images)), *range(science)]
+
+    def _of_fields(self, values):
+        """Return values of all exposures as those of the science and of the background field."""
+        return values[: len(self.science)], values[len(self.science) :]
+
+    # ------------------------------------------------------------------ sources
+
+    def _mask_sources(self, light):
+        """Choose the pixels that see no source: from known light, or from the rates."""
+        if light is None:
+            self._mask_found_sources()
+            return
+        # The noise is taken from the faintest pixels, before sources are masked.
+        self._measured = self._noise_of_differences(light)
+        part = _SOURCE_MASK if self.truth else _EXPECTED_SOURCE_MASK
+        empty = [
+            each < part * noise for each, noise in zip(light, self._first_noise(), strict=True)
+        ]
+        self.masks = self.masks.without_sources(*self._of_fields(empty))
+
+    def _mask_found_sources(self):
+        """Mask what stands out from the average in any exposure."""
+        seen = self.masks
+        none = np.zeros((len(self._images), *seen.sky.shape))
+        self._measured = self._noise_of_differences(none)
+        self.masks = seen.without_sources(*self._of_fields(self._without_found_sources(1.0)))
+        self._measured = self._noise_of_differences(none)
+        self.loose_masks = seen.without_sources(
+            *self._of_fields(self._without_found_sources(_LOOSER))
+        )
+
+    def _without_found_sources(self, looser):
+        """Return, of each exposure, the pixels in which it is like the average."""
+        return [
+            ~source_mask(
+                image.data - self.combined.data,
+                self.masks.seen & usable,
+                noise,
+                looser,
+            )
+            for image, usable, noise in zip(
+                self._images, self._unflagged(), self._first_noise(), strict=True
+            )
+        ]
+
+    def _unflagged(self):
+        """Return the pixels of each exposure that have no flag that matters."""
+        return [(image.dq & USABLE_FLAGS) == 0 for image in self._images]
+
+    def _noise_of_differences(self, light):
+        """Return the noise of one rate on empty sky of each way to read that two exposures share.
+
+        From differences of two exposures, of the background field where it has two.
+
+        Parameters
+        ----------
+        light : ndarray
+            Source light of each exposure, DN/s, science first.
+
+        Returns
+        -------
+        dict
+            By the way to read, DN/s, and the number of the exposure that it was taken from.
+        """
+        of_field = light[len(self.science) :].max(axis=0)
+        good = self.masks.sky & self.masks.usable[0]
+        empty = good & (of_field < np.percentile(of_field[good], 25) + 1e-3)
+        found = {}
+        for way in dict.fromkeys(self._ways):
+            numbers = [each for each in self._backgrounds_first if self._ways[each] == way]
+            if len(numbers) > 1:
+                first, second = (self._images[each].data.astype(float) for each in numbers[:2])
+                difference = (first - second)[empty]
+                scatter = clipped_scatter(difference[np.isfinite(difference)])
+                found[way] = float(scatter / np.sqrt(2)), numbers[0]
+        return found
+
+    def _first_noise(self):
+        """Return the noise of each exposure: what was measured, else what it reports."""
+        good = self.masks.seen & self.masks.usable[0]
+        return [
+            self._measured[way][0] if way in self._measured else float(np.median(image.err[good]))
+            for way, image in zip(self._ways, self._images, strict=True)
+        ]
+
+    # ------------------------------------------------------------------ noise
+
+    def _expect_noise(self, products):
+        """Derive levels and noise of the exposures, and what clipping makes of them."""
+        clean = self.masks.clean_sky
+        self.sky_level = float(np.median(self.combined.data[clean]))
+        if not self.sky_level > 0:
+            msg = (
+                f"the sky of the backgrounds is {self.sky_level:.3g} DN/s: rates before any "
+                "background was subtracted are needed."
+            )
+            raise CannotJudge(msg)
+        science_levels = self._science_levels(products)
+        self._levels = [*science_levels, *[self.sky_level] * len(self.backgrounds)]
+        self._noise = {}
+        for number in self._backgrounds_first:
+            way, image = self._ways[number], self._images[number]
+            if way not in self._noise:
+                self._noise[way] = RateNoise(way, image, clean, self._levels[number])
+        of_exposures = [self._noise[way] for way in self._ways]
+        self._science_noises, self._background_noises = self._of_fields(of_exposures)
+        noise = [self._on_sky(number) for number in range(len(self._images))]
+        self.science_noise, self.background_noise = self._of_fields(noise)
+        self._member_costs = [
+            each.clipping_cost(*self._clipping_choice) for each in self._background_noises
+        ]
+        scatters = np.sqrt(self._member_costs) * self.background_noise
+        self.clipping = Clipping(len(self.backgrounds), *self._clipping_choice, scatters)
+
+    def _science_levels(self, products):
+        """Return the rate of the sky in each science exposure, DN/s."""
+        if products.science_truth is None:
+            return [
+                float(np.median(image.data[empty & usable]))
+                for image, empty, usable in zip(
+                    self.science, self.masks.empty, self.masks.usable, strict=True
+                )
+            ]
+        clean = self.masks.clean_sky
+        below = np.median(products.background_truth[0].background[clean])
+        return [
+            self.sky_level * float(np.median(truth.background[clean]) / below)
+            for truth in products.science_truth
+        ]
+
+    def _on_sky(self, number):
+        """Return the noise of the rate of an exposure on empty sky, DN/s."""
+        way, level = self._ways[number], self._levels[number]
+        # What was measured of one level, or of one way to read, is by as much off what variances
+        # say as that of another.
+        sources = {way: self._measured[way]} if way in self._measured else self._measured
+        factors = [
+            noise / self._noise[other].scatter(self._levels[taken])
+            for other, (noise, taken) in sources.items()
+        ]
+        factor = float(np.mean(factors)) if factors else 1.0
+        return factor * self._noise[way].scatter(level)
+
+    @property
+    def sky_noise(self):
+        """Standard deviation of a background's rate on empty sky, DN/s, of all together."""
+        return float(np.sqrt(np.mean(np.square(self.background_noise))))
+
+    @property
+    def mean_noise(self):
+        """Standard deviation of a science rate on empty sky, DN/s, of all together."""
+        return float(np.sqrt(np.mean(np.square(self.science_noise))))
+
+    def science_variance(self, number):
+        """Return the variance of a science rate with the light that it has, (DN/s)^2.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+
+        Returns
+        -------
+        ndarray
+            Shape (rows, columns).
+        """
+        noise, light = self._science_noises[number], self.science_light[number]
+        relative = noise.relative_scatter(self._levels[number], light)
+        return (self.science_noise[number] * relative) ** 2
+
+    @cached_property
+    def combined_common_variance(self):
+        """Variance that all pixels of the combined background share, (DN/s)^2."""
+        total = sum(noise.common_variance for noise in self._background_noises)
+        return total / len(self._background_noises) ** 2
+
+    def common_variance(self, number):
+        """Return the variance that all pixels of a residual share, (DN/s)^2.
+
+        Parameters
+        ----------
+        number : int or None
+            Science exposure, from 0; None for the mean of all.
+
+        Returns
+        -------
+        float
+            Of the science rate, or of the mean of all, and of the combined background.
+        """
+        own = [noise.common_variance for noise in self._science_noises]
+        of_science = sum(own) / len(own) ** 2 if number is None else own[number]
+        return of_science + self.combined_common_variance
+
+    @cached_property
+    def exposure_common_variances(self):
+        """Variance that all pixels of each exposure's rate share, (DN/s)^2, science first."""
+        return [
+            noise.common_variance for noise in (*self._science_noises, *self._background_noises)
+        ]
+
+    @cached_property
+    def _reported_parts(self):
+        """Of each exposure, which part of its scatter the pipeline reports, science first."""
+        frame = subarrays()[self.subarray] if self.truth else None
+        found = {
+            (way, level): self._noise[way].reported_part(level, frame)
+            for way, level in dict.fromkeys(zip(self._ways, self._levels, strict=True))
+        }
+        return [found[key] for key in zip(self._ways, self._levels, strict=True)]
+
+    @cached_property
+    def _background_error(self):
+        """Noise of the combined background that follows from the errors of the rates, DN/s."""
+        _, parts = self._of_fields(self._reported_parts)
+        squares = sum(
+            cost * (image.err.astype(float) / part) ** 2
+            for cost, image, part in zip(self._member_costs, self.backgrounds, parts, strict=True)
+        )
+        return np.sqrt(self.clipping.cost * squares) / len(self.backgrounds)
+
+    def predicted_noise(self, number):
+        """Return the noise of a residual that follows from the reported errors of the rates.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+
+        Returns
+        -------
+        ndarray
+            DN/s: of the science exposure and of the combined background.
+        """
+        own = self.science[number].err / self._reported_parts[number]
+        return np.hypot(own, self._background_error)
+
+    # ------------------------------------------------------------------ light
+
+    def _expect_light(self, products, light):
+        """Derive the light of sources, what clipping leaves of it, and the sky."""
+        shape = self.masks.sky.shape
+        self.background_sky = self._science_sky = 0.0
+        if light is None:
+            self.science_light = [np.zeros(shape)] * len(self.science)
+            self.background_light = [np.zeros(shape)] * len(self.backgrounds)
+            self.leak = np.zeros(shape)
+            self.combined_variance = np.full(shape, self.clipping.variance)
+            return
+        truths = [*products.science_truth, *products.background_truth]
+        noises = [*self._science_noises, *self._background_noises]
+        skies = [
+            noise.with_slope_offset(truth.background)
+            for noise, truth in zip(noises, truths, strict=True)
+        ]
+        slopes = [
+            noise.with_slope_offset(truth.background + truth.sources) - sky
+            for noise, truth, sky in zip(noises, truths, skies, strict=True)
+        ]
+        self.science_light, self.background_light = self._of_fields(slopes)
+        if self.truth:
+            self._science_sky, of_backgrounds = self._of_fields(skies)
+            self.background_sky = np.mean(of_backgrounds, axis=0)
+        scatter = np.stack(
+            [
+                np.sqrt(cost) * own * noise.relative_scatter(self.sky_level, brightest)
+                for cost, own, noise, brightest in zip(
+                    self._member_costs,
+                    self.background_noise,
+                    self._background_noises,
+                    self.background_light,
+                    strict=True,
+                )
+            ]
+        )
+        self.leak, self.combined_variance = self.clipping.leak(
+            np.stack(self.background_light), scatter
+        )
+
+    def left(self, number):
+        """Return what a subtracted image should have on empty sky, DN/s.
+
+        The faint wings of sources, less what the combined background has of its own, and what
+        the skies of the two fields differ by.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+
+        Returns
+        -------
+        ndarray
+            Shape (rows, columns).
+        """
+        wings = self.science_light[number] - self.leak
+        if not self.truth:
+            return wings
+        return wings + (self._science_sky[number] - self.background_sky)
+
+
+def _true_light(products):
+    """Return the true source rates of all exposures, science first, or None."""
+    if products.science_truth is None:
+        return None
+    return np.stack(
+        [truth.sources for truth in (*products.science_truth, *products.background_truth)]
+    )

@@ -1,0 +1,130 @@
+"""Which pixels are judged: those that see empty sky in every exposure and that nothing flags."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from miri_background.instrument.footprint import illuminated, regions
+from miri_background.outcomes import CannotJudge
+from miri_background.validation.products.frames import covered
+from miri_background.validation.products.images import DO_NOT_USE, JUMP_DET, SATURATED
+
+__all__ = ["USABLE_FLAGS", "Masks", "seen_pixels"]
+
+# Pixels with any of these have no number to be judged by.
+USABLE_FLAGS = DO_NOT_USE | SATURATED | JUMP_DET
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Boolean images of the pixels of the science exposures.
+
+    Parameters
+    ----------
+    regions : dict of str to Region
+        Regions of the subarray in which all exposures have pixels.
+    seen : ndarray of bool
+        Pixels that see the sky and that every background covers.
+    clean_backgrounds : ndarray of bool
+        Pixels that no background flags or hits by a cosmic ray.
+    usable : list of ndarray of bool
+        Pixels, per science exposure, that no exposure flags or hits by a cosmic ray.
+    sky : ndarray of bool
+        Pixels of `seen` that see no source of a background.
+    empty : list of ndarray of bool
+        Pixels of `sky`, per science exposure, that see no source of it either.
+    """
+
+    regions: dict
+    seen: np.ndarray
+    clean_backgrounds: np.ndarray
+    usable: list
+    sky: np.ndarray
+    empty: list
+
+    def without_sources(self, science, backgrounds):
+        """Return the masks without sources.
+
+        Parameters
+        ----------
+        science, backgrounds : sequence of ndarray of bool
+            Pixels of each exposure that see no source.
+
+        Returns
+        -------
+        Masks
+            With other `sky` and `empty`.
+
+        Raises
+        ------
+        CannotJudge
+            If a region has no empty sky.
+        """
+        sky = self.seen & np.logical_and.reduce(backgrounds)
+        masks = replace(self, sky=sky, empty=[sky & pixels for pixels in science])
+        for number, (empty, usable) in enumerate(zip(masks.empty, masks.usable, strict=True)):
+            for region in masks.regions.values():
+                if not (empty & usable)[region.slices].any():
+                    msg = (
+                        f"{region.name} has no pixel of empty sky without a flag in science "
+                        f"exposure {number + 1}: take fewer or fainter sources, or shorter "
+                        "exposures."
+                    )
+                    raise CannotJudge(msg)
+        return masks
+
+    @property
+    def clean_sky(self):
+        """Pixels of empty sky that no background flags or hits by a cosmic ray."""
+        return self.sky & self.clean_backgrounds
+
+    def in_regions(self, subarray):
+        """Return the pixels of the regions that see the sky, bad ones included."""
+        inside = np.logical_or.reduce([region.mask() for region in self.regions.values()])
+        return illuminated(subarray) & inside
+
+
+def seen_pixels(subarray, science, backgrounds):
+    """Return the masks of exposures before any source is masked.
+
+    Parameters
+    ----------
+    subarray : str
+        Name of the subarray of the science exposures.
+    science, backgrounds : list of Image
+        Two-dimensional rates, backgrounds as the science exposures see them.
+
+    Returns
+    -------
+    Masks
+        All pixels that are seen count as empty sky.
+
+    Raises
+    ------
+    CannotJudge
+        If the backgrounds cover no region of the science exposures.
+    """
+    of_backgrounds = np.bitwise_or.reduce([image.dq for image in backgrounds])
+    clean = (of_backgrounds & USABLE_FLAGS) == 0
+    # Where an error is not a number, or a background has no pixel, neither is any prediction.
+    errors = [
+        plane
+        for image in backgrounds
+        for plane in (image.err, *(image.variances[name] for name in sorted(image.variances)))
+    ]
+    known = np.isfinite(sum(errors))
+    seen = illuminated(subarray) & ((of_backgrounds & DO_NOT_USE) == 0) & known
+    everywhere = np.logical_and.reduce([covered(image, science[0].header) for image in backgrounds])
+    found = {
+        name: region
+        for name, region in regions(subarray).items()
+        if everywhere[region.slices].any()
+    }
+    if not found:
+        msg = (
+            f"{science[0].path} has no pixel in the imager or a coronagraph that all backgrounds "
+            "have, too: name backgrounds of the same subarray, or of one that contains it."
+        )
+        raise CannotJudge(msg)
+    usable = [everywhere & clean & ((image.dq & USABLE_FLAGS) == 0) for image in science]
+    return Masks(found, seen, clean, usable, seen, [seen] * len(science))

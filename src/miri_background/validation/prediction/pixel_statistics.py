@@ -1,0 +1,81 @@
+"""Means and scatters of many pixels, from which what stands out is clipped."""
+
+import numpy as np
+from scipy.optimize import fixed_point
+from scipy.stats import truncnorm
+
+from miri_background.instrument.detector import AMPLIFIERS
+
+__all__ = ["clipped_mean", "clipped_scatter", "levelled", "output_sets"]
+
+_PIXEL_CLIP = 3.0  # standard deviations
+# Clipping until nothing changes ends nearer than that, because what is left scatters less.
+_LAST_CLIP = float(fixed_point(lambda reach: _PIXEL_CLIP * truncnorm(-reach, reach).std(), 3.0))
+_CLIPPED_VARIANCE = (_LAST_CLIP / _PIXEL_CLIP) ** 2  # what is left of that of normal pixels
+
+
+def levelled(image, good):
+    """Return an image less the mean of each set of pixels that have common noise.
+
+    Parameters
+    ----------
+    image : ndarray
+        Shape (rows, columns).
+    good : ndarray of bool
+        Pixels that means are taken of.
+
+    Returns
+    -------
+    ndarray
+        Shape of the image.
+    """
+    sets = output_sets(image.shape)
+    flat = np.array(image, dtype=float)
+    for number in np.unique(sets):
+        inside = sets == number
+        flat[inside] -= clipped_mean(image[inside & good])[0]
+    return flat
+
+
+def output_sets(shape):
+    """Return to which set of pixels with common noise each pixel belongs.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+
+    Returns
+    -------
+    ndarray of int
+        Number of the set: amplifiers read every fourth column, and odd and even rows have
+        drifts and reference pixels of their own.
+    """
+    rows, columns = np.indices(shape)
+    return (rows % 2) * AMPLIFIERS + columns % AMPLIFIERS
+
+
+def clipped_mean(values):
+    """Return the sigma-clipped mean of pixels and its variance, not a number without pixels."""
+    if values.size == 0:
+        return np.nan, np.nan
+    kept = _kept(values)
+    return kept.mean(), kept.var() / _CLIPPED_VARIANCE / kept.size
+
+
+def clipped_scatter(values):
+    """Return the standard deviation of normal pixels from those that clipping keeps."""
+    return _kept(values).std() / np.sqrt(_CLIPPED_VARIANCE) if values.size else np.nan
+
+
+def _kept(values):
+    """Return the pixels that clipping keeps, sorted."""
+    # Sorted once: what clipping keeps of one set of values is a part without gaps.
+    kept, before = np.sort(values), None
+    while kept.size != before:
+        before = kept.size
+        centre, reach = np.median(kept), _PIXEL_CLIP * kept.std()
+        first = np.searchsorted(kept, centre - reach)
+        last = np.searchsorted(kept, centre + reach, side="right")
+        kept = kept[first:last]
+    return kept
