@@ -205,25 +205,28 @@ def test_place_that_cannot_be_written_is_told_before_the_work(output, broken, ca
     assert "cannot be written" in sentence_of(capsys)
 
 
+FULL_DISK = ["sh", "-c", 'ulimit -f 4 && exec "$@"', "sh"]  # blocks of 512 bytes
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("off", "code"), [(0, 2), (1, 1)])
 @pytest.mark.parametrize("option", [[], ["--json"]])
-def test_full_disk_does_not_contradict_the_verdict(
-    off, code, option, stage2, rewrite, command_line, tmp_path
-):
-    """What fails has failed; what passes is not said to have passed if it is not written."""
+def test_failure_is_told_on_a_full_disk(option, broken, command_line, tmp_path):
+    """What fails has failed, and that it is not written is said as well."""
+    output = ["--output", tmp_path / "out"]
+    ended = command_line("check", broken, *output, *option, before=FULL_DISK)
+    assert ended.returncode == 1, ended.stdout
+    assert "\nFAILED: " in ended.stdout
+    assert "The results were not written: " in ended.stdout
 
-    def change(hdus):
-        hdus["SCI"].data -= off
 
-    rewrite(stage2 / "science_bsub.fits", change)
-    before = ["sh", "-c", 'ulimit -f 4 && exec "$@"', "sh"]  # blocks of 512 bytes
-    output = tmp_path / "out"
-    ended = command_line("check", stage2, "--output", output, *option, before=before)
-    assert ended.returncode == code, ended.stdout
-    assert "cannot be written (File too large)" in ended.stdout
-    words = ("FAILED: ", '"exit_code": 1') if code == 1 else ("COULD NOT JUDGE (disk)",)
-    assert any(word in ended.stdout for word in words)
+@pytest.mark.slow
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_pass_that_cannot_be_written_is_none(option, finished_copy, command_line, tmp_path):
+    """Nobody reads PASSED, or an exit code of 0, where the code is 2."""
+    output = ["--output", tmp_path / "out"]
+    ended = command_line("check", finished_copy, *output, *option, before=FULL_DISK)
+    assert ended.returncode == 2, ended.stdout
+    assert "COULD NOT JUDGE (disk): " in ended.stdout
     assert ("PASSED" in ended.stdout, '"exit_code": 0' in ended.stdout) == (False, False)
 
 
