@@ -211,13 +211,13 @@ class ObservationParameters(Description):
     background_groups: _counts(_GROUPS) = _parameter(
         (0,),
         "groups",
-        "of the background field, or one for each exposure; 0: the same",
+        "of backgrounds, or one for each exposure; 0: the same",
         legal="0, or whole numbers from 6 to 100 with commas between them",
     )
     background_integrations: _counts(_INTEGRATIONS) = _parameter(
         (0,),
         "integrations",
-        "of the background field, or one for each exposure; 0: the same",
+        "of backgrounds, or one for each exposure; 0: the same",
         legal="0, or whole numbers from 1 to 10 with commas between them",
     )
     background_delay: float = _parameter(
