@@ -69,9 +69,16 @@ CLIPPING_COST = 1.09  # scatter of the clipped mean of four at sigma 2 over that
 GALAXY = 4000.0  # DN/s, in the middle of the imager
 PEDESTAL = 0.02  # DN/s: seven standard errors of a 4QPM's residual
 # Which measurement each criterion judges.
+
+
+def exact(analysis):
+    """Return what is exact of an analysis."""
+    return exact_measurements(analysis.products, analysis.expectation.combined)
+
+
 FAMILIES = {
     **{
-        name: exact_measurements
+        name: exact
         for name, criterion in criteria()["criteria"].items()
         if criterion["kind"] == "exact"
     },
@@ -176,6 +183,10 @@ class Kind:
                 "DATAMODL": "ImageModel",
                 "CAL_VER": "3.0.0",
                 "SUBARRAY": self.subarray,
+                "SUBSTRT1": self.read.x.start + 1,
+                "SUBSTRT2": self.read.y.start + 1,
+                "SUBSIZE1": self.read.shape[1],
+                "SUBSIZE2": self.read.shape[0],
                 "READPATT": "FASTR1",
                 "NGROUPS": self.groups,
                 "NINTS": 1,
@@ -679,27 +690,27 @@ def test_pixel_without_a_value_is_judged_like_others(products):
 
 def test_wrong_pixels_are_counted(analysis, products):
     """The value is a number of pixels."""
-    measurements = measured(analysis, exact_measurements, wrong_bit_of_background(products))
+    measurements = measured(analysis, exact, wrong_bit_of_background(products))
     assert {each.value for each in measurements if each.criterion == "combined DQ"} == {1}
 
 
 def test_skipped_steps_are_counted(analysis, products):
     """The value is a number of products."""
     headers = [*products.calibrated_headers[1:], fits.Header({"S_BKDSUB": "SKIPPED"})]
-    step, *_ = measured(analysis, exact_measurements, replace(products, calibrated_headers=headers))
+    step, *_ = measured(analysis, exact, replace(products, calibrated_headers=headers))
     assert step.value == 1
 
 
 def test_step_that_says_nothing_is_not_complete(analysis, products):
     """A header without the keyword does not prove that the step was done."""
     headers = [fits.Header()] * EXPOSURES
-    step, *_ = measured(analysis, exact_measurements, replace(products, calibrated_headers=headers))
+    step, *_ = measured(analysis, exact, replace(products, calibrated_headers=headers))
     assert step.value == EXPOSURES
 
 
 def test_exposures_are_told_apart(analysis, products):
     """A fault of the first exposure is not put down to another."""
-    measurements = measured(analysis, exact_measurements, wrong_bit_of_subtracted(products))
+    measurements = measured(analysis, exact, wrong_bit_of_subtracted(products))
     assert [each.exposure for each in measurements if each.value] == [1]
 
 

@@ -37,22 +37,30 @@ def flagged(*pixels):
     return dq
 
 
-def analysis(count=4, sigma=2.0, **changed):
+def analysis(count=4, sigma=2.0, backgrounds=None, subtracted=None, **changed):
     """Return what advisories look at, of a step about which nothing is to be told."""
     everywhere = np.ones(SHAPE, dtype=bool)
+    backgrounds = backgrounds or [image() for _ in range(count)]
     given = {
-        "products": SimpleNamespace(sigma=sigma, combined=[image()]),
-        "backgrounds": [image() for _ in range(count)],
-        "science": [image()],
-        "subtracted": [image()],
-        "region_mask": everywhere,
-        "seen": everywhere,
-        "clean_backgrounds": everywhere,
-        "judged": lambda _: everywhere,
-        "predicted_noise": lambda _: np.full(SHAPE, 0.3),
-        "truth": False,
+        "products": {"sigma": sigma, "combined": [image()], "backgrounds": backgrounds},
+        "expectation": {
+            "backgrounds": backgrounds,
+            "science": [image()],
+            "predicted_noise": lambda _: np.full(SHAPE, 0.3),
+            "truth": False,
+        },
+        "masks": {"lit": everywhere, "seen": everywhere, "clean_backgrounds": everywhere},
+        "residuals": {"judged": [everywhere]},
     }
-    return SimpleNamespace(**(given | changed))
+    parts = {
+        name: SimpleNamespace(**(part | changed.get(name, {}))) for name, part in given.items()
+    }
+    return SimpleNamespace(**parts, subtracted=subtracted or [image()])
+
+
+def known_light(light, leak):
+    """Return what is expected of backgrounds with known sources."""
+    return {"truth": True, "background_light": list(light), "leak": leak, "sky_noise": 0.3}
 
 
 def test_nothing_is_told_of_a_step_without_surprise():
@@ -62,7 +70,7 @@ def test_nothing_is_told_of_a_step_without_surprise():
 
 def test_nothing_is_told_of_a_step_that_was_skipped():
     """Without a combined background there is nothing to take care of."""
-    skipped = analysis(sigma=3.0, products=SimpleNamespace(sigma=3.0, combined=[None]))
+    skipped = analysis(sigma=3.0, products={"combined": [None]})
     assert advisories(skipped) == []
 
 
@@ -86,7 +94,7 @@ def test_light_that_stays_is_told_in_percent():
     light = np.zeros((4, *SHAPE))
     light[0, 5, 5] = 100.0
     leak = light[0] / 10
-    told = analysis(truth=True, background_light=list(light), leak=leak, sky_noise=0.3)
+    told = analysis(expectation=known_light(light, leak))
     (advisory,) = lost_light(told)
     assert advisory.value == pytest.approx(10.0)
     assert "in 0 pixels" in advisory.sentence
@@ -96,9 +104,7 @@ def test_overlapping_sources_are_counted():
     """A pixel with sources in two exposures is told."""
     light = np.zeros((4, *SHAPE))
     light[0, 5, 5] = light[1, 5, 5] = 100.0
-    told = analysis(
-        truth=True, background_light=list(light), leak=light.mean(axis=0), sky_noise=0.3
-    )
+    told = analysis(expectation=known_light(light, light.mean(axis=0)))
     (advisory,) = lost_light(told)
     assert "in 1 pixels" in advisory.sentence
 
@@ -147,7 +153,7 @@ def test_flagged_values_that_are_averaged_are_counted():
 
 def test_errors_that_are_too_small_are_told_in_percent():
     """Errors of 0.3 where the noise is 0.4 are a quarter too small."""
-    noisy = analysis(predicted_noise=lambda _: np.full(SHAPE, 0.4))
+    noisy = analysis(expectation={"predicted_noise": lambda _: np.full(SHAPE, 0.4)})
     (advisory,) = small_errors(noisy)
     assert advisory.value == pytest.approx(25.0)
     assert "by 1.333" in advisory.advice

@@ -16,6 +16,7 @@ TODAY = {
     "flags": "of any member",
     "averaged pixels": "flags ignored",
     "empty integrations": "counted as zero",
+    "place of another subarray": "where it was read",
 }
 # Choices of a step, and what they are called.
 CHOICES = {

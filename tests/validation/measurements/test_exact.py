@@ -333,9 +333,7 @@ def with_header(analysis, images, **keywords):
 
 def detail(analysis, criterion):
     """Return what is said first of a criterion that is not met."""
-    return next(
-        e.detail for e in exact_measurements(analysis) if e.criterion == criterion and e.value
-    )
+    return next(e.detail for e in measured(analysis) if e.criterion == criterion and e.value)
 
 
 @pytest.mark.parametrize("images", ["subtracted", "calibrated_headers"])

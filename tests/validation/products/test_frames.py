@@ -5,12 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import QTable
 
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.prediction.rounding import different
-from miri_background.validation.products.frames import in_frame
-from miri_background.validation.products.images import Image
+from miri_background.validation.products.frames import (
+    covered,
+    in_frame,
+    placed_at_corner,
+    truth_in_frame,
+)
+from miri_background.validation.products.images import Image, Truth
 
 KEYWORDS = ("SUBSTRT1", "SUBSTRT2", "SUBSIZE1", "SUBSIZE2")
 WHOLE = (1, 1, 12, 10)  # first column and row, from 1, and numbers of columns and rows
@@ -68,6 +74,54 @@ def test_without_overlap_there_is_nothing_at_all(integrations, shape):
     cut = in_frame(exposure((20, 20, 3, 3), integrations), header(PART))
     assert cut.data.shape == shape
     assert not np.isfinite(cut.data).any()
+
+
+def test_pixels_that_are_covered():
+    """They are those in which the background has values."""
+    image = exposure((6, 4, 4, 4))
+    seen = np.isfinite(in_frame(image, header(PART)).data)
+    np.testing.assert_array_equal(covered(image, header(PART)), seen)
+
+
+def test_overlap_at_the_corner():
+    """What overlaps begins in the first pixel; what it leaves has no value."""
+    cut = in_frame(exposure((6, 4, 4, 4)), header(PART))
+    moved = placed_at_corner(cut, header(PART))
+    # The background begins three columns and two rows inside the science exposure.
+    np.testing.assert_array_equal(moved.data[:2, :2], cut.data[2:, 3:])
+    np.testing.assert_array_equal(moved.dq[:2, :2], cut.dq[2:, 3:])
+    assert np.isfinite(moved.data).sum() == 4
+
+
+@pytest.mark.parametrize("window", [WHOLE, PART, (1, 1, 5, 4)])
+def test_overlap_that_is_at_the_corner_anyway(window):
+    """There is no wrong place for it."""
+    cut = in_frame(exposure(window), header(PART))
+    assert placed_at_corner(cut, header(PART)) is cut
+
+
+def truth_of(window):
+    """Return the truth of an exposure: rates that say where they are, and a star at its origin."""
+    image = exposure(window)
+    catalogue = QTable({"x": [0.0], "y": [0.0]}, units={"x": "pix", "y": "pix"})
+    return image, Truth(image.data, -image.data, catalogue)
+
+
+def test_truth_of_the_whole_detector_is_cut():
+    """Rates are those of the science exposure's pixels, and positions count from its first."""
+    image, truth = truth_of(WHOLE)
+    cut = truth_in_frame(truth, image, header(PART))
+    np.testing.assert_array_equal(cut.background, exposure(PART).data)
+    np.testing.assert_array_equal(cut.sources, -exposure(PART).data)
+    assert (cut.catalogue["x"][0].value, cut.catalogue["y"][0].value) == (-2, -1)
+
+
+def test_truth_of_another_part_is_nothing_elsewhere():
+    """Where the background has no pixel, it has no light either."""
+    image, truth = truth_of((6, 4, 4, 4))
+    cut = truth_in_frame(truth, image, header(PART))
+    assert not cut.sources[~covered(image, header(PART))].any()
+    assert (cut.catalogue["x"][0].value, cut.catalogue["y"][0].value) == (3, 2)
 
 
 @pytest.mark.parametrize("keyword", KEYWORDS)

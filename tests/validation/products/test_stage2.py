@@ -396,14 +396,14 @@ def test_step_defaults_are_taken(tmp_path):
 
 def test_run_tells_its_parameters(tmp_path):
     """A run of this suite says what it told the step."""
-    (tmp_path / "observation.json").write_text('{"sigma": 2.5, "maxiters": 4}')
+    (tmp_path / "calibration.json").write_text('{"sigma": 2.5, "maxiters": 4}')
     clipping = read_clipping(tmp_path)
-    assert clipping.sentence() == "sigma 2.5 (observation.json), maxiters 4 (observation.json)"
+    assert clipping.sentence() == "sigma 2.5 (calibration.json), maxiters 4 (calibration.json)"
 
 
 def test_arguments_come_first(tmp_path):
     """What is asked for overrides the run; 0 iterations are no limit, as for the step."""
-    (tmp_path / "observation.json").write_text('{"sigma": 2.5, "maxiters": 4}')
+    (tmp_path / "calibration.json").write_text('{"sigma": 2.5, "maxiters": 4}')
     clipping = read_clipping(tmp_path, 2, 0)
     assert (clipping.sigma, clipping.maxiters) == (2.0, None)
 
@@ -420,10 +420,10 @@ def test_negative_iterations_are_refused(stage2):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"sigma": "two"}', '{"maxiters": 1.5}'])
-def test_damaged_observation_is_named(text, stage2):
+def test_damaged_calibration_is_named(text, stage2):
     """A run that does not say how it clipped cannot be judged."""
-    (stage2 / "observation.json").write_text(text)
-    refused(stage2, "observation.json")
+    (stage2 / "calibration.json").write_text(text)
+    refused(stage2, "calibration.json")
 
 
 # ------------------------------------------------------------------ damaged directories
@@ -802,8 +802,8 @@ def test_background_of_another_filter_is_named(stage2, rewrite):
     refused(stage2, "background2_rate.fits has FILTER = F1500W and", "science_rate.fits F770W")
 
 
-def test_background_of_another_subarray_is_named(stage2, rewrite):
-    """A background of another subarray is another part of the detector."""
+def test_background_of_another_subarray_is_cut_to_the_science_exposure(stage2, rewrite):
+    """BRIGHTSKY begins 44 columns after SUB256: there, the background has no value."""
 
     def change(hdus):
         for hdu in hdus[1:]:
@@ -812,7 +812,11 @@ def test_background_of_another_subarray_is_named(stage2, rewrite):
         hdus[0].header.update(keywords | {"SUBSIZE1": 512, "SUBSIZE2": 512})
 
     rewrite(stage2 / "background2_rate.fits", change)
-    refused(stage2, "background2_rate.fits has SUBARRAY = BRIGHTSKY and", "SUB256")
+    _, background, _ = read_products(stage2).backgrounds
+    assert background.data.shape == (256, 256)
+    known = np.isfinite(background.data)
+    assert not known[:, :44].any()
+    assert known[:, 44:].all()
 
 
 def test_integrations_among_rates_are_named(stage2, rewrite):

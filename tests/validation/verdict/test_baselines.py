@@ -3,11 +3,13 @@
 import copy
 import json
 import math
+import re
 from dataclasses import replace
 
 import jsonschema
 import pytest
 
+from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.repository import repository_file
@@ -39,8 +41,8 @@ PROVENANCE = {
     "pipeline_fingerprint": "0123456789abcdef",
     "crds_context": "jwst_9001.pmap",
     "simulator": "embedded",
-    "observation": OBSERVATION.model_dump(),
-    "control": "none",
+    "observation": OBSERVATION.model_dump(mode="json"),
+    "calibration": Calibration().model_dump(),
     "host": "here",
     "started": "2026-01-01T00:00:00+00:00",
     "wall_time_s": 1.5,
@@ -348,8 +350,23 @@ def test_baseline_is_read_as_written(tmp_path):
 
 
 def test_file_is_named_after_what_it_is_of(tmp_path):
-    """Release, filter, subarray and observation."""
-    assert write(tmp_path).name == f"jwst-3.0.0-F770W-FULL-{OBSERVATION.key}.json"
+    """Release, filter, subarray, and a key of all that decides the numbers."""
+    assert re.fullmatch(r"jwst-3\.0\.0-F770W-FULL-[0-9a-f]{16}\.json", write(tmp_path).name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"observation": Observation(seed=8).model_dump(mode="json")},
+        {"calibration": Calibration(sigma=3).model_dump()},
+        {"calibration": Calibration(maxiters=5).model_dump()},
+        {"calibration": Calibration(rate_product="rateints").model_dump()},
+    ],
+    ids=["seed", "sigma", "maxiters", "rate product"],
+)
+def test_what_decides_the_numbers_is_in_the_name(tmp_path, changes):
+    """Another observation, or another choice of clipping, has a baseline of its own."""
+    assert write(tmp_path, **changes).name != write(tmp_path).name
 
 
 @pytest.mark.parametrize("key", ["reason", "date", "okified_by", "metrics", "schema_version"])
@@ -444,13 +461,13 @@ def test_own_release_or_the_newest_before(releases, jwst, found):
 def test_other_observation_has_no_baseline(tmp_path):
     """Another seed is other noise."""
     write(tmp_path)
-    other = of_release("3.0.0", observation=Observation(seed=8).model_dump())
+    other = of_release("3.0.0", observation=Observation(seed=8).model_dump(mode="json"))
     assert find_baseline(other, tmp_path) is None
 
 
 def test_unknown_observation_has_no_baseline(tmp_path):
     """Exposures that nobody described are not taken for the default ones."""
-    write(tmp_path, observation=Observation().model_dump())
+    write(tmp_path, observation=Observation().model_dump(mode="json"))
     assert find_baseline(of_release("3.0.0", observation={}), tmp_path) is None
 
 

@@ -49,20 +49,6 @@ def test_truth_of_another_simulator_is_said(stage2, add_truth):
     assert reasons(stage2)["star flux"] == "the truth is not of the simulator that made the ramps"
 
 
-def test_truth_of_the_whole_array_is_said(stage2, add_truth, rewrite):
-    """Backgrounds that were cut to the subarray have no truth of that size."""
-    add_truth(stage2, EXPOSURES)
-
-    def enlarge(hdus):
-        for hdu in hdus[1:]:
-            hdu.data = hdu.data.repeat(5, axis=0)[:1024].repeat(5, axis=1)[:, :1032]
-        keywords = {"SUBARRAY": "FULL", "SUBSTRT1": 1, "SUBSTRT2": 1}
-        hdus[0].header.update(keywords | {"SUBSIZE1": 1032, "SUBSIZE2": 1024})
-
-    rewrite(stage2 / "background2_rate.fits", enlarge)
-    assert "backgrounds of FULL are cut to SUB256" in reasons(stage2)["star leak"]
-
-
 def test_combined_background_that_was_not_saved_is_said(stage2):
     """Its value, error and flags are judged in the subtracted image only."""
     (stage2 / "science_combinedbackground.fits").unlink()

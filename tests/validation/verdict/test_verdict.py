@@ -34,7 +34,7 @@ PROVENANCE = {
     "crds_context": "jwst_9001.pmap",
     "simulator": "embedded",
     "observation": {"seed": 770},
-    "control": "none",
+    "calibration": {},
     "host": "here",
     "started": "2026-01-01T00:00:00+00:00",
     "wall_time_s": 1.5,

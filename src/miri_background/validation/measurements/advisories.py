@@ -6,7 +6,6 @@ to do about it.
 
 import numpy as np
 
-from miri_background.instrument.footprint import illuminated
 from miri_background.validation.prediction.clipping_theory import largest_deviation
 from miri_background.validation.products.images import DO_NOT_USE
 from miri_background.validation.verdict.verdict import Advisory
@@ -83,7 +82,7 @@ def lost_pixels(analysis):
     backgrounds = analysis.expectation.backgrounds
     of_backgrounds = np.stack([image.dq & DO_NOT_USE for image in backgrounds])
     some, every = of_backgrounds.any(axis=0), of_backgrounds.all(axis=0)
-    inside = analysis.masks.in_regions(analysis.expectation.subarray)
+    inside = analysis.masks.lit
     lost = np.mean(
         [
             np.count_nonzero(
@@ -113,7 +112,7 @@ def unsubtracted(analysis):
     """Yield in how many pixels nothing is subtracted, without a flag."""
     backgrounds = analysis.expectation.backgrounds
     none = ~np.any([np.isfinite(image.data) for image in backgrounds], axis=0)
-    inside = illuminated(analysis.expectation.subarray)
+    inside = analysis.masks.lit
     number = np.mean(
         [
             np.count_nonzero(
@@ -136,7 +135,7 @@ def unsubtracted(analysis):
 
 def bad_values(analysis):
     """Yield how many flagged values are averaged like good ones."""
-    inside = analysis.masks.in_regions(analysis.expectation.subarray)
+    inside = analysis.masks.lit
     number = sum(
         np.count_nonzero(((image.dq & DO_NOT_USE) != 0) & np.isfinite(image.data) & inside)
         for image in analysis.expectation.backgrounds

@@ -23,8 +23,10 @@ class Masks:
     ----------
     regions : dict of str to Region
         Regions of the subarray in which all exposures have pixels.
+    lit : ndarray of bool
+        Pixels of the subarray that see the sky, bad ones included.
     seen : ndarray of bool
-        Pixels that see the sky and that every background covers.
+        Those of them that are good in every background, and that each covers.
     clean_backgrounds : ndarray of bool
         Pixels that no background flags or hits by a cosmic ray.
     usable : list of ndarray of bool
@@ -36,6 +38,7 @@ class Masks:
     """
 
     regions: dict
+    lit: np.ndarray
     seen: np.ndarray
     clean_backgrounds: np.ndarray
     usable: list
@@ -62,8 +65,13 @@ class Masks:
         """
         sky = self.seen & np.logical_and.reduce(backgrounds)
         masks = replace(self, sky=sky, empty=[sky & pixels for pixels in science])
-        for number, (empty, usable) in enumerate(zip(masks.empty, masks.usable, strict=True)):
-            for region in masks.regions.values():
+        masks.require_sky()
+        return masks
+
+    def require_sky(self):
+        """Refuse exposures of which a region has no pixel of empty sky."""
+        for number, (empty, usable) in enumerate(zip(self.empty, self.usable, strict=True)):
+            for region in self.regions.values():
                 if not (empty & usable)[region.slices].any():
                     msg = (
                         f"{region.name} has no pixel of empty sky without a flag in science "
@@ -71,17 +79,11 @@ class Masks:
                         "exposures."
                     )
                     raise CannotJudge(msg)
-        return masks
 
     @property
     def clean_sky(self):
         """Pixels of empty sky that no background flags or hits by a cosmic ray."""
         return self.sky & self.clean_backgrounds
-
-    def in_regions(self, subarray):
-        """Return the pixels of the regions that see the sky, bad ones included."""
-        inside = np.logical_or.reduce([region.mask() for region in self.regions.values()])
-        return illuminated(subarray) & inside
 
 
 def seen_pixels(subarray, science, backgrounds):
@@ -113,7 +115,8 @@ def seen_pixels(subarray, science, backgrounds):
         for plane in (image.err, *(image.variances[name] for name in sorted(image.variances)))
     ]
     known = np.isfinite(sum(errors))
-    seen = illuminated(subarray) & ((of_backgrounds & DO_NOT_USE) == 0) & known
+    lit = illuminated(subarray)
+    seen = lit & ((of_backgrounds & DO_NOT_USE) == 0) & known
     everywhere = np.logical_and.reduce([covered(image, science[0].header) for image in backgrounds])
     found = {
         name: region
@@ -127,4 +130,6 @@ def seen_pixels(subarray, science, backgrounds):
         )
         raise CannotJudge(msg)
     usable = [everywhere & clean & ((image.dq & USABLE_FLAGS) == 0) for image in science]
-    return Masks(found, seen, clean, usable, seen, [seen] * len(science))
+    masks = Masks(found, lit, seen, clean, usable, seen, [seen] * len(science))
+    masks.require_sky()
+    return masks
