@@ -24,8 +24,8 @@ from miri_background.instrument.readout import subarrays
 from miri_background.reporting.words import counted, listed
 from miri_background.validation.measurements.against_truth import leak_of
 from miri_background.validation.measurements.statistical import aperture_pulls, line_means
-from miri_background.validation.prediction.analysis import clipped_scatter
-from miri_background.validation.prediction.leak import largest_deviation
+from miri_background.validation.prediction.clipping_theory import largest_deviation
+from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 from miri_background.validation.products.images import in_two_dimensions, source_positions
 from miri_background.validation.verdict.verdict import severity
 
