@@ -19,6 +19,7 @@ from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 
 from miri_background.files import (
+    ProductRecords,
     replace_whole,
     require_own,
     write_text_recorded,
@@ -223,7 +224,7 @@ def execute_notebook(name, parameters, run):
     source = repository_file("notebooks", f"{name}.ipynb")
     directory, started = run.root, datetime.now(UTC)
     with writable(directory), executing(run.observed):
-        require_own(*_results(directory / name), ours=run.records.is_own)
+        require_own(*_results(directory / name), ours=ProductRecords(directory).is_own)
         aside = _unfinished(directory, name)
         try:
             _execute(source, aside, parameters | {"working_directory": str(run.observed)})
