@@ -16,11 +16,11 @@ from miri_background.reading import open_fits, read_json
 from miri_background.repository import checkout_state
 
 __all__ = [
-    "check_provenance",
     "level1b_checksum",
     "peak_memory",
     "pipeline_fingerprint",
-    "run_provenance",
+    "provenance_of_check",
+    "provenance_of_run",
     "source_fingerprint",
     "used_references",
     "versions",
@@ -146,7 +146,7 @@ def used_references(root, cache):
     }
 
 
-def run_provenance(run, references, started):
+def provenance_of_run(run, references, started):
     """Return what a run's result depends on, for its metrics file.
 
     Parameters
@@ -182,7 +182,7 @@ def run_provenance(run, references, started):
     }
 
 
-def check_provenance(products, directory, truth, started):
+def provenance_of_check(products, directory, truth, started):
     """Return what the verdict on products depends on that were already there.
 
     Parameters

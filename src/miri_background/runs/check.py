@@ -7,7 +7,7 @@ from pathlib import Path
 
 from miri_background.files import require_own, write_text_whole
 from miri_background.outcomes import CannotJudge, CriterionFailed, unforeseen
-from miri_background.provenance import check_provenance
+from miri_background.provenance import provenance_of_check
 from miri_background.reading import read_json
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
 from miri_background.run_directory import require_writable, writable
@@ -84,7 +84,7 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
     try:
         products = read_products(directory, sigma, maxiters, association)
         judgement = judge_products(products)
-        provenance = check_provenance(products, directory, judgement.truth, started)
+        provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)
     except CannotJudge:
         raise
