@@ -1,4 +1,4 @@
-"""The doctor finds a synthetic cache well, and names each thing that would end or spoil a run."""
+"""The doctor finds a synthetic cache plausible, and names each thing that would end or spoil a run."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.references import doctor, plausible
 from miri_background.references.cache import crds_environment, synthetic_cache
-from miri_background.references.doctor import ILL, NOT_APPLICABLE, WELL, Finding
+from miri_background.references.doctor import IMPLAUSIBLE, NOT_APPLICABLE, PLAUSIBLE, Finding
 from miri_background.references.mappings import CONTEXT, MATCH_KEYS
 from miri_background.simulation import exposures as simulated
 
@@ -89,11 +89,11 @@ def examine(monkeypatch):
 
 
 @pytest.fixture
-def ill(examine, _looked_at_once):
-    """Return a function that returns the sentence on the only type that is ill in a cache."""
+def implausible(examine, _looked_at_once):
+    """Return a function that returns the sentence on the only implausible type in a cache."""
 
     def sentence(cache, reftype, observation=OBSERVATION):
-        found = [each for each in examine(cache, observation) if each.status == ILL]
+        found = [each for each in examine(cache, observation) if each.status == IMPLAUSIBLE]
         assert [each.reftype for each in found] == [reftype]
         return found[0].sentence
 
@@ -324,9 +324,9 @@ def findings(whole_cache):
 
 @pytest.mark.parametrize("reftype", MATCH_KEYS)
 def test_synthetic_reference_is_well(findings, reftype):
-    """What the suite writes is well, and the sentence has a number."""
+    """What the suite writes is plausible, and the sentence has a number."""
     finding = findings[reftype]
-    assert finding.status == WELL
+    assert finding.status == PLAUSIBLE
     assert any(sign.isdigit() for sign in finding.sentence)
 
 
@@ -337,17 +337,17 @@ def test_nothing_else_is_applicable(findings):
 
 
 @pytest.mark.parametrize(("reftype", "change", "words"), BROKEN.values(), ids=list(BROKEN))
-def test_broken_reference_is_found(own_cache, ill, reftype, change, words):
+def test_broken_reference_is_found(own_cache, implausible, reftype, change, words):
     """What would end or spoil a run is named, and blamed on nothing else."""
     change_reference(own_cache, reftype, change)
-    assert words in ill(own_cache, reftype)
+    assert words in implausible(own_cache, reftype)
 
 
 def test_loss_of_throughput_is_well(own_cache, examine):
     """A flight photom has one."""
     change_reference(own_cache, "photom", time_dependence(0.1))
     (finding,) = [each for each in examine(own_cache) if each.reftype == "photom"]
-    assert finding.status == WELL
+    assert finding.status == PLAUSIBLE
 
 
 def test_few_bad_pixels_are_mentioned(own_cache, examine):
@@ -355,7 +355,7 @@ def test_few_bad_pixels_are_mentioned(own_cache, examine):
     change_reference(own_cache, "gain", fill("SCI", np.nan, 100))
     (finding,) = [each for each in examine(own_cache) if each.reftype == "gain"]
     assert (finding.status, "; 1024 pixels outside 1 to 10 e-/DN" in finding.sentence) == (
-        WELL,
+        PLAUSIBLE,
         True,
     )
 
@@ -368,17 +368,17 @@ def test_few_bad_pixels_are_mentioned(own_cache, examine):
         ("distortion", 0.5, "cannot be read"),
     ],
 )
-def test_truncated_reference_is_found(own_cache, ill, reftype, kept, words):
+def test_truncated_reference_is_found(own_cache, implausible, reftype, kept, words):
     """A file cut short is found, whatever its format."""
     path = path_of(own_cache, reftype)
     whole = path.read_bytes()
     path.unlink()
     path.write_bytes(whole[: int(kept * len(whole))])
-    assert words in ill(own_cache, reftype)
+    assert words in implausible(own_cache, reftype)
 
 
 @pytest.mark.parametrize("extension", ["DQ", "ERR"])
-def test_file_cut_in_a_header_is_found(own_cache, ill, extension):
+def test_file_cut_in_a_header_is_found(own_cache, implausible, extension):
     """A file whose pixels are whole, but not its extensions, is damaged too."""
     path = path_of(own_cache, "flat")
     with fits.open(path) as hdus:
@@ -386,14 +386,14 @@ def test_file_cut_in_a_header_is_found(own_cache, ill, extension):
     whole = path.read_bytes()
     path.unlink()
     path.write_bytes(whole[:inside])
-    assert "ends after" in ill(own_cache, "flat")
+    assert "ends after" in implausible(own_cache, "flat")
 
 
-def test_missing_reference_is_found(own_cache, ill):
+def test_missing_reference_is_found(own_cache, implausible):
     """A file that the rules select and that is not there is named with its place."""
     path = path_of(own_cache, "readnoise")
     path.unlink()
-    assert f"is not in the cache, at {path}: copy it there" in ill(own_cache, "readnoise")
+    assert f"is not in the cache, at {path}: copy it there" in implausible(own_cache, "readnoise")
 
 
 @pytest.mark.parametrize(
@@ -401,42 +401,42 @@ def test_missing_reference_is_found(own_cache, ill):
     [("flat", "'F770W'", "'F560W'"), ("dark", "'FASTR1'", "'SLOWR1'")],
     ids=["filter", "readout pattern"],
 )
-def test_rules_that_select_nothing_are_found(own_cache, ill, reftype, old, new):
+def test_rules_that_select_nothing_are_found(own_cache, implausible, reftype, old, new):
     """An observation that the rules do not cover is refused with CRDS's reason."""
     change_mapping(own_cache, f"jwst_miri_{reftype}_9001.rmap", old, new)
-    assert old.strip("'") in ill(own_cache, reftype)
+    assert old.strip("'") in implausible(own_cache, reftype)
 
 
-def test_unknown_type_is_found(own_cache, ill):
+def test_unknown_type_is_found(own_cache, implausible):
     """A type that the context does not know ends the pipeline, even one that is not used."""
     change_mapping(own_cache, "jwst_miri_9001.imap", "'CAMERA' : 'N/A',", "")
-    assert "Unknown reference type" in ill(own_cache, "camera")
+    assert "Unknown reference type" in implausible(own_cache, "camera")
 
 
 @pytest.mark.parametrize("reftype", ["gain", "photom"])
-def test_rule_without_file_is_found(own_cache, ill, reftype):
-    """N/A is ill where the pipeline cannot do without."""
+def test_rule_without_file_is_found(own_cache, implausible, reftype):
+    """N/A is implausible where the pipeline cannot do without."""
     rules = f"'jwst_miri_{reftype}_9001.rmap'"
     change_mapping(own_cache, "jwst_miri_9001.imap", rules, "'N/A'")
-    assert "without it" in ill(own_cache, reftype)
+    assert "without it" in implausible(own_cache, reftype)
 
 
-def test_photom_gives_the_pixel_where_there_is_no_area(own_cache, ill):
+def test_photom_gives_the_pixel_where_there_is_no_area(own_cache, implausible):
     """Without a map of the area, photom has to have the solid angle."""
     rules = "'jwst_miri_area_9001.rmap'"
     change_mapping(own_cache, "jwst_miri_9001.imap", rules, "'N/A'")
     change_reference(own_cache, "photom", keyword("PIXAR_SR", None))
-    assert "has no PIXAR_SR" in ill(own_cache, "photom")
+    assert "has no PIXAR_SR" in implausible(own_cache, "photom")
 
 
-def test_condemned_reference_is_found(own_cache, ill):
+def test_condemned_reference_is_found(own_cache, implausible):
     """What CRDS's server calls scientifically invalid ends the pipeline."""
     configuration = own_cache / "config" / "jwst" / "server_config"
     text = configuration.read_text()
     configuration.unlink()
     bad = "'bad_files_list': ['jwst_miri_gain_9001.fits']"
     configuration.write_text(text.replace("'bad_files_list': []", bad))
-    assert "designated scientifically invalid" in ill(own_cache, "gain")
+    assert "designated scientifically invalid" in implausible(own_cache, "gain")
 
 
 @pytest.mark.parametrize(
@@ -459,12 +459,12 @@ def test_unknown_parameters_of_a_step_do_no_harm(own_cache, examine):
 
 
 def test_parameters_are_read(own_cache, examine):
-    """A parameter reference is well if its step accepts it."""
+    """A parameter reference is plausible if its step accepts it."""
     from jwst.jump import JumpStep
 
     add_parameters(own_cache, JumpStep, "{rejection_threshold: 5.0}")
     (finding,) = [each for each in examine(own_cache) if each.reftype == "pars-jumpstep"]
-    assert (finding.status, finding.sentence) == (WELL, "sets rejection_threshold")
+    assert (finding.status, finding.sentence) == (PLAUSIBLE, "sets rejection_threshold")
 
 
 def test_parameters_decide_what_is_asked_for(own_cache, examine):
@@ -498,22 +498,22 @@ def test_parameters_of_the_pipeline_go_first(own_cache, examine, of_pipeline, as
     add_parameters(own_cache, EmiCorrStep, "{skip: false}")
     add_parameters(own_cache, Detector1Pipeline, ONE_STEP.format(*of_pipeline))
     found = {each.reftype: each for each in examine(own_cache)}
-    assert found["pars-detector1pipeline"].status == WELL
+    assert found["pars-detector1pipeline"].status == PLAUSIBLE
     assert ("emicorr" in found) == asked
 
 
 @pytest.mark.parametrize(
     "text", ["{rejection_threshold: high}", "{no_such_parameter: 1}"], ids=["value", "name"]
 )
-def test_wrong_parameters_are_found(own_cache, ill, text):
+def test_wrong_parameters_are_found(own_cache, implausible, text):
     """What the step would refuse is found before it does."""
     from jwst.jump import JumpStep
 
     add_parameters(own_cache, JumpStep, text)
-    assert "JumpStep does not accept its parameters" in ill(own_cache, "pars-jumpstep")
+    assert "JumpStep does not accept its parameters" in implausible(own_cache, "pars-jumpstep")
 
 
-def test_flags_are_those_of_the_file(own_cache, ill):
+def test_flags_are_those_of_the_file(own_cache, implausible):
     """The reference's own DQ_DEF says what a bit means, as in flight references."""
 
     def redefine(hdus):
@@ -524,19 +524,19 @@ def test_flags_are_those_of_the_file(own_cache, ill):
         hdus["DQ"].data[:] |= 64
 
     change_reference(own_cache, "mask", redefine)
-    assert "100 % of the field's pixels" in ill(own_cache, "mask")
+    assert "100 % of the field's pixels" in implausible(own_cache, "mask")
 
 
-def test_observation_of_too_many_groups_is_found(whole_cache, ill):
-    """The same cache is ill for longer ramps than its dark."""
-    sentence = ill(whole_cache, "dark", Observation(groups=30))
+def test_observation_of_too_many_groups_is_found(whole_cache, implausible):
+    """The same cache is implausible for longer ramps than its dark."""
+    sentence = implausible(whole_cache, "dark", Observation(groups=30))
     assert "has 20 groups and the observation 30" in sentence
 
 
-def test_later_integrations_lose_their_groups(own_cache, ill):
+def test_later_integrations_lose_their_groups(own_cache, implausible):
     """With several integrations the later ones decide."""
     change_reference(own_cache, "rscd", column("RSCD_GROUP_SKIP", "group_skip", 6))
-    sentence = ill(own_cache, "rscd", Observation(groups=8, integrations=2))
+    sentence = implausible(own_cache, "rscd", Observation(groups=8, integrations=2))
     assert "skips 6 of 8 groups" in sentence
 
 
@@ -544,7 +544,7 @@ def test_first_integration_alone_keeps_its_groups(own_cache, examine):
     """What later integrations lose is of no consequence where there is one."""
     change_reference(own_cache, "rscd", column("RSCD_GROUP_SKIP", "group_skip", 6))
     (finding,) = [each for each in examine(own_cache) if each.reftype == "rscd"]
-    assert finding.status == WELL
+    assert finding.status == PLAUSIBLE
 
 
 def subarray_readout(name):
@@ -560,7 +560,9 @@ def test_full_reference_serves_a_subarray(whole_cache):
 
 def test_full_dark_does_not_serve_a_subarray(whole_cache):
     """The pipeline cuts no dark."""
-    with pytest.raises(plausible.Ill, match="the observation reads 256 x 256 pixels from column"):
+    with pytest.raises(
+        plausible.ImplausibleReference, match="the observation reads 256 x 256 pixels from column"
+    ):
         plausible.CHECKS["dark"](path_of(whole_cache, "dark"), subarray_readout("SUB256"))
 
 
@@ -575,7 +577,7 @@ def test_subarray_reference_does_not_serve_the_full_array(own_cache):
     change_reference(own_cache, "gain", reduce)
     path = path_of(own_cache, "gain")
     assert plausible.CHECKS["gain"](path, subarray_readout("SUB256"))
-    with pytest.raises(plausible.Ill, match="covers 256 x 256"):
+    with pytest.raises(plausible.ImplausibleReference, match="covers 256 x 256"):
         plausible.CHECKS["gain"](path, subarray_readout("FULL"))
 
 
@@ -596,11 +598,11 @@ def test_parameters_are_those_of_the_exposures():
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(NOT_APPLICABLE, Outcome.PASSED), (ILL, Outcome.CANNOT_JUDGE)],
-    ids=["not applicable", "ill"],
+    [(NOT_APPLICABLE, Outcome.PASSED), (IMPLAUSIBLE, Outcome.CANNOT_JUDGE)],
+    ids=["not applicable", "implausible"],
 )
 def test_one_ill_type_decides(findings, status, expected):
-    """Any ill type makes a run impossible to judge; one that is not applicable does not."""
+    """Any implausible type makes a run impossible to judge; one that is not applicable does not."""
     assert doctor.outcome([*findings.values(), Finding("ipc", "N/A", status, "")]) is expected
 
 
@@ -608,14 +610,17 @@ def test_report_has_a_line_for_each_type(findings):
     """The table names every type with its status in sign and word."""
     lines = doctor.report(list(findings.values())).splitlines()
     (gain,) = [line for line in lines if " gain " in line]
-    assert gain.split()[:4] == ["✓", "well", "gain", "jwst_miri_gain_9001.fits"]
+    assert gain.split()[:4] == ["✓", "plausible", "gain", "jwst_miri_gain_9001.fits"]
     assert len(lines) == len(findings) + 3
 
 
 def test_report_ends_with_what_is_ill():
-    """The last line counts and names the ill types."""
-    found = [Finding("gain", "N/A", ILL, "absent"), Finding("ipc", "N/A", NOT_APPLICABLE, "")]
-    assert doctor.report(found).splitlines()[-1] == "1 of 2 types ill: gain"
+    """The last line counts and names the implausible types."""
+    found = [
+        Finding("gain", "N/A", IMPLAUSIBLE, "absent"),
+        Finding("ipc", "N/A", NOT_APPLICABLE, ""),
+    ]
+    assert doctor.report(found).splitlines()[-1] == "1 of 2 types implausible: gain"
 
 
 def test_choice_is_examined(whole_cache, monkeypatch, examine):
@@ -644,14 +649,14 @@ def test_cache_inside_a_run_is_named_by_its_path():
 def test_synthetic_references_of_a_subarray_are_well(tmp_path, examine, observation):
     """The suite's own references cover whatever part of the detector is read."""
     found = examine(synthetic_cache(tmp_path, observation), observation)
-    assert [each for each in found if each.status == ILL] == []
+    assert [each for each in found if each.status == IMPLAUSIBLE] == []
 
 
 def test_references_of_mirisims_detector_are_well(tmp_path, examine):
-    """Without dark, flat and non-linearity there is still nothing ill."""
+    """Without dark, flat and non-linearity there is still nothing implausible."""
     observation = Observation(simulator="mirisim", subarray="SUB256", groups=8)
     found = examine(synthetic_cache(tmp_path, observation, 6.0), observation)
-    assert [each for each in found if each.status == ILL] == []
+    assert [each for each in found if each.status == IMPLAUSIBLE] == []
 
 
 def test_every_reference_of_a_run_was_examined(finished, small_cache, examine):

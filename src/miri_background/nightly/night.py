@@ -28,7 +28,7 @@ from miri_background.outcomes import (
     headline,
     worst,
 )
-from miri_background.references.doctor import ILL, examine_choice, report
+from miri_background.references.doctor import IMPLAUSIBLE, examine_choice, report
 from miri_background.reporting.history import Record, append
 from miri_background.reporting.junit import junit_error, junit_xml
 from miri_background.run_directory import RunDirectory, run_path, space_needed, writable
@@ -344,12 +344,12 @@ def _examine(job):
     """Examine the references of a job, as `references doctor` does."""
     _, findings = examine_choice(job.observation, job.calibration, job.settings.mirisim_command)
     print(report(findings), flush=True)  # noqa: T201 - goes to the job's log
-    ill = [each for each in findings if each.status == ILL]
-    if ill:
-        first = ill[0]
+    implausible = [each for each in findings if each.status == IMPLAUSIBLE]
+    if implausible:
+        first = implausible[0]
         msg = (
-            f"{len(ill)} of {len(findings)} types of references are ill, first {first.reftype} "
-            f"({first.file}): {first.sentence}."
+            f"{len(implausible)} of {len(findings)} types of references are implausible, first "
+            f"{first.reftype} ({first.file}): {first.sentence}."
         )
         raise ReferencesUnfit(msg)
 

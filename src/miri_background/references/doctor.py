@@ -1,4 +1,4 @@
-"""Whether the references of any CRDS cache will carry a run, told before anything runs.
+"""Examines the references of any CRDS cache before a run starts.
 
 What the installed calwebb_detector1, calwebb_image2 and source catalogue ask CRDS for
 is looked up by CRDS's own rules, opened, and compared with what is plausible.
@@ -13,14 +13,14 @@ from pathlib import Path
 from miri_background.outcomes import Outcome, ReferencesUnfit
 from miri_background.reading import open_regular
 from miri_background.references.choice import use_references
-from miri_background.references.plausible import CHECKS, Ill, Needs, check_readable
+from miri_background.references.plausible import CHECKS, ImplausibleReference, Needs, check_readable
 from miri_background.simulation.exposures import START
 from miri_background.tables import text_table
 
 __all__ = [
-    "ILL",
+    "IMPLAUSIBLE",
     "NOT_APPLICABLE",
-    "WELL",
+    "PLAUSIBLE",
     "Finding",
     "crds_parameters",
     "examine",
@@ -29,8 +29,8 @@ __all__ = [
     "report",
 ]
 
-WELL, NOT_APPLICABLE, ILL = "well", "not applicable", "ill"
-_SYMBOLS = {WELL: "✓", NOT_APPLICABLE: "–", ILL: "✗"}
+PLAUSIBLE, NOT_APPLICABLE, IMPLAUSIBLE = "plausible", "not applicable", "implausible"
+_SYMBOLS = {PLAUSIBLE: "✓", NOT_APPLICABLE: "–", IMPLAUSIBLE: "✗"}
 
 _NO_FILE = "N/A"
 _NOT_FOUND = "NOT FOUND"  # how CRDS begins its answer when it selects no file
@@ -64,8 +64,8 @@ class Finding:
     file : str
         Name of the file that CRDS selects, or "N/A".
     status : str
-        "well"; "not applicable" where a step does without; "ill" for what would end
-        or spoil a run.
+        "plausible"; "not applicable" where a step does without; "implausible" for what
+        would end or spoil a run.
     sentence : str
         The key numbers, or what is wrong, where, and what to do.
     """
@@ -135,7 +135,7 @@ class _Selection:
         self._context = context
         try:
             self.name("mask")  # reads all rules
-        except Ill:
+        except ImplausibleReference:
             pass  # the findings say so
         except (Exception, SystemExit) as error:
             msg = (
@@ -153,7 +153,9 @@ class _Selection:
             return _NO_FILE
         if answer.startswith(_NOT_FOUND):
             why = " ".join(answer.removeprefix(_NOT_FOUND).split())
-            raise Ill(f"CRDS selects none ({why})", "choose a context that covers the observation")
+            raise ImplausibleReference(
+                f"CRDS selects none ({why})", "choose a context that covers the observation"
+            )
         return answer
 
     def path(self, reftype, name):
@@ -168,7 +170,7 @@ class _Selection:
                     observatory="jwst",
                 )
             except (Exception, SystemExit) as error:
-                raise Ill(
+                raise ImplausibleReference(
                     f"it is not in the cache, at {path}",
                     "copy it there, or give the URL of a CRDS server",
                 ) from error
@@ -183,7 +185,7 @@ def _one_line(error):
 
 
 def _examined(reftype, selection, check, without):
-    """Return the finding on one reference type, whatever happens.
+    """Return the finding on one reference type; errors of readers become findings.
 
     Parameters
     ----------
@@ -201,16 +203,16 @@ def _examined(reftype, selection, check, without):
         name = selection.name(reftype)
         if name == _NO_FILE:
             return Finding(reftype, name, *without())
-        return Finding(reftype, name, WELL, check(selection.path(reftype, name)))
-    except Ill as ill:
-        return Finding(reftype, name, ILL, str(ill))
+        return Finding(reftype, name, PLAUSIBLE, check(selection.path(reftype, name)))
+    except ImplausibleReference as error:
+        return Finding(reftype, name, IMPLAUSIBLE, str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - readers raise whatever they meet
         sentence = (
             f"CRDS refuses to select one ({_one_line(error)}): choose another context"
             if name == _NO_FILE
             else f"it cannot be read ({_one_line(error)}): restore it from a whole copy"
         )
-        return Finding(reftype, name, ILL, sentence)
+        return Finding(reftype, name, IMPLAUSIBLE, sentence)
 
 
 def _stages():
@@ -233,14 +235,18 @@ def _parameters(path, step):
     settings = config_parser.load_config_file(str(path))
     owner = settings.get("class", "").split(".")[-1]
     if owner != step.__name__:
-        raise Ill(f"its parameters are of {owner or 'no step'}, not of {step.__name__}")
+        raise ImplausibleReference(
+            f"its parameters are of {owner or 'no step'}, not of {step.__name__}"
+        )
     for name in ("class", "name", "config_file"):
         settings.pop(name, None)
     given = settings.dict()
     try:
         config_parser.validate(settings, step.load_spec_file(), allow_missing=True)
     except config_parser.ValidationError as error:
-        raise Ill(f"{step.__name__} does not accept its parameters ({_one_line(error)})") from error
+        raise ImplausibleReference(
+            f"{step.__name__} does not accept its parameters ({_one_line(error)})"
+        ) from error
     # Validation has added what was not given.
     return _converted(settings, given)
 
@@ -272,7 +278,7 @@ def _examine_parameters(stages, selection):
                 return f"sets {', '.join(given) or 'nothing'}"
 
             finding = _examined(step.get_config_reftype(), selection, check, without)
-            if finding.status == ILL and finding.file == _NO_FILE:
+            if finding.status == IMPLAUSIBLE and finding.file == _NO_FILE:
                 # The pipeline goes on, with an error in its log.
                 why = finding.sentence.rpartition(": ")[0]
                 sentence = f"{why}; the step's own parameters are used"
@@ -339,7 +345,7 @@ def examine(observation, context=None):
             def without():
                 if reftype in _INDISPENSABLE:
                     return (
-                        ILL,
+                        IMPLAUSIBLE,
                         f"without it {_INDISPENSABLE[reftype]}: choose a context that has it",
                     )
                 needs.area &= reftype != "area"
@@ -387,9 +393,9 @@ def examine_choice(observation, calibration, mirisim_command="mirisim"):
 
 
 def outcome(findings):
-    """Return passed if no finding is ill, else could not judge."""
-    ill = any(finding.status == ILL for finding in findings)
-    return Outcome.CANNOT_JUDGE if ill else Outcome.PASSED
+    """Return passed if no finding is implausible, else could not judge."""
+    implausible = any(finding.status == IMPLAUSIBLE for finding in findings)
+    return Outcome.CANNOT_JUDGE if implausible else Outcome.PASSED
 
 
 def report(findings):
@@ -403,16 +409,16 @@ def report(findings):
     Returns
     -------
     str
-        A table, and a last line that counts what is ill.
+        A table, and a last line that counts what is implausible.
     """
     rows = [("", "status", "type", "file", "finding")] + [
         (_SYMBOLS[each.status], each.status, each.reftype, each.file, each.sentence)
         for each in findings
     ]
-    ill = [each.reftype for each in findings if each.status == ILL]
+    implausible = [each.reftype for each in findings if each.status == IMPLAUSIBLE]
     count = (
-        f"{len(ill)} of {len(findings)} types ill: {', '.join(ill)}"
-        if ill
-        else f"none of {len(findings)} types is ill"
+        f"{len(implausible)} of {len(findings)} types implausible: {', '.join(implausible)}"
+        if implausible
+        else f"none of {len(findings)} types is implausible"
     )
     return f"{text_table(rows)}\n\n{count}"

@@ -18,7 +18,7 @@ from miri_background.instrument.footprint import illuminated, regions
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.reading import open_fits, open_regular
 
-__all__ = ["CHECKS", "Ill", "Needs", "check_readable"]
+__all__ = ["CHECKS", "ImplausibleReference", "Needs", "check_readable"]
 
 # A flight reference may leave some bad pixels unflagged; a hundredth of them does not
 # move the statistics of a field.
@@ -50,7 +50,7 @@ _IPC_SUM = (0.9, 1.1)  # inter-pixel capacitance moves charge, it makes none
 _REPLACE = "replace the file, or choose a context that selects another"
 
 
-class Ill(Exception):
+class ImplausibleReference(Exception):
     """A reference would spoil or end a run.
 
     Parameters
@@ -103,7 +103,7 @@ _FULL_ARRAY = Window(0, 0, *detector.SHAPE[::-1])
 
 @dataclass
 class Needs:
-    """What an observation asks of its references, and what they tell about each other.
+    """What an observation asks of its references, and what they say about each other.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def _refuse_truncated(path, end):
         rest = stream.read(_MOST_ZEROS)
     # Blocks of zeros may follow; anything else is the piece of a further extension.
     if not end <= size < end + _MOST_ZEROS or any(rest):
-        raise Ill(
+        raise ImplausibleReference(
             f"it ends after {size} bytes, and its last whole extension after {end}",
             "restore it from a whole copy",
         )
@@ -204,10 +204,12 @@ def _model(kind, path, **options):
 def _extension(hdus, name, dimensions):
     """Return the image extension of a name, refused if absent or of other dimensions."""
     if name not in hdus or hdus[name].shape is None:
-        raise Ill(f"it has no image {name}")
+        raise ImplausibleReference(f"it has no image {name}")
     hdu = hdus[name]
     if len(hdu.shape) != dimensions:
-        raise Ill(f"its {name} has {len(hdu.shape)} axes where {dimensions} are needed")
+        raise ImplausibleReference(
+            f"its {name} has {len(hdu.shape)} axes where {dimensions} are needed"
+        )
     return hdu
 
 
@@ -235,13 +237,19 @@ def _cut(hdus, name, dimensions, needs, exactly=False):
     elif hdu.shape[-2:] == detector.SHAPE:
         covered = _FULL_ARRAY  # as the pipeline takes it
     else:
-        raise Ill("it lacks SUBSTRT1, SUBSTRT2, SUBSIZE1 or SUBSIZE2, and is not of full size")
+        raise ImplausibleReference(
+            "it lacks SUBSTRT1, SUBSTRT2, SUBSIZE1 or SUBSIZE2, and is not of full size"
+        )
     if hdu.shape[-2:] != covered.shape:
         rows, columns = hdu.shape[-2:]
-        raise Ill(f"its {name} has {columns} x {rows} pixels and its header says {covered}")
+        raise ImplausibleReference(
+            f"its {name} has {columns} x {rows} pixels and its header says {covered}"
+        )
     index = needs.window.within(covered)
     if index is None or (exactly and needs.window != covered):
-        raise Ill(f"its {name} covers {covered}, and the observation reads {needs.window}")
+        raise ImplausibleReference(
+            f"its {name} covers {covered}, and the observation reads {needs.window}"
+        )
     return hdu, index
 
 
@@ -257,7 +265,7 @@ def _flagged(hdus, hdu, index, *names):
         return np.zeros(tuple(axis.stop - axis.start for axis in index), dtype=bool)
     quality = hdus["DQ"]
     if quality.shape is None or quality.shape[-2:] != hdu.shape[-2:]:
-        raise Ill("its DQ has another shape than its values")
+        raise ImplausibleReference("its DQ has another shape than its values")
     bits = {name: dqflags.pixel[name] for name in names}
     table = hdus["DQ_DEF"].data if "DQ_DEF" in hdus else None
     if table is not None and len(table):
@@ -290,7 +298,7 @@ def _ordinary(values, good, limits, unit, needs, tolerated=_BLEMISHED):
     """
     number = np.count_nonzero(good)
     if number == 0:
-        raise Ill("its DQ leaves no pixel to use")
+        raise ImplausibleReference("its DQ leaves no pixel to use")
     within = (values >= limits[0]) & (values <= limits[1])  # False for NaN
     outside = good & ~within
     count = np.count_nonzero(outside)
@@ -298,9 +306,9 @@ def _ordinary(values, good, limits, unit, needs, tolerated=_BLEMISHED):
         unreal = good & ~np.isfinite(values)
         part = f"{100 * count / number:.3g} % of the pixels"
         if np.count_nonzero(unreal) > count / 2:
-            raise Ill(f"{part} are not finite, {needs.place(unreal)}")
+            raise ImplausibleReference(f"{part} are not finite, {needs.place(unreal)}")
         value = _number(float(np.median(values[good & np.isfinite(values)])))
-        raise Ill(
+        raise ImplausibleReference(
             f"{part} are outside {_interval(limits, unit)}, median {value}, {needs.place(outside)}"
         )
     usual = values[good & within]
@@ -368,7 +376,7 @@ def _check_linearity(path, needs):
     with _images(path) as hdus:
         hdu, index = _cut(hdus, "COEFFS", 3, needs)
         if hdu.shape[0] < 2:
-            raise Ill("its COEFFS have no linear term")
+            raise ImplausibleReference("its COEFFS have no linear term")
         coefficients = hdu.section[(slice(None), *index)]
         good = needs.sensitive & ~_flagged(hdus, hdu, index, "DO_NOT_USE", "NO_LIN_CORR")
     # One term that is not finite makes the sum so.
@@ -377,13 +385,13 @@ def _check_linearity(path, needs):
     sentence = _ordinary(linear, good, _LINEAR_TERM, "", needs)
     saturation = detector.saturation_level()[needs.window.slices].astype(np.float32)
     if needs.saturation is not None:
-        # What is wrong with the saturation level is told of its own reference.
+        # What is wrong with the saturation level is reported for its own reference.
         saturation = np.clip(np.nan_to_num(needs.saturation), *_SATURATION)
     good &= finite
     falls = good & _falling(coefficients, saturation)
     part = np.count_nonzero(falls) / np.count_nonzero(good)
     if part > _FOLDED:
-        raise Ill(
+        raise ImplausibleReference(
             f"the corrected signal of {100 * part:.3g} % of the pixels does not always increase "
             f"up to saturation, {needs.place(falls)}"
         )
@@ -397,13 +405,13 @@ def _check_mask(path, needs):
         bad = _flagged(hdus, hdu, index, "DO_NOT_USE")[needs.lit].mean()
         reference = _flagged(hdus, hdu, index, "REFERENCE_PIXEL")
     if bad > _BAD_PIXELS:
-        raise Ill(
+        raise ImplausibleReference(
             f"{100 * bad:.3g} % of the field's pixels are DO_NOT_USE, "
             f"more than {100 * _BAD_PIXELS:g} %"
         )
     unflagged = ~needs.sensitive & ~reference
     if unflagged.any():
-        raise Ill(
+        raise ImplausibleReference(
             f"{np.count_nonzero(unflagged)} reference pixels are not flagged REFERENCE_PIXEL, "
             f"{needs.place(unflagged)}"
         )
@@ -416,7 +424,9 @@ def _check_readout_pattern(header, needs):
     # A reference that serves several readout patterns lists them for CRDS.
     several = str(header.get("P_READPA", "")).split("|")
     if pattern not in {"ANY", "N/A"} and needed not in (pattern, *map(str.strip, several)):
-        raise Ill(f"it is of readout pattern {pattern}, and the observation of {needed}")
+        raise ImplausibleReference(
+            f"it is of readout pattern {pattern}, and the observation of {needed}"
+        )
 
 
 def _finite_groups(hdu, index, groups, good, needs):
@@ -429,7 +439,7 @@ def _finite_groups(hdu, index, groups, good, needs):
             unreal = good & ~np.isfinite(values)
             if np.count_nonzero(unreal) > allowed:
                 part = 100 * np.count_nonzero(unreal) / np.count_nonzero(good)
-                raise Ill(
+                raise ImplausibleReference(
                     f"{part:.3g} % of the pixels are not finite in integration {integration + 1}, "
                     f"group {group + 1}, {needs.place(unreal)}"
                 )
@@ -443,13 +453,13 @@ def _check_dark(path, needs):
         _check_readout_pattern(header, needs)
         frames, gap = header.get("NFRAMES"), header.get("GROUPGAP")
         if (frames, gap) != (1, 0):
-            raise Ill(
+            raise ImplausibleReference(
                 f"its NFRAMES, GROUPGAP are {frames}, {gap} and the observation's are 1, 0, "
                 "so that the pipeline would not subtract it"
             )
         groups, needed = hdu.shape[1], needs.observation.groups
         if groups < needed:
-            raise Ill(
+            raise ImplausibleReference(
                 f"it has {groups} groups and the observation {needed}, "
                 "so that the pipeline would extrapolate it",
                 "observe fewer groups, or use a longer dark",
@@ -474,7 +484,7 @@ def _check_reset(path, needs):
         _check_readout_pattern(header, needs)
         said = header.get("NINTS"), header.get("NGROUPS")
         if said != hdu.shape[:2]:
-            raise Ill(
+            raise ImplausibleReference(
                 f"its NINTS, NGROUPS are {said[0]}, {said[1]} "
                 f"and its SCI has {hdu.shape[0]}, {hdu.shape[1]}"
             )
@@ -508,14 +518,14 @@ def _check_rscd(path, needs):
         table = model.rscd_group_skip_table
         found = _rows(table, subarray=wanted.subarray, readpatt=wanted.readout_pattern)
         if not found:
-            raise Ill(
+            raise ImplausibleReference(
                 f"it has no row for {wanted.subarray} in {wanted.readout_pattern}, "
                 "so that the pipeline would skip the step"
             )
         first, later = (int(table[name][found[0]]) for name in ("group_skip1", "group_skip"))
     skipped = max(first, later) if wanted.integrations > 1 else first
     if wanted.groups - skipped < _FITTED_GROUPS:
-        raise Ill(
+        raise ImplausibleReference(
             f"it skips {skipped} of {wanted.groups} groups, and a ramp needs "
             f"{_FITTED_GROUPS} after that",
             "observe more groups, or choose a context that skips fewer",
@@ -533,14 +543,16 @@ def _check_flat(path, needs):
     good = lit & ~flagged & np.isfinite(values) & (values != 0)
     part = np.count_nonzero(good) / np.count_nonzero(lit)
     if part < _LIT_PIXELS:
-        raise Ill(
+        raise ImplausibleReference(
             f"only {100 * part:.3g} % of the field have a flat value "
             f"(not 0, finite, not flagged), less than {100 * _LIT_PIXELS:g} %"
         )
     sentence = _ordinary(values, good, (0.0, np.inf), "", needs)
     median = float(np.median(values[good]))
     if not _FLAT_MEDIAN[0] <= median <= _FLAT_MEDIAN[1]:
-        raise Ill(f"its median is {_number(median)}, outside {_interval(_FLAT_MEDIAN, '')}")
+        raise ImplausibleReference(
+            f"its median is {_number(median)}, outside {_interval(_FLAT_MEDIAN, '')}"
+        )
     return f"{sentence}; {100 * part:.4g} % of the field covered"
 
 
@@ -550,13 +562,13 @@ def _check_solid_angle(steradian, arcsec):
         name for name, value in (("PIXAR_SR", steradian), ("PIXAR_A2", arcsec)) if value is None
     ]
     if absent:
-        raise Ill(f"it has no {' and no '.join(absent)}")
+        raise ImplausibleReference(f"it has no {' and no '.join(absent)}")
     if not _SOLID_ANGLE[0] <= steradian <= _SOLID_ANGLE[1]:
-        raise Ill(
+        raise ImplausibleReference(
             f"its PIXAR_SR is {_number(steradian)} sr, outside {_interval(_SOLID_ANGLE, 'sr')}"
         )
     if not abs(arcsec * ARCSEC_TO_RAD**2 / steradian - 1) <= _AREA_AGREEMENT:
-        raise Ill(
+        raise ImplausibleReference(
             f"its PIXAR_A2, {_number(arcsec)} arcsec2, is not its PIXAR_SR, "
             f"{_number(steradian)} sr, in other units"
         )
@@ -573,7 +585,7 @@ def _check_photom(path, needs):
             table, filter=wanted.filter, subarray="GENERIC"
         )
         if len(found) != 1:
-            raise Ill(
+            raise ImplausibleReference(
                 f"it has {len(found) or 'no'} row{'s' * (len(found) > 1)} for {wanted.filter} "
                 f"and {wanted.subarray} or GENERIC, where one is needed"
             )
@@ -583,11 +595,11 @@ def _check_photom(path, needs):
                 row = getattr(model, name)[found[0]]
                 terms = [value for value in row if isinstance(value, (float, np.floating))]
                 if not np.all(np.isfinite(terms)):
-                    raise Ill(f"its {name} is not finite for {wanted.filter}")
+                    raise ImplausibleReference(f"its {name} is not finite for {wanted.filter}")
         pixel = model.meta.photometry
         steradian, arcsec = pixel.pixelarea_steradians, pixel.pixelarea_arcsecsq
     if not _PHOTMJSR[0] <= factor <= _PHOTMJSR[1]:
-        raise Ill(
+        raise ImplausibleReference(
             f"its photmjsr for {wanted.filter} is {_number(factor)}, "
             f"outside {_interval(_PHOTMJSR, 'MJy/sr per DN/s')}"
         )
@@ -603,7 +615,9 @@ def _check_area(path, needs):
         # The photom step cuts by detector pixels, whatever the header says.
         hdu = _extension(hdus, "SCI", 2)
         if hdu.shape != detector.SHAPE:
-            raise Ill(f"its SCI has {hdu.shape[1]} x {hdu.shape[0]} pixels, not the full array's")
+            raise ImplausibleReference(
+                f"its SCI has {hdu.shape[1]} x {hdu.shape[0]} pixels, not the full array's"
+            )
         values = hdu.section[needs.window.slices]
         header = hdus[0].header
         pixel = _check_solid_angle(header.get("PIXAR_SR"), header.get("PIXAR_A2"))
@@ -624,7 +638,7 @@ def _check_distortion(path, _):
         miss = np.hypot(v2 - siaf_v2, v3 - siaf_v3)
         worst = int(np.argmax(np.nan_to_num(miss, nan=np.inf)))
         if not miss[worst] <= _POINTING:
-            raise Ill(
+            raise ImplausibleReference(
                 f"it puts pixel x = {x[worst]:.0f}, y = {y[worst]:.0f} "
                 f"{_number(miss[worst])} arcsec from where the SIAF has it, "
                 f"more than {_POINTING:g} arcsec"
@@ -632,12 +646,14 @@ def _check_distortion(path, _):
         try:
             inverse = forward.inverse
         except NotImplementedError:
-            raise Ill("it has no inverse, which turns sky positions into pixels") from None
+            raise ImplausibleReference(
+                "it has no inverse, which turns sky positions into pixels"
+            ) from None
         back = np.hypot(
             *(np.asarray(axis) - at for axis, at in zip(inverse(v2, v3), (x, y), strict=True))
         )
     if not back.max() <= _CLOSURE:
-        raise Ill(
+        raise ImplausibleReference(
             f"its inverse misses by up to {_number(back.max())} pixel, more than {_CLOSURE:g} pixel"
         )
     return (
@@ -655,10 +671,12 @@ def _check_filteroffset(path, needs):
             if entry.filter == wanted
         ]
     if not offsets:
-        raise Ill(f"it has no entry for {wanted}, so that the pipeline would shift by nothing")
+        raise ImplausibleReference(
+            f"it has no entry for {wanted}, so that the pipeline would shift by nothing"
+        )
     column, row = offsets[0]
     if not max(abs(column), abs(row)) < _FILTER_OFFSET:
-        raise Ill(
+        raise ImplausibleReference(
             f"its offset for {wanted} is {_number(column)}, {_number(row)} pixel, "
             f"more than {_FILTER_OFFSET:g} pixel"
         )
@@ -671,24 +689,30 @@ def _check_apcorr(path, needs):
         table = model.apcorr_table
         found = _rows(table, filter=wanted.filter, subarray=wanted.subarray)
         if not found:
-            raise Ill(f"it has no row for {wanted.filter} and {wanted.subarray}")
+            raise ImplausibleReference(f"it has no row for {wanted.filter} and {wanted.subarray}")
         energy, radius, correction, inner, outer = (
             np.array(table[name], dtype=float)[found]
             for name in ("eefraction", "radius", "apcorr", "skyin", "skyout")
         )
     order = np.argsort(energy)
     if not (np.all(np.diff(energy[order]) > 0) and np.all(np.diff(radius[order]) > 0)):
-        raise Ill(f"its radii for {wanted.filter} do not increase with the encircled energy")
+        raise ImplausibleReference(
+            f"its radii for {wanted.filter} do not increase with the encircled energy"
+        )
     absent = [each for each in needs.energies if each not in np.round(100 * energy)]
     if absent:
-        raise Ill(
+        raise ImplausibleReference(
             f"it has no row of {wanted.filter} for the encircled energies "
             f"{', '.join(map(str, absent))} %, which the source catalogue uses"
         )
     if not np.all((correction >= 1) & np.isfinite(correction)):
-        raise Ill(f"its corrections for {wanted.filter} are not all finite and at least 1")
+        raise ImplausibleReference(
+            f"its corrections for {wanted.filter} are not all finite and at least 1"
+        )
     if np.ptp(inner) or np.ptp(outer) or not 0 < inner[0] < outer[0] < np.inf:
-        raise Ill(f"its sky annuli for {wanted.filter} are not one annulus of positive width")
+        raise ImplausibleReference(
+            f"its sky annuli for {wanted.filter} are not one annulus of positive width"
+        )
     return (
         f"radii {_interval((radius.min(), radius.max()), 'pixel')}, corrections "
         f"{_interval((correction.min(), correction.max()), '')}, "
@@ -702,9 +726,13 @@ def _check_abvegaoffset(path, needs):
         table = model.abvega_offset
         offsets = [float(table["abvega_offset"][row]) for row in _rows(table, filter=wanted)]
     if len(offsets) != 1:
-        raise Ill(f"it has {len(offsets) or 'no'} rows for {wanted}, where one is needed")
+        raise ImplausibleReference(
+            f"it has {len(offsets) or 'no'} rows for {wanted}, where one is needed"
+        )
     if not abs(offsets[0]) < _VEGA:
-        raise Ill(f"its offset for {wanted} is {offsets[0]:g} mag, not within {_VEGA:g} mag of 0")
+        raise ImplausibleReference(
+            f"its offset for {wanted} is {offsets[0]:g} mag, not within {_VEGA:g} mag of 0"
+        )
     return f"AB minus Vega {_number(offsets[0])} mag"
 
 
@@ -713,7 +741,9 @@ def _check_ipc(path, _):
         # A kernel for all pixels, or one for each; the first two axes are the kernel's.
         total = np.asarray(hdus["SCI"].data.sum(axis=(0, 1)), dtype=float)
     if not np.all((total >= _IPC_SUM[0]) & (total <= _IPC_SUM[1])):
-        raise Ill(f"its kernel does not add up to 1, but to {_number(float(np.min(total)))}")
+        raise ImplausibleReference(
+            f"its kernel does not add up to 1, but to {_number(float(np.min(total)))}"
+        )
     return "kernel adds up to 1"
 
 
@@ -734,7 +764,7 @@ def check_readable(path, _=None):
 
     Raises
     ------
-    Ill
+    ImplausibleReference
         If it holds nothing.
     """
     if str(path).endswith(".fits"):
@@ -746,7 +776,7 @@ def check_readable(path, _=None):
         with open_regular(path) as stream, asdf.open(stream) as tree:
             number = len(tree.tree)
     if number == 0:
-        raise Ill("it holds nothing")
+        raise ImplausibleReference("it holds nothing")
     return "readable; its values are not looked at"
 
 
