@@ -246,7 +246,7 @@ def test_damaged_product_is_named(records, written, damage):
     """A product that is not what was recorded is somebody else's to judge."""
     damage(written)
     with pytest.raises(CannotJudge, match=f"^{written} is not the file that this suite wrote"):
-        records.is_current(written, KEY)
+        records.refuse_foreign(written)
 
 
 def test_foreign_file_is_named(records, product):
@@ -254,7 +254,7 @@ def test_foreign_file_is_named(records, product):
     product.parent.mkdir()
     product.write_text("mine")
     with pytest.raises(CannotJudge, match=f"^{product} is not the file that this suite wrote"):
-        records.is_current(product, KEY)
+        records.refuse_foreign(product)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}"])
@@ -263,7 +263,7 @@ def test_damaged_record_is_named(records, written, text):
     (record,) = (written.parents[1] / ".records").rglob("*.json")
     record.write_text(text)
     with pytest.raises(CannotJudge, match=f"^{written} is not the file that this suite wrote"):
-        records.is_current(written, KEY)
+        records.refuse_foreign(written)
 
 
 def test_foreign_file_is_not_overwritten(records, product):

@@ -169,7 +169,7 @@ def test_record_that_is_no_file_is_no_record(kind, tmp_path):
     (tmp_path / ".records").mkdir()
     kind(tmp_path / ".records" / "rate.fits.json")
     with pytest.raises(CannotJudge, match="is not the file that this suite wrote"):
-        ProductRecords(tmp_path).is_current(tmp_path / "rate.fits", "key")
+        ProductRecords(tmp_path).refuse_foreign(tmp_path / "rate.fits")
 
 
 # ------------------------------------------------------------------ a whole check

@@ -165,11 +165,11 @@ class ProductRecords:
         return record if isinstance(record, dict) else {}
 
     def is_own(self, product):
-        """Tell whether a file is, byte for byte, what was recorded when it was written."""
+        """Return whether a file is, byte for byte, what was recorded when it was written."""
         return self._record(product).get("sha256") == checksum(product)
 
     def is_current(self, product, key):
-        """Tell whether a product is there, whole, and made from what `key` stands for.
+        """Return whether a product is there, whole, and made from what `key` stands for.
 
         Parameters
         ----------
@@ -181,20 +181,29 @@ class ProductRecords:
         Returns
         -------
         bool
-            False if the product has to be made (again).
+            False if the product has to be made (again), or is not the suite's own.
+        """
+        product = Path(product)
+        made_from_it = product.is_file() and self._record(product).get("key") == key
+        return made_from_it and self.is_own(product)
+
+    def refuse_foreign(self, *products):
+        """Refuse products in whose place is something that this suite did not write.
+
+        Parameters
+        ----------
+        *products : path-like
+            Paths inside the run directory.
 
         Raises
         ------
         CannotJudge
-            If a file is in the product's place that this suite did not write, or
+            If a file is in a product's place that this suite did not write, or
             that has changed since.  It is left untouched.
         """
-        product = Path(product)
-        if not product.exists():
-            return False
-        if not product.is_file() or not self.is_own(product):
-            raise CannotJudge(_NOT_OWN.format(product))
-        return self._record(product).get("key") == key
+        for product in map(Path, products):
+            if product.exists() and not (product.is_file() and self.is_own(product)):
+                raise CannotJudge(_NOT_OWN.format(product))
 
     def remove(self, product):
         """Remove a product that may be there and is the suite's own."""
@@ -206,7 +215,7 @@ class ProductRecords:
         """Write products whole, and record them just before they are renamed.
 
         A file that is already in the place of a product must be one of the
-        suite's own; see `is_current`.
+        suite's own; see `refuse_foreign`.
 
         Parameters
         ----------
@@ -220,8 +229,7 @@ class ProductRecords:
         list of pathlib.Path
             Where to write.
         """
-        for product in products:
-            self.is_current(product, key)
+        self.refuse_foreign(*products)
         with replace_whole(*products, ours=self.is_own) as aside:
             yield aside
             # Recorded first, and what is stale removed before: killed in between, a run

@@ -381,14 +381,17 @@ class RunDirectory:
         list of Exposure
             In the order they are taken.
         """
-        current = {
-            exposure: [
-                self.records.is_current(path, key)
-                for path in (self.truth(exposure), self.uncal(exposure))
-            ]
+        files = {
+            exposure: (self.truth(exposure), self.uncal(exposure))
             for exposure in exposures(self.observation)
         }
-        return [exposure for exposure, files in current.items() if not all(files)]
+        for paths in files.values():
+            self.records.refuse_foreign(*paths)
+        return [
+            exposure
+            for exposure, paths in files.items()
+            if not all(self.records.is_current(path, key) for path in paths)
+        ]
 
     def uncal(self, exposure):
         """Return the path of an exposure's level-1b file."""

@@ -122,6 +122,7 @@ def detector1_rates(run, executor, steps=None):
         uncal, rate = run.uncal(exposure), run.rate(exposure)
         key = content_key(checksum(uncal), pipeline_fingerprint(), _references(), steps)
         every.append(rate)
+        run.records.refuse_foreign(rate)
         if not run.records.is_current(rate, key):
             log = run.log(f"{exposure.name}_detector1")
             missing.append((key, uncal, rate, log))
@@ -174,6 +175,7 @@ def calibrated_ramp(run, exposure):
     """
     uncal, ramp = run.uncal(exposure), run.ramp(exposure)
     key = content_key(checksum(uncal), pipeline_fingerprint(), _references())
+    run.records.refuse_foreign(ramp)
     if not run.records.is_current(ramp, key):
         log = run.log(f"{exposure.name}_ramp")
         _detector1_product(run.records, key, uncal, ramp, log, save_calibrated_ramp=True)
@@ -196,7 +198,7 @@ def _explained(what, log):
 
 
 def write_association(run):
-    """Write the association that tells calwebb_image2 what to subtract from what.
+    """Write the association that names the background exposures for calwebb_image2.
 
     calwebb_image2 uses only the first science member of a product, so each
     science exposure has a product of its own, with all backgrounds as members.
