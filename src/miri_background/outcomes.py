@@ -98,7 +98,7 @@ class CannotJudge(Exception):
     """Data, references, parameters or resources do not allow a verdict.
 
     The message is one sentence that names what is wrong, where, and what to do.  The class
-    tells the cause, because of an error in a notebook only class name and message are known.
+    has the cause, because a notebook's error is known by its class name and message only.
     """
 
     cause = Cause.DATA
@@ -149,7 +149,7 @@ class CriterionFailed(Exception):
 
 
 def cause_of(name, message=""):
-    """Return the cause that an error's class name stands for, as a notebook tells it.
+    """Return the cause that an error's class name stands for, as a notebook reports it.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def cause_of(name, message=""):
         That of a `CannotJudge`; memory or disk for what Python itself raises; the pipeline for
         anything else, which nobody foresaw.
     """
-    foreseen = {each.__name__: each.cause for each in _family(CannotJudge)}
+    foreseen = {each.__name__: each.cause for each in _with_subclasses(CannotJudge)}
     if name in foreseen:
         return foreseen[name]
     if name == MemoryError.__name__:
@@ -175,8 +175,8 @@ def cause_of(name, message=""):
 
 
 def is_cannot_judge(name):
-    """Tell whether a class name is that of a `CannotJudge`, whose message is for people."""
-    return any(each.__name__ == name for each in _family(CannotJudge))
+    """Return whether a class name is that of a `CannotJudge`, whose message is for people."""
+    return any(each.__name__ == name for each in _with_subclasses(CannotJudge))
 
 
 def unforeseen(error, message):
@@ -192,23 +192,24 @@ def unforeseen(error, message):
     Returns
     -------
     CannotJudge
-        Of the class that tells the cause.
+        Of the class that has the cause.
     """
     # CRDS leaves the process where it finds no configuration.
     if isinstance(error, SystemExit) or _is_of_crds(error):
         return ReferencesUnfit(message)
     cause = cause_of(type(error).__name__, str(error))
-    return next(each for each in _family(CannotJudge) if each.cause is cause)(message)
+    return next(each for each in _with_subclasses(CannotJudge) if each.cause is cause)(message)
 
 
 def _is_of_crds(error):
-    """Tell whether CRDS, which selects and fetches references, raised an error."""
+    """Return whether CRDS, which selects and fetches references, raised an error."""
     return type(error).__module__.partition(".")[0] == "crds"
 
 
-def _family(errors):
+def _with_subclasses(errors):
     """Return a class of errors and all below it."""
-    return [errors, *(each for below in errors.__subclasses__() for each in _family(below))]
+    below = errors.__subclasses__()
+    return [errors, *(each for one in below for each in _with_subclasses(one))]
 
 
 def headline(outcome, reason="", cause=None):

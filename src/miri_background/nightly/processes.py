@@ -28,7 +28,7 @@ __all__ = ["Ended", "Task", "carried_out"]
 
 # An environment variable that a kernel and its workers inherit, in whatever session they are.
 _MARK = "MIRI_BACKGROUND_TASK"
-_PATIENCE = 10  # s that a process may take to end after it has told its result
+_PATIENCE = 10  # s that a process may take to end after it has reported its result
 
 
 @dataclass(frozen=True)
@@ -174,11 +174,11 @@ def _marked(mark):
 
 def _kill_marked(mark):
     """Kill what the task of a mark started, until there is nothing left of it."""
-    while family := _marked(mark):
-        for process in family:
+    while alive := _marked(mark):
+        for process in alive:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        if psutil.wait_procs(family, timeout=_PATIENCE)[1]:
+        if psutil.wait_procs(alive, timeout=_PATIENCE)[1]:
             return  # the system does not let them go, as from a disk that does not answer
 
 
@@ -193,7 +193,7 @@ def _carry_out(function, arguments, log, mark, connection):
         result = function(*arguments)
     except CannotJudge as error:
         result = error
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it has to be told, whatever it is
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it has to be reported, whatever it is
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
         result = unforeseen(error, f"It ended with an error that nobody foresaw ({reason}).")
     if isinstance(result, CannotJudge):

@@ -31,8 +31,8 @@ def advisories(analysis):
     """
     if all(image is None for image in analysis.products.combined):
         return []
-    families = (unclipped, lost_light, lost_pixels, unsubtracted, bad_values, small_errors)
-    return [advisory for family in families for advisory in family(analysis)]
+    measures = (unclipped, lost_light, lost_pixels, unsubtracted, bad_values, small_errors)
+    return [advisory for measure in measures for advisory in measure(analysis)]
 
 
 def unclipped(analysis):

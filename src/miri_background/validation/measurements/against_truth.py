@@ -225,5 +225,5 @@ def truth_measurements(analysis):
     list of Measurement
         In the order in which they are shown.
     """
-    families = (background_levels, star_leak, source_fluxes)
-    return [measurement for family in families for measurement in family(analysis)]
+    measures = (background_levels, star_leak, source_fluxes)
+    return [measurement for measure in measures for measurement in measure(analysis)]

@@ -265,7 +265,7 @@ def exact_measurements(products, average):
         Counts; every one should be zero.
     """
     build = Build(products, average)
-    families = (
+    measures = (
         _steps,
         _behaviours,
         _metadata,
@@ -274,4 +274,4 @@ def exact_measurements(products, average):
         _subtraction,
         _science_errors,
     )
-    return [measurement for family in families for measurement in family(build)]
+    return [measurement for measure in measures for measurement in measure(build)]

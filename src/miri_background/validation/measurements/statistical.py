@@ -319,14 +319,14 @@ def statistical_measurements(analysis):
     list of Measurement
         In the order in which they are shown.
     """
-    families = (residuals, gradients, outputs, lines, aperture_scatter, noise)
-    measured = [measurement for family in families for measurement in family(analysis)]
+    measures = (residuals, gradients, outputs, lines, aperture_scatter, noise)
+    measured = [measurement for measure in measures for measurement in measure(analysis)]
     if analysis.loose is None:
         return measured
     loosely = {
         (each.criterion, each.region, each.exposure): each
-        for family in families
-        for each in family(analysis.loose)
+        for measure in measures
+        for each in measure(analysis.loose)
     }
     return [
         with_fainter_sources(each, loosely[each.criterion, each.region, each.exposure])
