@@ -1,7 +1,7 @@
 """The figures of the validation notebook.
 
 Every image has a perceptually uniform map, a stated stretch and unit, and every
-title the number that the figure is about.  Colours reach as far as light and noise do.
+title the number that the figure is about.  The range of colours follows light and noise.
 A figure brings its alternative text, made of the same numbers, as its attribute ``alt``.
 """
 
@@ -561,7 +561,8 @@ def residuals_figure(analysis, metrics) -> Figure:
     image.set_xlabel("x (detector pixel)")
     figure.colorbar(drawn, ax=image, label="DN/s, linear stretch", shrink=0.8)
     inside = sum(metric.passed for metric in rows)
-    judged = 100 * np.mean(analysis.residuals.judged[0][analysis.region_mask])
+    inside_regions = analysis.masks.in_regions(analysis.expectation.subarray)
+    judged = 100 * np.mean(analysis.residuals.judged[0][inside_regions])
     return described(
         figure,
         f"Mean residual with error bar of {listed(names)} in "
@@ -575,12 +576,12 @@ def structure_figure(analysis, metrics) -> Figure:
     """Return the mean residuals of columns and rows of the imager, and fluxes on empty sky."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
     means = {each.criterion: each for each in line_means(analysis) if each.region.name == "imager"}
-    told = []
+    titles = []
     for panel, criterion in zip(axes, ("columns", "rows"), strict=False):
         of_regions = {metric.region: metric for metric in metrics if metric.name == criterion}
         panel.set_xlabel("x (detector pixel)" if criterion == "columns" else "y (detector pixel)")
-        told.append(_worst_line(criterion, of_regions.values()))
-        panel.set_title(told[-1], fontsize=10)
+        titles.append(_worst_line(criterion, of_regions.values()))
+        panel.set_title(titles[-1], fontsize=10)
         if criterion not in means:
             panel.text(
                 0.5, 0.5, "nothing to show of the imager", ha="center", transform=panel.transAxes
@@ -593,7 +594,7 @@ def structure_figure(analysis, metrics) -> Figure:
         )
         panel.plot(each.numbers, each.means, ".", markersize=3, color=COLOURS[0])
         within = np.count_nonzero(np.abs(each.means) <= factor * each.errors)
-        told[-1] += f", {within} of {each.means.size} of the imager in the band of their limits"
+        titles[-1] += f", {within} of {each.means.size} of the imager in the band of their limits"
         panel.axhline(0, color="0.4", linewidth=0.8)
     axes[0].set_ylabel("mean residual in the imager (DN/s)")
     pulls = np.concatenate([each for _, each in aperture_pulls(analysis)])
@@ -604,13 +605,13 @@ def structure_figure(analysis, metrics) -> Figure:
     axes[2].legend(fontsize=8)
     axes[2].set_xlabel("aperture flux / predicted noise")
     scatter = f"\nscatter {pulls.std():.3f} of predicted" if pulls.size else "\nnothing to show"
-    told.append(f"{pulls.size} apertures on empty sky:{scatter}")
-    axes[2].set_title(told[-1], fontsize=10)
+    titles.append(f"{pulls.size} apertures on empty sky:{scatter}")
+    axes[2].set_title(titles[-1], fontsize=10)
     return described(
         figure,
         "Mean residuals of the imager's columns and rows with the band of their limits, and a "
         "histogram of fluxes in apertures over their predicted noise with the normal distribution "
-        f"that independent pixels have. {'; '.join(told)}.",
+        f"that independent pixels have. {'; '.join(titles)}.",
     )
 
 
