@@ -32,7 +32,7 @@ def manifest_of(run):
 
 
 def is_manifest(path):
-    """Tell whether a file is a manifest that was written, by the words it begins with."""
+    """Return whether a file is a manifest that was written, by the words it begins with."""
     return path.read_bytes().startswith(_HEADER.encode())
 
 

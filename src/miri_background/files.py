@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, and replace only what this suite wrote.
 
 A file is written aside, in a directory of its own on the same file system, and
-only then renamed into place.  Whatever is interrupted leaves either nothing or
+only then renamed into place.  An interrupted write leaves either nothing or
 a whole file.  A file that is already there is replaced only if it is the
 suite's own: by its content, or by the checksum that was recorded for it.
 """
@@ -102,7 +102,7 @@ def replace_whole(*targets, ours=None):
 
 
 def write_text_whole(path, text, ours=None):
-    """Write a text file so that no reader ever sees a part of it; see `replace_whole`."""
+    """Write a text file of which no reader ever sees a part; see `replace_whole`."""
     with replace_whole(path, ours=ours) as (aside,):
         aside.write_text(text, encoding="utf-8")
 

@@ -32,7 +32,7 @@ DITHER_PATTERN = tuple(
 
 FIELDS = ("science", "background")
 
-_FAINTEST_SKY = 1.0  # MJy/sr: no sky is darker, and less cannot be told from none
+_FAINTEST_SKY = 1.0  # MJy/sr: no sky is darker, and the subtraction of less cannot be judged
 
 # Four are left out at the start of a later integration and one at its end; a slope and a jump
 # need three.
@@ -106,7 +106,7 @@ class Observation(ObservationParameters):
         return self
 
     @model_validator(mode="after")
-    def _mirisim_takes_both_fields_alike(self):
+    def _mirisim_takes_both_fields_the_same_way(self):
         mixed = len({each.readout for each in exposures(self)}) > 1 or self.background_sky != 100
         if self.simulator == "mirisim" and mixed:
             msg = (

@@ -86,7 +86,7 @@ def completed(executor, function, items, description):
     try:
         # A pool may break while it is still being given work.
         futures.extend(executor.submit(function, item) for item in items)
-        # A process that is itself a worker leaves it to its parent to tell how far all are.
+        # In a worker process there is no progress to show: its parent shows it for all.
         worker = multiprocessing.parent_process() is not None
         for future in tqdm(
             as_completed(futures), description, len(futures), leave=False, disable=worker

@@ -223,25 +223,25 @@ def provenance_of_check(products, directory, truth, started):
 
 
 def _observed(products, directory):
-    """Return what a baseline is found by, as far as headers and a run of this suite tell it."""
+    """Return what identifies the baseline, from headers and the run directory."""
     calibrations = _calibrations(products.calibrated_headers)
     if len(calibrations) > 1:
         return {}
-    told = {
+    known = {
         "crds_context": calibrations[0]["CRDS_CTX"],
         "versions": versions(_JUDGING) | {"jwst": calibrations[0]["CAL_VER"]},
     }
     path = directory / "observation.json"
     # Without a limit of iterations, these are not products of a run of this suite.
     if path.exists() and products.maxiters and (directory / "calibration.json").exists():
-        told["observation"] = read_json(path)
+        known["observation"] = read_json(path)
         clipping = {"sigma": products.sigma, "maxiters": products.maxiters}
-        told["calibration"] = read_json(directory / "calibration.json") | clipping
-        told["level1b_sci_sha256"] = {
+        known["calibration"] = read_json(directory / "calibration.json") | clipping
+        known["level1b_sci_sha256"] = {
             path.name: level1b_checksum(path)
             for path in sorted((directory / "uncal").glob("*.fits"))
         }
-    return told
+    return known
 
 
 def _calibrations(headers):
@@ -268,5 +268,5 @@ def _own_peak_memory():
 
 
 def _bytes(maxrss):
-    """Return what `getrusage` tells in bytes: Linux counts kibibytes, macOS bytes."""
+    """Return what `getrusage` counts, in bytes: Linux counts kibibytes, macOS bytes."""
     return maxrss if sys.platform == "darwin" else maxrss * 1024

@@ -1,4 +1,4 @@
-"""Reading of files that anybody may have written: what is not a plain, whole file is refused.
+"""Reads files that anybody may have written, and refuses all but plain, whole files.
 
 A pipe, a device or a header with impossible sizes would keep a reader waiting for ever, or fill
 the memory.  Every file that this suite reads is opened here.

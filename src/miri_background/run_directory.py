@@ -97,7 +97,7 @@ def require_writable(directory):
     """
     directory = Path(directory).expanduser().absolute()
     there = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
-    # Tried, because permissions alone tell neither a read-only disk nor what the superuser may.
+    # Tried, because permissions show neither a read-only disk nor the superuser's rights.
     with writable(directory), tempfile.TemporaryDirectory(prefix=".writing-", dir=there):
         pass
 
@@ -116,7 +116,7 @@ def _refuse_foreign(root):
 
 
 def _locked(root, name):
-    """Return a lock of a run directory; the system lets go of it when the process ends."""
+    """Return a lock of a run directory; the system releases it when the process ends."""
     (root / ".records").mkdir(parents=True, exist_ok=True)
     lock = (root / ".records" / name).open("w")
     try:
@@ -369,7 +369,7 @@ class RunDirectory:
     def unfinished(self, key):
         """Return the exposures whose truth and level-1b file are not both there under a key.
 
-        Every file is looked at, so that a foreign one is reported before any work begins.
+        Every file is checked, and a foreign one is reported before any work begins.
 
         Parameters
         ----------
@@ -475,5 +475,5 @@ class RunDirectory:
             write_text_whole(_verdicts_record(self.root), text, ours=Path.is_file)
 
     def _is_verdict(self, path):
-        """Tell whether a metrics file is one that was recorded here."""
+        """Return whether a metrics file is one that was recorded here."""
         return checksum(path) in recorded_verdicts(self.root)

@@ -115,7 +115,7 @@ def test_predecessor_tells_nothing_where_its_pixel_is_always_off():
     assert matrix(MEDIAN, PEDESTAL).predecessor == ["median"]
     noisy = KillMatrix([row(CONTROL, {}, "control", predecessor=True), MEDIAN])
     assert noisy.predecessor == []
-    assert "it tells nothing" in noisy.counts()
+    assert "it shows nothing" in noisy.counts()
 
 
 def test_file_is_json_as_others_read_it(tmp_path):

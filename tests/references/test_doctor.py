@@ -1,4 +1,4 @@
-"""The doctor finds a synthetic cache plausible, and names each thing that would end or spoil a run."""
+"""The doctor finds a synthetic cache plausible, and names what would end or spoil a run."""
 
 import os
 import shutil

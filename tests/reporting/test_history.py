@@ -265,13 +265,13 @@ def test_broken_exact_limit_is_the_worst(record):
 
 
 def test_comparison_tells_what_moved(record):
-    """What moved is told in standard errors."""
+    """Changes are reported in standard errors."""
     before, after = (
         replace(record, verdict=verdict(residual), id=name)
         for residual, name in ((0.0, "before"), (0.5 * ERROR, "after"))
     )
     said = compare_records(before, after)
-    assert "1 metric moved, with the same level-1b data." in said
+    assert "1 metric changed, with the same level-1b data." in said
     assert "+0.50" in said
 
 
@@ -281,7 +281,7 @@ def test_comparison_of_other_data_allows_their_noise(record):
         replace(record, verdict=verdict(residual, level1b), id=level1b)
         for residual, level1b in ((0.0, "a"), (0.5 * ERROR, "b"))
     )
-    assert "0 metrics moved, with other level-1b data." in compare_records(before, after)
+    assert "0 metrics changed, with other level-1b data." in compare_records(before, after)
 
 
 def test_run_without_metrics_is_not_compared(record):
@@ -306,7 +306,7 @@ def test_verb_lists_and_compares(record, history, capsys):
     assert (earlier.stem in said.out, later.stem in said.out) == (True, False)
     ids = [earlier.stem[:20], later.stem[:20]]
     assert main(["history", "--history", str(history), "--compare", *ids]) == 0
-    assert "0 metrics moved" in capsys.readouterr().out
+    assert "0 metrics changed" in capsys.readouterr().out
 
 
 def put_three_damaged(history):

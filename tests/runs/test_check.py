@@ -58,7 +58,7 @@ def test_failure_is_told(broken, capsys):
     for words in (
         "  image2_asn.json\n",
         "  science_rate.fits\n",
-        "sigma 3 (the step's default: tell another with --sigma)",
+        "sigma 3 (the step's default: give another with --sigma)",
         "rates 1.6.2 and jwst_1000.pmap",
         "truth: expected",
         "✗ failed",

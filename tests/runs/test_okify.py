@@ -164,10 +164,10 @@ def test_reason_of_the_old_baseline_is_shown(finished_run, propose, checkout):
 
 
 def test_next_release_is_compared_with_the_one_before(finished_run, propose, checkout):
-    """A new release begins a file of its own, and what moved since the last one is shown."""
+    """A new release begins a file of its own, and what changed since the last one is shown."""
     okified(checkout, versions={"jwst": "2.0.1"}, pipeline_fingerprint="another")
     proposal = propose(finished_run(0.5))
-    assert "moved from the baseline of jwst 2.0.1" in proposal.changes
+    assert "changed since the baseline of jwst 2.0.1" in proposal.changes
     assert proposal.path.name.startswith("jwst-3.0.0-")
 
 
@@ -178,7 +178,7 @@ def test_baselines_of_other_observations_can_be_written_together(finished_run, p
 
 
 def test_baseline_leaves_out_what_moved_before(finished_run, propose):
-    """What moved since an older baseline is no part of the new one."""
+    """What changed since an older baseline is no part of the new one."""
     drifted = finished_run(drift=Drift("older.json", "2.0.1"))
     assert propose(drifted).baseline.verdict.drift is None
 
@@ -317,7 +317,7 @@ def test_run_by_a_dirty_suite_is_refused(finished_run, propose):
 def test_run_by_an_unknown_suite_is_refused(finished_run, propose):
     """Without git, nobody knows what judged."""
     run = finished_run(suite_dirty=None, suite_commit=None)
-    assert "is of a state that git does not tell" in refusal(propose, run)
+    assert "is of a state that is unknown to git" in refusal(propose, run)
 
 
 def test_missing_git_is_told(finished_run, propose, checkout, monkeypatch):
@@ -456,12 +456,12 @@ def moved_baseline(finished, tmp_path):
 def test_run_that_drifted_ends_with_code_3(
     moved_baseline, finished_copy, command_line, small_options
 ):
-    """It passes, tells in its last line what moved, and machines read the same."""
+    """It passes, says in its last line what changed, and machines read the same."""
     ended = command_line(
         "validate", "--run", finished_copy, "--baselines", moved_baseline, *small_options
     )
     assert ended.returncode == 3, ended.stdout
-    assert "PASSED, BUT DRIFTED FROM THE BASELINE: 1 metric moved" in ended.stdout
+    assert "PASSED, BUT DRIFTED FROM THE BASELINE: 1 metric changed" in ended.stdout
     assert json.loads((finished_copy / "metrics.json").read_text())["exit_code"] == 3
 
 

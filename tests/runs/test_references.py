@@ -40,7 +40,9 @@ def test_gain_without_values_is_ill(command_line, small_options, small_cache, tm
     aside.replace(path)
     chosen = ["--crds-cache", cache, "--crds-context", CONTEXT]
     ended = command_line("references", "doctor", *chosen, *small_options)
-    assert (ended.returncode, "types implausible: gain\n" in ended.stdout) == (2, True), ended.stdout
+    assert (ended.returncode, "types implausible: gain\n" in ended.stdout) == (2, True), (
+        ended.stdout
+    )
 
 
 def test_missing_cache_is_refused(command_line, tmp_path):

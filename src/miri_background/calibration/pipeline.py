@@ -189,7 +189,7 @@ def _references():
 
 @contextmanager
 def _explained(what, log):
-    """Turn whatever the pipeline raises into a sentence that names its log."""
+    """Turn any error of the pipeline into a sentence that names its log."""
     try:
         yield
     except (Exception, SystemExit) as error:

@@ -113,7 +113,7 @@ def _judged(calibration, observation):
             metric.status,
         )
         for each, metric in zip(judgement.measurements, judgement.metrics, strict=True)
-        # Of what is exact, only alarms tell something.
+        # An exact criterion has no scatter: only its alarms matter.
         if each.error is not None or not metric.passed
     ]
 
@@ -154,7 +154,7 @@ def write_correct_runs(table, path):
 
 
 def is_table(path):
-    """Tell whether a file is a table of correct runs that was written.
+    """Return whether a file is a table of correct runs that was written.
 
     Parameters
     ----------

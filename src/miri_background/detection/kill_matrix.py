@@ -98,7 +98,7 @@ class KillMatrix:
     def predecessor(self):
         """The names of the faults that the predecessor of this suite would have noticed.
 
-        None at all if its one pixel is off where nothing is broken: then it tells nothing.
+        None at all if its one pixel is off where nothing is broken: then it shows nothing.
         """
         if any(row.predecessor for row in self.rows if row.fault == CONTROL):
             return []
@@ -192,14 +192,14 @@ class KillMatrix:
                 lines.append(row.family)
                 family = row.family
             marks = "".join(letters[name] if name in row.ratios else "·" for name in self.criteria)
-            told = self.first(row) or "nothing"
+            noticed = self.first(row) or "nothing"
             if row.fault in before:
-                told += ", predecessor"
-            lines.append(f"{'✓' if row.as_it_should else '✗'} {row.fault:25}{marks}  {told}")
+                noticed += ", predecessor"
+            lines.append(f"{'✓' if row.as_it_should else '✗'} {row.fault:25}{marks}  {noticed}")
         lines.append("")
         key = [f"{letter} {name:18}" for name, letter in letters.items()]
         lines += ["".join(key[at : at + _KEYS]).rstrip() for at in range(0, len(key), _KEYS)]
-        lines.append("predecessor: its one pixel of empty sky would have told, too")
+        lines.append("predecessor: its one pixel of empty sky would have shown it, too")
         return "\n".join(lines)
 
     def counts(self):
@@ -216,7 +216,7 @@ class KillMatrix:
             f"the predecessor would have caught {len(self.predecessor)}."
         )
         if any(row.predecessor for row in self.rows if row.fault == CONTROL):
-            text += "\nIts pixel is off where nothing is broken, too, by noise: it tells nothing."
+            text += "\nIts pixel is off where nothing is broken, too, by noise: it shows nothing."
         whole = {row.fault for row in self.faults} == set(FAULTS)
         if whole and self.idle:
             text += f"\nNothing of its own is caught by: {', '.join(self.idle)}."
@@ -224,7 +224,7 @@ class KillMatrix:
 
     @staticmethod
     def is_one(path):
-        """Tell whether a file is a matrix that was written, whatever it tells."""
+        """Return whether a file is a matrix that was written, whatever its rows are."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -238,8 +238,8 @@ class KillMatrix:
             | {"ratios": {name: json_value(ratio) for name, ratio in row.ratios.items()}}
             for row in self.rows
         ]
-        told = self.outcome.word, self.criteria, self.missed, self.idle, rows
-        content = dict(zip(_CONTENT, told, strict=True))
+        values = self.outcome.word, self.criteria, self.missed, self.idle, rows
+        content = dict(zip(_CONTENT, values, strict=True))
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         with writable(Path(path).parent):
             write_text_whole(path, text + "\n", ours=self.is_one)
@@ -382,7 +382,7 @@ def _with_rates_of(directory, scratch, broken):
     """Return a run directory with the rates and the truth of another one, changed by a fault."""
     observation, calibration = _described(directory)
     if broken is not None and broken.rates is None:
-        # What is wrong in the step is wrong in each exposure: one of them tells it.
+        # A fault of the step is in each exposure: one exposure is enough.
         observation = observation.model_copy(update={"science_exposures": 1})
     run = RunDirectory(scratch, observation, calibration)
     use_references(observation, run.calibration, run.observed)

@@ -242,7 +242,7 @@ def reset_anomaly(integration):
     Parameters
     ----------
     integration : int
-        Number of the integration, from 0; all but the first are alike.
+        Number of the integration, from 0; all later ones are the same.
 
     Returns
     -------

@@ -114,7 +114,7 @@ def regions(subarray="FULL"):
 
 
 def within_regions(x, y, margin, subarray="FULL"):
-    """Tell which positions are further than a margin from any edge of their region.
+    """Return which positions are further than a margin from any edge of their region.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def transmission():
 
 @lru_cache
 def illuminated(subarray="FULL"):
-    """Return a boolean array of a subarray's shape, True in regions, but for dark shadows."""
+    """Return a boolean array of a subarray's shape, True in regions, except dark shadows."""
     inside = np.any([region.mask() for region in regions().values()], axis=0)
     lit = subarrays()[subarray].cut(inside & (transmission() > 0))
     lit.flags.writeable = False

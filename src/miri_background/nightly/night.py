@@ -67,7 +67,7 @@ class Night:
     records : tuple of Record
         Of the jobs, in the order of the matrix.
     problems : tuple of CannotJudge
-        What could not be written, beside what records tell.
+        What could not be written, beside what is in the records.
     """
 
     directory: Path
@@ -126,12 +126,12 @@ def carry_out_night(matrix, history, workers=0, tell=lambda _: None):
     workers : int, optional
         Processes that calibrate at the same time, of all jobs together; 0 for one per core.
     tell : callable, optional
-        Called with lines of text as the night goes on.
+        Called with lines of text during the night.
 
     Returns
     -------
     Night
-        Problems of jobs are told there, not raised.
+        Problems of jobs are reported there, not raised.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def _new_night(started):
 
 
 class _Diary:
-    """What a night has told so far."""
+    """What a night has reported so far."""
 
     def __init__(self, matrix, directory, history, started, tell):
         self.jobs = {job.name: job for job in matrix.jobs}
@@ -301,7 +301,7 @@ def _preflight(night, at_once, workers):
         now = datetime.now(UTC)
         try:
             require_unsaturated(job.observation)
-            # A damaged baseline is told before the work, not after it.
+            # A damaged baseline is reported before the work, not after it.
             baselines_of(
                 baseline_directory(job.settings.baselines), (job.observation, job.calibration)
             )

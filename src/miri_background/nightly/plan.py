@@ -141,7 +141,7 @@ def read_matrix(path, night_seed, seed=None):
     night_seed : int
         Seed of the observations that have none in the file.
     seed : int, optional
-        Seed of all observations, whatever the file says.
+        Seed of all observations, in place of the file's.
 
     Returns
     -------

@@ -81,7 +81,7 @@ class Ended:
 def carried_out(tasks, at_once):
     """Carry tasks out, several at a time, and yield an `Ended` for each as it ends.
 
-    Whatever ends the caller ends the tasks that have not ended, with all that they started.
+    When the caller ends, for any reason, its unfinished tasks end with all their processes.
     """
     waiting, running = deque(tasks), []
     try:
@@ -119,7 +119,7 @@ class _Running:
         return self.task.time_limit * 60 - (time.monotonic() - self._clock)
 
     def over(self):
-        """Tell whether there is a result, the process has died, or its time is over."""
+        """Return whether there is a result, the process has died, or its time is over."""
         return self.connection.poll() or self.time_left() <= 0
 
     def end(self):
@@ -179,7 +179,7 @@ def _kill_marked(mark):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         if psutil.wait_procs(alive, timeout=_PATIENCE)[1]:
-            return  # the system does not let them go, as from a disk that does not answer
+            return  # the system cannot end them, as when a disk does not answer
 
 
 def _carry_out(function, arguments, log, mark, connection):
@@ -193,7 +193,7 @@ def _carry_out(function, arguments, log, mark, connection):
         result = function(*arguments)
     except CannotJudge as error:
         result = error
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it has to be reported, whatever it is
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - every error has to be reported
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
         result = unforeseen(error, f"It ended with an error that nobody foresaw ({reason}).")
     if isinstance(result, CannotJudge):

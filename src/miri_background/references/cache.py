@@ -100,7 +100,7 @@ def _write_cache(directory, kind):
 
 
 def _is_complete(directory):
-    """Tell whether a directory holds a whole cache: every file there, of its size."""
+    """Return whether a directory holds a whole cache: every file there, of its size."""
     try:
         manifest = read_json(directory / _MANIFEST)
         return all(

@@ -103,7 +103,7 @@ def mirisim_detector(read_noise):
     Returns
     -------
     DetectorMaps
-        The same number in all pixels, but for the field that sees the sky.
+        The same number in all pixels, except in the field that sees the sky.
     """
     ones, zeros = np.ones(detector.SHAPE), np.zeros(detector.SHAPE)
     telescope = MIRISIM_TELESCOPE_AREA * MIRISIM_TELESCOPE_TRANSMISSION

@@ -206,7 +206,7 @@ def _examined(reftype, selection, check, without):
         return Finding(reftype, name, PLAUSIBLE, check(selection.path(reftype, name)))
     except ImplausibleReference as error:
         return Finding(reftype, name, IMPLAUSIBLE, str(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - readers raise whatever they meet
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - readers raise errors of any class
         sentence = (
             f"CRDS refuses to select one ({_one_line(error)}): choose another context"
             if name == _NO_FILE
@@ -279,7 +279,7 @@ def _examine_parameters(stages, selection):
 
             finding = _examined(step.get_config_reftype(), selection, check, without)
             if finding.status == IMPLAUSIBLE and finding.file == _NO_FILE:
-                # The pipeline goes on, with an error in its log.
+                # The pipeline continues, with an error in its log.
                 why = finding.sentence.rpartition(": ")[0]
                 sentence = f"{why}; the step's own parameters are used"
                 finding = Finding(finding.reftype, _NO_FILE, NOT_APPLICABLE, sentence)

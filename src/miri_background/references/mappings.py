@@ -44,7 +44,7 @@ MATCH_KEYS = {
     "abvegaoffset": (_DETECTOR,),
 }
 
-# Types that the pipelines ask for, or may be told to, and that MIRI imaging does not
+# Types that the pipelines ask for, or can be set to, and that MIRI imaging does not
 # use.  One that is absent, rather than N/A, ends a pipeline while it looks ahead for
 # its references (parameter references: an error in the log).
 # The last one is the name of bkg before jwst 1.20.

@@ -341,7 +341,7 @@ def _check_saturation(path, needs):
 
 
 def _falling(coefficients, saturation):
-    """Tell which pixels' corrected signal falls somewhere up to saturation.
+    """Return which pixels' corrected signal falls somewhere up to saturation.
 
     Parameters
     ----------
@@ -455,13 +455,13 @@ def _check_dark(path, needs):
         if (frames, gap) != (1, 0):
             raise ImplausibleReference(
                 f"its NFRAMES, GROUPGAP are {frames}, {gap} and the observation's are 1, 0, "
-                "so that the pipeline would not subtract it"
+                "and the pipeline would not subtract it"
             )
         groups, needed = hdu.shape[1], needs.observation.groups
         if groups < needed:
             raise ImplausibleReference(
                 f"it has {groups} groups and the observation {needed}, "
-                "so that the pipeline would extrapolate it",
+                "and the pipeline would extrapolate it",
                 "observe fewer groups, or use a longer dark",
             )
         good = needs.sensitive & ~_flagged(hdus, hdu, index, "DO_NOT_USE")
@@ -520,7 +520,7 @@ def _check_rscd(path, needs):
         if not found:
             raise ImplausibleReference(
                 f"it has no row for {wanted.subarray} in {wanted.readout_pattern}, "
-                "so that the pipeline would skip the step"
+                "and the pipeline would skip the step"
             )
         first, later = (int(table[name][found[0]]) for name in ("group_skip1", "group_skip"))
     skipped = max(first, later) if wanted.integrations > 1 else first
@@ -672,7 +672,7 @@ def _check_filteroffset(path, needs):
         ]
     if not offsets:
         raise ImplausibleReference(
-            f"it has no entry for {wanted}, so that the pipeline would shift by nothing"
+            f"it has no entry for {wanted}, and the pipeline would shift by nothing"
         )
     column, row = offsets[0]
     if not max(abs(column), abs(row)) < _FILTER_OFFSET:

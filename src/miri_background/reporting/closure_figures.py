@@ -35,7 +35,7 @@ def _of(metrics, name):
 
 
 def _range(least, values):
-    """Return how far an axis goes on both sides of zero, so that no value is beyond it."""
+    """Return the half-width of an axis around zero that holds all values."""
     values = np.abs(np.asarray(values, dtype=float))
     return max(least, 1.1 * float(np.max(values, where=np.isfinite(values), initial=0.0)))
 

@@ -339,7 +339,7 @@ def _drawn(explorer, choice):
 
 
 def _somebody_is_there():
-    """Tell whether the program that runs the cell could ask its user something.
+    """Return whether the program that runs the cell could ask its user something.
 
     What executes whole notebooks (papermill, nbconvert, nbval, Sphinx) says with each cell that
     it cannot; JupyterLab, and others that may show controls, say that they can.

@@ -100,7 +100,7 @@ class Record:
 
 @dataclass(frozen=True)
 class History:
-    """All runs that a directory tells of.
+    """All runs that a directory has records of.
 
     Parameters
     ----------
@@ -377,7 +377,7 @@ def _share_of_limit(metric):
 
 
 def compare_records(before, after):
-    """Return what moved from one run to another.
+    """Return what changed from one run to another.
 
     Parameters
     ----------
@@ -387,7 +387,7 @@ def compare_records(before, after):
     Returns
     -------
     str
-        What moved, and by how many standard errors.
+        What changed, and by how many standard errors.
 
     Raises
     ------
@@ -420,7 +420,7 @@ def compare_records(before, after):
         for record, build in zip((before, after), builds, strict=True)
     ]
     count = f"{len(drift.moved)} metric{'s' * (len(drift.moved) != 1)}"
-    lines.append(f"{count} moved, with {same}.")
+    lines.append(f"{count} changed, with {same}.")
     lines += [each.sentence() for each in drift.behaviours]
     if drift.limits:
         most = max(drift.limits, key=ChangedLimit.part)

@@ -43,19 +43,19 @@ def junit_xml(verdict, name, seconds, facts=(), package=_PACKAGE):
     """
     failures = verdict.failures()
     suites, suite = _suite(name, len(verdict.metrics), seconds, failures=len(failures))
-    told = [("outcome", verdict.outcome.word), *facts]
-    told += [
+    properties = [("outcome", verdict.outcome.word), *facts]
+    properties += [
         (f"behaviour: {each.aspect}", f"{each.name} (known in {each.known_in}): {each.worth}")
         for each in verdict.behaviours
     ]
-    told += [
+    properties += [
         (f"advisory: {each.name}", f"{each.sentence} {each.advice}") for each in verdict.advisories
     ]
-    told += [
+    properties += [
         (f"not judged: {' of '.join(filter(None, (each.name, each.where)))}", each.reason)
         for each in verdict.not_judged
     ]
-    _add_properties(suite, told)
+    _add_properties(suite, properties)
     for metric in verdict.metrics:
         case = _case(suite, package, metric.name, f"{metric.name} ({metric.place()})")
         _add_properties(
@@ -103,7 +103,7 @@ def junit_error(name, sentence, cause, seconds=0.0, facts=(), package=_PACKAGE):
 
 
 def is_junit_of_check(path):
-    """Tell whether a file is a document of this suite on products that were checked.
+    """Return whether a file is a document of this suite on products that were checked.
 
     Parameters
     ----------
@@ -121,12 +121,12 @@ def is_junit_of_check(path):
         return False
     if len(suites) != 1:
         return False
-    told = suites[0].find("properties/property[@name='outcome']")
+    outcome = suites[0].find("properties/property[@name='outcome']")
     words = [outcome.word for outcome in Outcome]
     classes = [case.get("classname", "") for case in suites[0].findall("testcase")]
     # The jobs of a night have their name in the middle.
     packages = {name.rpartition(".")[0] for name in classes}
-    return told is not None and told.get("value") in words and packages == {_PACKAGE}
+    return outcome is not None and outcome.get("value") in words and packages == {_PACKAGE}
 
 
 def _suite(name, tests, seconds, failures=0, errors=0):

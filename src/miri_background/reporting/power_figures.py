@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _FIRST, _FURTHER, _PREDECESSOR = COLOURS[1], COLOURS[4], COLOURS[2]
-_MOST = 99  # times the limit: what is more is not told apart
+_MOST = 99  # times the limit: larger ratios have the same colour
 _ROW = 0.2  # inch: the height of a fault
 _PREDECESSORS_NAME = "predecessor"
 _COLUMNS = 4  # panels in a row
@@ -183,11 +183,11 @@ def catches_figure(matrix) -> Figure:
     idle = ", ".join(matrix.idle)
     title = f"Criteria with nothing of their own: {idle or 'none'}"
     axes.set_title(title, fontsize=10)
-    told = [
+    counts_in_words = [
         f"{name} {all_of_them}, {few} of them that no cheaper one does"
         for name, few, all_of_them in zip(names, own, whole, strict=True)
     ]
-    bars = "; ".join(told) or "no criterion notices any"
+    bars = "; ".join(counts_in_words) or "no criterion notices any"
     return described(figure, f"Bars of the faults that each criterion notices: {bars}. {title}.")
 
 
@@ -243,14 +243,14 @@ def predecessor_figure(matrix) -> Figure:
     axes.set_xlabel("faults that are caught")
     axes.legend(fontsize=8, loc="center right")
     axes.set_title(_sentence(matrix, matrix.faults), fontsize=10)
-    told = [
+    counts_in_words = [
         f"{family} {both[0]} and {both[1]} of {len(counts[family])}"
         for family, both in zip(families, zip(caught, before, strict=True), strict=True)
     ]
     return described(
         figure,
         "Bars of the faults of each family that are caught by all criteria together, and by the "
-        f"one pixel that the predecessor looked at: {'; '.join(told)}. "
+        f"one pixel that the predecessor looked at: {'; '.join(counts_in_words)}. "
         f"{_sentence(matrix, matrix.faults)}.",
     )
 
@@ -302,7 +302,7 @@ def false_alarms_figure(runs) -> Figure:
     figure.suptitle(
         f"{number} correct runs: {alarms} metrics over their limits; the line is standard normal"
     )
-    told = [
+    counts_in_words = [
         f"{name} mean {values.mean():+.2f}, scatter {values.std():.2f}"
         for name in panels
         for values in [_of(deviations, named, name)]
@@ -310,7 +310,7 @@ def false_alarms_figure(runs) -> Figure:
     return described(
         figure,
         f"Histograms of each statistic of {counted(number, 'correct run')} over its predicted "
-        f"error, beside the standard normal distribution: {'; '.join(told)}. "
+        f"error, beside the standard normal distribution: {'; '.join(counts_in_words)}. "
         f"{alarms or 'No'} metrics are over their limits.",
     )
 

@@ -164,7 +164,7 @@ def _place(directory, output):
 
 
 def _is_metrics_of_check(path):
-    """Tell whether a file is what a check has written as metrics.json."""
+    """Return whether a file is what a check has written as metrics.json."""
     try:
         return read_json(path)["provenance"]["kind"] == "check"
     except (OSError, ValueError, LookupError, TypeError):
@@ -245,7 +245,7 @@ def write_reason(directory, output, reason):
     place = _place(directory, output)
     if output is None and not directory.is_dir():
         return
-    # What is the matter is told in any case.
+    # The reason is printed even if it cannot be written.
     with contextlib.suppress(OSError, CannotJudge):
         require_place(directory, output)
         (place / "metrics.json").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Executing the validation notebook, and telling how it ended."""
+"""Executes a notebook and reports how it ended."""
 
 import contextlib
 import os
@@ -67,7 +67,7 @@ class NotebookRun:
     outcome : Outcome
         Passed, failed, could not judge, or drifted.
     reason : str
-        One sentence on what failed, why there is no verdict, or what moved; empty if passed.
+        One sentence on what failed, why there is no verdict, or what changed; empty if passed.
     cause : Cause or None
         Why there is no verdict; None where there is one.
     verdict : Verdict or None
@@ -91,8 +91,8 @@ class NotebookRun:
             drift = self.verdict.drift
             if drift is not None:
                 # The last line has the sentence of a run that drifted.
-                told = drift.table() if self.outcome is Outcome.DRIFTED else drift.text()
-                parts.append(told.rstrip())
+                changes = drift.table() if self.outcome is Outcome.DRIFTED else drift.text()
+                parts.append(changes.rstrip())
         places = f"Page:     {self.page}\nNotebook: {self.notebook}"
         parts.append(f"{headline(self.outcome, self.reason, self.cause)}\n{places}")
         return "\n\n".join(parts)
@@ -213,7 +213,7 @@ def execute_notebook(name, parameters, run):
     Returns
     -------
     NotebookRun
-        The outcome; problems of the run are told there, not raised.
+        The outcome; problems of the run are reported there, not raised.
 
     Raises
     ------

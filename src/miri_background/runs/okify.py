@@ -39,7 +39,7 @@ class Proposal:
     directory : pathlib.Path
         Where it would be written.
     changes : str
-        What moved since the baseline that there is, or the metrics that begin one.
+        What changed since the present baseline, or the metrics that begin one.
     """
 
     baseline: Baseline
@@ -96,7 +96,7 @@ def propose_baseline(run, reason, baselines=None, checkout=None):
     _require_same_pipeline(verdict, directory)
     found = find_baseline(verdict.provenance, directory)
     today = datetime.now(UTC).date().isoformat()
-    # What moved since an older baseline is no part of the new one.
+    # What changed since an older baseline is no part of the new one.
     numbers = Verdict(
         verdict.metrics,
         verdict.provenance,
@@ -109,7 +109,7 @@ def propose_baseline(run, reason, baselines=None, checkout=None):
 
 
 def _changes(verdict, found):
-    """Return what moved since a baseline, or all metrics where there is none."""
+    """Return what changed since a baseline, or all metrics where there is none."""
     if found is None:
         return (
             "There is no baseline of this or an earlier release of jwst for this observation: "
@@ -204,7 +204,7 @@ def _require_known_suite(run, verdict, checkout):
     ):
         if state["suite_dirty"] is None:
             msg = (
-                f"{suite} is of a state that git does not tell (git is missing, or this is no "
+                f"{suite} is of a state that is unknown to git (git is missing, or this is no "
                 "repository of its own): validate and okify from a git checkout."
             )
             raise SetUpWrong(msg)

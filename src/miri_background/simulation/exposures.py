@@ -261,7 +261,7 @@ def level1b_model(observation, exposure, where, science, output):
 def start_time(observation, exposure):
     """Return when an exposure begins, an `astropy.time.Time`.
 
-    Exposures follow each other, but for the delay of the background field.
+    Exposures follow each other; the background field begins after its delay.
     """
     every = exposures(observation)
     before = Counter(each.readout.duration for each in every[: every.index(exposure)])

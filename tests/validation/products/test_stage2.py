@@ -391,7 +391,7 @@ def test_step_defaults_are_taken(tmp_path):
     """Where nobody says more, the step's own defaults hold, and it is said that they do."""
     clipping = read_clipping(tmp_path)
     assert (clipping.sigma, clipping.maxiters) == (3.0, None)
-    assert "sigma 3 (the step's default: tell another with --sigma)" in clipping.sentence()
+    assert "sigma 3 (the step's default: give another with --sigma)" in clipping.sentence()
 
 
 def test_run_tells_its_parameters(tmp_path):

@@ -1,4 +1,4 @@
-"""A run is compared with the right baseline, and what is told to have moved has moved."""
+"""A run is compared with the right baseline, and what is reported as changed has changed."""
 
 import copy
 import json
@@ -78,11 +78,11 @@ def write(directory, jwst="3.0.0", shift=0.0, **changes):
 
 
 def drift(now, before=None):
-    """Return what moved between a baseline and a run."""
+    """Return what changed between a baseline and a run."""
     return compare(now, before or verdict(), "baseline.json")
 
 
-# ------------------------------------------------------------------ what moved
+# ------------------------------------------------------------------ what changed
 
 
 def test_the_same_run_has_not_moved():
@@ -192,8 +192,8 @@ def test_one_pixel_has_moved_on_other_ramps():
 
 
 def test_other_ramps_are_told():
-    """The sentence says that the data are others."""
-    assert "level-1b data are others" in drift(verdict(provenance=OTHER_RAMPS)).sentence()
+    """The sentence says that the data differ."""
+    assert "level-1b data differ" in drift(verdict(provenance=OTHER_RAMPS)).sentence()
 
 
 def test_time_of_writing_makes_no_other_ramps():
@@ -258,7 +258,7 @@ def test_sentence_has_the_worst():
     now = verdict(0.3)
     limit = now.metrics[0].limit
     assert drift(now).sentence() == (
-        "1 metric moved from the baseline of jwst 3.0.0 (baseline.json), most residual (imager, "
+        "1 metric changed since the baseline of jwst 3.0.0 (baseline.json), most residual (imager, "
         f"exposure 1) from 0 to 0.0006 DN/s (+0.0006 DN/s, +0.30 standard errors), limit "
         f"±{limit:.2g} DN/s."
     )
@@ -270,7 +270,7 @@ def test_sentence_has_the_worst():
         ({"exposures": (1,)}, "residual (imager, exposure 2) is no longer measured: it was 0 DN/s"),
         ({"exposures": (1, 2, 3)}, "residual (imager, exposure 3) is new: 0 DN/s, limit"),
         ({"count": 3.0}, "combined DQ (whole array, exposure 1) from 0 to 3 pixels (+3 pixels)"),
-        ({}, "Nothing moved from the baseline of jwst 3.0.0 (baseline.json)."),
+        ({}, "Nothing changed since the baseline of jwst 3.0.0 (baseline.json)."),
     ],
 )
 def test_sentence_says_what_happened(given, said):
@@ -328,7 +328,7 @@ def test_drifted_run_says_passed():
 
 @pytest.mark.parametrize("given", [{"shift": 1.0}, {"shift": math.nan}, {"exposures": (1,)}])
 def test_drift_is_written_and_read(given, tmp_path):
-    """metrics.json has what moved, the exit code, and strict JSON."""
+    """metrics.json has what changed, the exit code, and strict JSON."""
     now = verdict(**given)
     now.drift = drift(now)
     now.write(tmp_path / "metrics.json")

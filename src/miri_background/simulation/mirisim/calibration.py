@@ -1,7 +1,7 @@
 """How MIRISim's scene lies on the detector, and its read noise, measured on a small run.
 
 The axes of the scene and the sign of dither positions have changed between versions of
-MIRISim, so neither is taken from a document: seven stars tell them once per version.
+MIRISim, so neither is taken from a document: seven stars show them, once per version.
 """
 
 import json
@@ -41,7 +41,7 @@ from miri_background.simulation.mirisim.ramps import read_ramps
 __all__ = ["Calibration", "calibration_file", "mirisim_calibration"]
 
 # Stars in units of half the width and height of what is seen: three on two arms of
-# different length, which show rotation and parity and are told apart by their flux, and four
+# different length, which show rotation and parity and differ in flux, and four
 # near the corners, whichever way the axes go, which show whether the distortion is the SIAF's.
 _ARMS = ((0.0, 0.0), (0.32, 0.0), (0.0, 0.36))
 _CORNERS = ((0.7, 0.75), (-0.7, 0.75), (-0.7, -0.75), (0.7, -0.75))
@@ -63,7 +63,7 @@ _AREA_TOLERANCE = 0.05
 _SHEAR_TOLERANCE = 0.03
 _SHIFT_TOLERANCE = 1.0  # pixel
 _MISFIT_TOLERANCE = 1.0  # pixel: less than half the width of a star at 7.7 micrometre
-# pixel: half of the four reference columns that SCASim leaves out where it is told so; a filter
+# pixel: half of the four reference columns that SCASim leaves out where it is set so; a filter
 # moves a star by 0.8 pixel at most.
 _ORIGIN_TOLERANCE = 2.0
 # The header has the mean over the whole array, the image the noise of a part of it.
@@ -291,7 +291,7 @@ def _stars(observation):
 
 
 def _measured(installation, observation, log):
-    """Run MIRISim on the calibration's stars and return what they tell."""
+    """Run MIRISim on the calibration's stars and return what they show."""
     short = observation.model_copy(
         update={"groups": _GROUPS, "integrations": 1, "cosmic_ray_rate": 0.0}
     )

@@ -208,7 +208,7 @@ def _simulator(version, observation, offsets):
 
 
 def write_configuration(directory, version, observation, background, sources, offsets):
-    """Write all that MIRISim reads for exposures of one field.
+    """Write all files that MIRISim reads for exposures of one field.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def take_mirisim_exposures(run, installation):
     MIRISim runs once for each field, with all dithers that are missing.  It has no random
     seed, so two runs of one observation differ in their noise.
 
-    Truth is an expectation here: the catalogue's positions are where MIRISim was told to put
+    Truth is an expectation here: the catalogue's positions are where MIRISim was asked to put
     the sources, but its images are those of the embedded optics with MIRISim's telescope and
     gain, while MIRISim has point-spread functions, efficiencies and two levels of sky of its
     own.
@@ -141,7 +141,7 @@ def _undithered(observation, field):
 
 
 def field_scene(observation, field, sources, calibration):
-    """Return a field's sources as MIRISim has to be told them.
+    """Return a field's sources as MIRISim's files describe them.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class Ramps:
 
 
 def _asked(observation):
-    """Return the keywords that tell what was simulated, with the values that they may have."""
+    """Return the keywords that describe what was simulated, with the values that they may have."""
     read = subarrays()[observation.subarray]
     rows, columns = read.shape
     pattern = observation.readout_pattern

@@ -128,7 +128,7 @@ def unsubtracted(analysis):
         float(number),
         "pixels",
         f"In {number:.0f} pixels no background has a value: 0 with an error of 0 is subtracted, "
-        "and no flag tells it.",
+        "and no flag marks them.",
         "Flag pixels in which the combined background is exactly 0.",
     )
 

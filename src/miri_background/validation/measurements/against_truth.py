@@ -133,7 +133,7 @@ def leak_of(analysis, combined, low, high):
     Returns
     -------
     Leak or None
-        None where there is too little light to tell.
+        None where there is too little light for a measurement.
     """
     excess, expectation, masks = _excess(analysis, combined), analysis.expectation, analysis.masks
     good = masks.seen & masks.clean_backgrounds & np.isfinite(excess)
@@ -194,7 +194,7 @@ def _source_flux(analysis, kind, radius):
         bright = sums[1] > _LEAST_SIGNAL_TO_NOISE * np.sqrt(sums[2])
         *sums, pixels = sums[:, bright].sum(axis=1)
         totals += sums
-        # What all pixels of a rate have in common is in all apertures alike.
+        # Noise that all pixels of a rate have in common is the same in all apertures.
         totals[2] += pixels**2 * expectation.common_variance(number)
     return totals
 

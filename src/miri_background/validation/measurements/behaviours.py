@@ -2,7 +2,7 @@
 
 Behaviours are named and versioned in behaviours.yaml, those of releases and those that are
 proposed.  A build has that behaviour under which every pixel of its products is exact; where
-there is none, or where the data do not tell, it is taken to be what its release is known to do.
+there is none, or where the data leave it open, it is taken to be what its release is known to do.
 """
 
 from dataclasses import dataclass, replace
@@ -112,7 +112,7 @@ def _flagged_members(backgrounds):
 
 
 def skipped(products, number):
-    """Tell whether nothing was subtracted from a science exposure, numbered from 0."""
+    """Return whether nothing was subtracted from a science exposure, numbered from 0."""
     return products.combined[number] is None and (
         products.subtracted[number] is products.science[number]
     )
@@ -215,7 +215,7 @@ class Build:
         return sorted(names, key=lambda name: name != (self._known(aspect) or names[0]))
 
     def _never(self, wrong, expected):
-        """Tell whether no pixel of any exposure is wrong where something is expected."""
+        """Return whether no pixel of any exposure is wrong where something is expected."""
         return not any(wrong(number, expected).any() for number in self.subtracted_exposures)
 
     def _recognised(self, aspect, name, detail=""):
@@ -240,9 +240,9 @@ class Build:
 
     @cached_property
     def _at_corner(self):
-        """Average of backgrounds whose overlap is at the frame's corner, None if that is all one.
+        """Average of backgrounds whose overlap is at the frame's corner, None if nothing differs.
 
-        The place is what the step is right or wrong in: no release is held to a wrong one.
+        Only one place is right, in every release: a wrong one is named, and fails.
         """
         backgrounds = self.products.backgrounds
         header = self.products.science[0].header
@@ -253,7 +253,7 @@ class Build:
 
     @cached_property
     def _place(self):
-        """Where the build puts backgrounds of another subarray, None if that is all one."""
+        """Where the build puts backgrounds of another subarray, None if nothing differs."""
         if self._at_corner is None:
             return None
         wrong = not self._never(self.wrong_values, self.average)
@@ -314,7 +314,7 @@ class Build:
         return replace(self._known_average, **changed)
 
     def wrong_values(self, number, average=None):
-        """Return which pixels of an exposure have not the expected background.
+        """Return which pixels of an exposure do not have the expected background.
 
         Parameters
         ----------
@@ -327,7 +327,7 @@ class Build:
         -------
         ndarray of bool
             Of the combined background; where none was saved, of the subtracted image, any of
-            its integrations.  Pixels whose clipping hangs on rounding are never wrong.
+            its integrations.  Pixels whose clipping depends on rounding are never wrong.
         """
         average = self.average if average is None else average
         combined = self.products.combined[number]
@@ -549,10 +549,10 @@ def _worth_of_averaging(analysis, build, numbers, aspect):
 
 
 def _worth_of_place(_, build, __):
-    """Say how many pixels get the background of another place."""
+    """Say how many pixels get the background of a wrong place."""
     return (
-        f"Put at the corner of the science frame, a background of another subarray is another "
-        f"one in {build.misplaced()} illuminated pixels."
+        "Placed at the corner of the science frame, a background of another subarray changes "
+        f"{build.misplaced()} illuminated pixels."
     )
 
 

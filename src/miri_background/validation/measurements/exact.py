@@ -26,7 +26,7 @@ _SAMPLE = 20_000  # pixels that are looked at for the members' parts in the aver
 _ENOUGH = 100  # pixels for each of the members
 _OUTLIER = 5.0  # standard deviations
 _ONE_DEVIATION = 68.27  # %, of the magnitudes of normal deviates within a standard deviation
-# Nearly equal members cannot be told apart; singular values below this part are rounding.
+# Nearly equal members cannot be distinguished; singular values below this part are rounding.
 _SINGULAR = 1e-3
 
 
@@ -54,7 +54,7 @@ def _some(sentences):
 def _steps(build):
     """Yield the number of exposures of which a product says that the step was not completed."""
     products = build.products
-    incomplete, told = 0, []
+    incomplete, problems = 0, []
     for number, image in enumerate(products.subtracted):
         headers = {
             Path(image.path).name: image.header,
@@ -66,12 +66,12 @@ def _steps(build):
             if header.get("S_BKDSUB") != "COMPLETE"
         ]
         incomplete += bool(wrong)
-        told += wrong
-    yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=_some(told))
+        problems += wrong
+    yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=_some(problems))
 
 
 def _behaviours(build):
-    """Yield in how many aspects the build does not what its release is known to do."""
+    """Yield in how many aspects the build differs from its release's known behaviour."""
     others = [f"{each.aspect}: {each.name}" for each in build.recognised if not each.as_known]
     detail = f"in jwst {build.release}, {_some(others)}" if others else ""
     yield Measurement("behaviour", WHOLE_ARRAY, None, float(len(others)), detail=detail)
@@ -112,19 +112,19 @@ def _misnamed(image):
 
 
 def _metadata(build):
-    """Yield the number of products whose headers say what is not so."""
-    products, told = build.products, []
+    """Yield the number of products whose headers are wrong."""
+    products, problems = build.products, []
     for number in build.subtracted_exposures:
         rate, image = products.science[number], products.subtracted[number]
         association, combined = products.associations[number], products.combined[number]
         name, calibrated = Path(image.path).name, products.calibrated_headers[number]
-        told += [
+        problems += [
             _misnamed(image) + _inconsistencies(name, image.header, rate, association),
             _inconsistencies(_calibrated_name(products, number), calibrated, rate, association),
             [] if combined is None else _misnamed(combined),
         ]
-    wrong = float(sum(map(bool, told)))
-    yield Measurement("metadata", WHOLE_ARRAY, None, wrong, detail=_some(chain(*told)))
+    wrong = float(sum(map(bool, problems)))
+    yield Measurement("metadata", WHOLE_ARRAY, None, wrong, detail=_some(chain(*problems)))
 
 
 def _combined_backgrounds(build):
@@ -161,24 +161,24 @@ def _science_errors(build):
     for number in build.subtracted_exposures:
         rate, image = build.products.science[number], build.products.subtracted[number]
         yield _count("science error", number, build.wrong_errors(number), image)
-        count, told = 0, []
+        count, problems = 0, []
         for name, variance in rate.variances.items():
             if name in image.variances:
                 wrong = different(image.variances[name], variance)
                 count += np.count_nonzero(wrong)
-                told += [f"{name}: {_first(wrong, image)}"] if wrong.any() else []
+                problems += [f"{name}: {_first(wrong, image)}"] if wrong.any() else []
             else:
                 count += variance.size
-                told.append(f"{Path(image.path).name} has no {name}")
+                problems.append(f"{Path(image.path).name} has no {name}")
         yield Measurement(
-            "science variance", WHOLE_ARRAY, number + 1, float(count), detail=_some(told)
+            "science variance", WHOLE_ARRAY, number + 1, float(count), detail=_some(problems)
         )
 
 
 def _sample(build):
-    """Return rows and columns of pixels in which the members' parts can be told.
+    """Return rows and columns of pixels in which the members' parts can be distinguished.
 
-    Common structure is no help to tell the members apart: pixels are of the middle half of
+    Common structure does not help to distinguish the members: pixels are of the middle half of
     the values, without flags.  Where clipping keeps all members by a wide margin in enough
     pixels, those are taken, so that a fault of the clipping is not put down to the members.
     """
@@ -240,12 +240,12 @@ def _members(build):
             found = (difference if difference.ndim == 2 else difference[0])[rows, columns]
         beyond, *_ = np.linalg.lstsq(*_inliers(parts.T, found - expected), rcond=_SINGULAR)
         wrong = np.abs(beyond) > tolerance
-        told = [
+        problems = [
             f"{Path(products.backgrounds[each].path).name} counts {1 + beyond[each]:.2f} times"
             for each in np.flatnonzero(wrong)
         ]
         yield Measurement(
-            "members", WHOLE_ARRAY, number + 1, float(wrong.sum()), detail=_some(told)
+            "members", WHOLE_ARRAY, number + 1, float(wrong.sum()), detail=_some(problems)
         )
 
 

@@ -62,7 +62,7 @@ def limit_in_words(limit):
 
 
 def share_of_limit(value, limit):
-    """Return a value over its limit; without end for what is not a number or not allowed at all."""
+    """Return a value over its limit; infinite if it is not a number, or if none is allowed."""
     if not (math.isfinite(value) and math.isfinite(limit)):
         return math.inf
     if limit == 0:

@@ -109,7 +109,7 @@ def _regions(image, analysis):
         inside, spread = image[region.slices], scatter[region.slices]
         good = np.isfinite(spread)
         if not good.any():
-            continue  # the mean residual tells it
+            continue  # the mean residual shows it
         level = _weighted(inside, spread**2, good)
         good &= np.abs(inside - level) < _CLIP * spread
         level = _weighted(inside, spread**2, good)
@@ -208,7 +208,7 @@ def outputs(analysis):
     )
     known = np.isfinite(means)
     if not known.any():
-        return  # the mean residual tells it
+        return  # the mean residual shows it
     deviations = means[known] - means[known].mean()
     pixels = np.count_nonzero(good) / known.sum()
     of_pixels = np.median(mean.variance[good]) / pixels
@@ -294,7 +294,7 @@ def noise(analysis):
 def _smooth_noise(analysis, number):
     """Return the predicted noise of a residual, averaged over each region, DN/s.
 
-    A pixel's own reported error hangs on its own noise: divided by it, noise would not be
+    A pixel's own reported error depends on its own noise: divided by it, noise would not be
     normal any more.
     """
     judged = analysis.residuals.judged[number]

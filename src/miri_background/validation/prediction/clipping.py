@@ -61,7 +61,7 @@ class CombinedBackground:
 
     @property
     def certain(self):
-        """Whether each pixel's clipping does not hang on rounding."""
+        """Whether each pixel's clipping does not depend on rounding."""
         return self.margin > 1
 
 
@@ -110,7 +110,7 @@ def _mean_and_deviation(values, keep):
 
 
 def kept_values(values, sigma, maxiters=None):
-    """Tell which values sigma clipping along the first axis keeps.
+    """Return which values sigma clipping along the first axis keeps.
 
     Parameters
     ----------

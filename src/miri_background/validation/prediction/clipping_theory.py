@@ -27,7 +27,7 @@ def largest_deviation(count):
     Parameters
     ----------
     count : int
-        Values, of which all but one are alike.
+        Values, all but one of them equal.
 
     Returns
     -------
@@ -68,7 +68,7 @@ class Clipping:
         noise = (draws * self._scatters).T
         # One value alone is never clipped.
         self.cost = float(self._mean(noise).var() / noise.mean(axis=0).var()) if count > 1 else 1.0
-        # That of the plain mean is known; the draws only have to tell the rest.
+        # That of the plain mean is known; the draws only have to give the rest.
         self.variance = self.cost * float(np.sum(self._scatters**2)) / count**2
 
     def _mean(self, values):
@@ -102,7 +102,7 @@ class Clipping:
             total += mean
             squares += mean**2
         leak[bright] = total / _DRAWS
-        # The prediction's own scatter is part of what a comparison with it can tell.
+        # The prediction's own scatter is part of the error of a comparison with it.
         spread = (squares / _DRAWS - leak[bright] ** 2) * _DRAWS / (_DRAWS - 1)
         variance[bright] = spread * (1 + 1 / _DRAWS)
         return leak, variance

@@ -1,4 +1,4 @@
-"""When values are the same, but for what single precision rounds."""
+"""When values are the same, except for rounding in single precision."""
 
 import math
 
@@ -12,7 +12,7 @@ UNIT_ROUNDOFF = float(np.finfo(np.float32).eps) / 2
 
 
 def different(values, expected, allowed=0.0):
-    """Tell where values are not what is expected.
+    """Return where values are not what is expected.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def different(values, expected, allowed=0.0):
 
 
 def same_value(found, expected):
-    """Tell whether a header has the value that another header has.
+    """Return whether a header has the value that another header has.
 
     Builds compute times from times in double or in single precision, and write up to 17 digits
     of them: two roundings to single precision are the most that can be between both.

@@ -3,7 +3,7 @@
 The pipeline fits a line with weights that depend on the signal-to-noise ratio of the
 ramp (Fixsen et al. 2000; jwst documentation, "Ramp fitting", optimal weighting), and
 reports the variance of the limiting cases: of photons as if only the first and the last
-group counted, of reads as if all counted alike.  What the slope really scatters follows
+group counted, of reads as if all had the same weight.  What the slope really scatters follows
 from the weights.
 
 The ratio is taken from the ramp itself.  Near a step of the exponent, a ramp that
@@ -110,7 +110,7 @@ def pipeline_weights(fitted):
 
 
 def equal_weights(fitted):
-    """Return how slopes of integrations are averaged that count alike.
+    """Return the average of slopes of integrations that have equal weights.
 
     Parameters
     ----------

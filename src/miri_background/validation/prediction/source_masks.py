@@ -36,7 +36,7 @@ def source_mask(difference, good, noise, looser=1.0):
     Returns
     -------
     ndarray of bool
-        True at sources, and where nothing can be told.
+        True at sources, and where the data leave it open.
     """
     image = np.where(good, difference, 0.0).astype(np.float32)
     weights = good.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What is judged: images, their truth, and how the files that hold them are read."""
+"""Images that are judged, their truth, and the reading of their files."""
 
 import warnings
 from contextlib import contextmanager
@@ -312,7 +312,7 @@ def read_truth(path):
     """
     with _whole_file(path, "the truth of an exposure") as hdus:
         images = [_plane(hdus, name) for name in ("BACKGROUND", "SOURCES")]
-        # Cosmic rays are told by the simulator that made the ramps, and by no other.
+        # Only the simulator that made the ramps knows the cosmic rays.
         return Truth(*images, QTable.read(hdus["CATALOG"]), "COSMIC_RAYS" in hdus)
 
 

@@ -26,7 +26,7 @@ from miri_background.validation.products.images import (
 
 __all__ = ["ClippingParameters", "read_clipping", "read_products"]
 
-# What the step does unless it is told otherwise (jwst documentation, "Background Step").
+# What the step does unless it is given other parameters (jwst documentation, "Background Step").
 _DEFAULT_SIGMA, _DEFAULT_MAXITERS = 3.0, None
 _LEVELS = 2  # directories below the named one in which associations are looked for
 # Suffixes of what calwebb_image2 makes of rates, and of what later stages make of that.
@@ -59,7 +59,7 @@ _WAY = ("SUBARRAY", "READPATT", "NGROUPS", "NINTS", "TFRAME")
 
 @dataclass(frozen=True)
 class ClippingParameters:
-    """How the step was told to clip, and who says so.
+    """The clipping parameters of the step, and where they come from.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class ClippingParameters:
 
 
 def read_clipping(directory, sigma=None, maxiters=None):
-    """Return how the step was told to clip.
+    """Return the clipping parameters of the step.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def read_clipping(directory, sigma=None, maxiters=None):
         If one of them is not possible, or the calibration cannot be read.
     """
     path = Path(directory) / "calibration.json"
-    told = _json_object(path) if path.exists() else {}
+    recorded = _json_object(path) if path.exists() else {}
     chosen, sources = {}, []
     for name, given, default in (
         ("sigma", sigma, _DEFAULT_SIGMA),
@@ -114,11 +114,11 @@ def read_clipping(directory, sigma=None, maxiters=None):
     ):
         if given is not None:
             chosen[name], source = given, f"--{name}"
-        elif name in told:
-            chosen[name], source = told[name], path.name
+        elif name in recorded:
+            chosen[name], source = recorded[name], path.name
         else:
             chosen[name] = default
-            source = f"the step's default: tell another with --{name}"
+            source = f"the step's default: give another with --{name}"
         sources.append(source)
     sigma, maxiters = chosen["sigma"], chosen["maxiters"]
     if not _is_number(sigma) or not 0 < sigma < math.inf:
@@ -209,7 +209,7 @@ class _Associated:
 
 
 def _is_number(value):
-    """Tell whether a value of a header or of JSON is a number."""
+    """Return whether a value of a header or of JSON is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -239,8 +239,8 @@ def _associations(directory):
     if not found:
         msg = (
             f"{directory} has no association (*asn*.json) up to {_LEVELS} levels below: name "
-            "the directory that has one, which tells what was subtracted from what, or name the "
-            "association itself with --association."
+            "the directory that has one, which lists the backgrounds of each science exposure, "
+            "or name the association itself with --association."
         )
         raise CannotJudge(msg)
     contents = {path: _json_object(path) for path in found}

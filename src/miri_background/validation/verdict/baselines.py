@@ -223,7 +223,7 @@ def load_baseline(path):
 
 
 def _is_whole(path):
-    """Tell whether a file is a baseline with nothing wrong."""
+    """Return whether a file is a baseline with nothing wrong."""
     try:
         load_baseline(path)
     except CannotJudge:
@@ -290,7 +290,7 @@ def find_baseline(provenance, directory):
 
 
 def compare_with_baseline(verdict, named=None):
-    """Return what moved between a run and its baseline.
+    """Return what changed between a run and its baseline.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What moved between a run and the baseline of its observation, and what counts as moved."""
+"""What changed between a run and the baseline of its observation, and what counts as changed."""
 
 import math
 import textwrap
@@ -62,7 +62,7 @@ class Moved:
     concerned: str
 
     def cells(self):
-        """Return where it was, from what to what it moved, by how much, limit and concerned."""
+        """Return where it was, old and new value, difference, limit and concerned."""
         difference = None if None in (self.old, self.new) else self.new - self.old
         return (
             place_in_words(self.region, self.exposure),
@@ -81,7 +81,7 @@ class Moved:
         return f"{value:{sign}.0f}" if self.limit == 0 else f"{value:{sign}.4g}"
 
     def sentence(self):
-        """Return what moved in words, with numbers, unit and limit."""
+        """Return the change in words, with numbers, unit and limit."""
         place, old, new, difference, errors, limit, _ = self.cells()
         metric, unit = f"{self.name} ({place})", self.unit
         if self.change == "appeared":
@@ -152,7 +152,7 @@ class ChangedBehaviour:
 
 @dataclass(frozen=True)
 class Drift:
-    """What moved since a baseline.
+    """What changed since a baseline.
 
     Parameters
     ----------
@@ -163,9 +163,9 @@ class Drift:
     same_ramps : bool
         Whether the level-1b data of both are the same, bit for bit.
     moved : tuple of Moved
-        Metrics that moved, appeared or disappeared.
+        Metrics that changed, appeared or disappeared.
     limits : tuple of ChangedLimit
-        Limits that changed.  They are told but make no drift: they are the suite's own
+        Limits that changed.  They are reported but make no drift: they are the suite's own
         decision, or follow the noise, and then values move, too.
     behaviours : tuple of ChangedBehaviour
         Behaviours that changed; no limit is broken by that, but it is a drift.
@@ -216,29 +216,29 @@ class Drift:
         )
 
     def sentence(self):
-        """Return what moved in one sentence, with the metric that moved most."""
+        """Return what changed in one sentence, with the largest change."""
         if self.baseline is None:
             return (
                 f"There is no baseline of jwst {self.jwst} or an earlier release for this "
-                "observation and these references: whether anything moved is not judged."
+                "observation and these references: changes are not judged."
             )
         against = f"the baseline of jwst {self.jwst} ({self.baseline})"
         if not self.same_ramps:
-            against += ", whose level-1b data are others, so that both are draws of the noise"
-        told = [each.sentence() for each in self.behaviours]
+            against += ", whose level-1b data differ: both are draws of the noise"
+        sentences = [each.sentence() for each in self.behaviours]
         if self.limits:
             most = max(self.limits, key=ChangedLimit.part)
             count = f"{len(self.limits)} limit{'s' * (len(self.limits) > 1)} changed"
-            told.append(f"{count}, most the {most.sentence()}")
-        moved = f"{'No metric' if told else 'Nothing'} moved from {against}"
+            sentences.append(f"{count}, most the {most.sentence()}")
+        moved = f"{'No metric' if sentences else 'Nothing'} changed since {against}"
         if self.moved:
             number = f"{len(self.moved)} metric{'s' * (len(self.moved) > 1)}"
             worst = max(self.moved, key=_size)
-            moved = f"{number} moved from {against}, most {worst.sentence()}"
-        return "; ".join([moved, *told]) + "."
+            moved = f"{number} changed since {against}, most {worst.sentence()}"
+        return "; ".join([moved, *sentences]) + "."
 
     def table(self):
-        """Return what moved as lines of at most 100 columns, empty if nothing did."""
+        """Return what changed as lines of at most 100 columns, empty if nothing did."""
         if not self.moved:
             return ""
         rows = [_HEADS, *((f"  {place}", *cells) for place, *cells in map(Moved.cells, self.moved))]
@@ -252,7 +252,7 @@ class Drift:
         return table
 
     def text(self):
-        """Return what moved for a terminal or a notebook: the sentence, and a table if any did."""
+        """Return what changed for a terminal or a notebook: a sentence, and a table if any."""
         sentence = textwrap.fill(self.sentence(), _WIDTH, break_on_hyphens=False)
         return f"{sentence}\n\n{self.table()}" if self.moved else sentence
 
@@ -276,13 +276,13 @@ def _numbers(content, *names):
 
 
 def _size(moved):
-    """Return by how much a metric moved, for the order: what breaks its limit is first."""
+    """Return by how much a metric changed, for the order: what breaks its limit is first."""
     errors = math.inf if moved.standard_errors is None else abs(moved.standard_errors)
     return moved.concerned == "limit", errors
 
 
 def _same_ramps(provenance, other):
-    """Tell whether two results are of the same data, bit for bit.
+    """Return whether two results are of the same data, bit for bit.
 
     Level-1b files differ in the time at which they were written, so their ramps are compared;
     what was judged without any is compared by its files.
@@ -323,7 +323,7 @@ def _difference(old, new):
 
 
 def _moved(metric, change, old, new, standard_errors=None):
-    """Return what a metric of the run, or of the baseline where it disappeared, tells."""
+    """Return what a metric of the run, or of the baseline where it disappeared, says."""
     return Moved(
         metric.name,
         metric.region,
@@ -353,7 +353,7 @@ def compare(verdict, baseline, name):
     Returns
     -------
     Drift
-        What moved, and limits and behaviours that changed.
+        Metrics, limits and behaviours that changed.
     """
     same = _same_ramps(verdict.provenance, baseline.provenance)
     tolerance = _LIMIT_ROUNDING if same else _LIMIT_SCATTER
@@ -367,7 +367,7 @@ def compare(verdict, baseline, name):
         if old is None:
             moved.append(_moved(new, "appeared", None, new))
             continue
-        # Written so that a value that is not a number has moved.
+        # Written so that a value that is not a number has changed.
         if not _off(old, new, same) <= _allowed(old, new, same):
             moved.append(_moved(new, "moved", old, new, _difference(old, new)))
         if not math.isclose(new.limit, old.limit, rel_tol=tolerance):

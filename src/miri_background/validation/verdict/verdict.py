@@ -323,7 +323,7 @@ class Verdict:
     advisories : sequence of Advisory, optional
         What the step does as documented and may surprise; they do not decide the outcome.
     drift : Drift, optional
-        What moved since the baseline; without one, that was not asked.
+        What changed since the baseline; None without a comparison.
     not_judged : iterable of NotJudged, optional
         What the metrics do not speak of.
     """

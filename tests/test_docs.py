@@ -1,0 +1,70 @@
+"""What the documents say of parameters, files and commands is so."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from miri_background.parameters import KINDS, every_parameter
+
+ROOT = Path(__file__).parents[1]
+RUNNING = ROOT / "docs" / "running.md"
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGES.md", *sorted((ROOT / "docs").glob("*.md"))]
+TIMEOUT = 60  # s
+
+
+def ids(documents):
+    """Return the names of documents."""
+    return [path.name for path in documents]
+
+
+def with_tables(path):
+    """Return a document after its tables of parameters were made again."""
+    tool = ROOT / "tools" / "parameter_tables.py"
+    subprocess.run([sys.executable, tool, path], check=True, timeout=TIMEOUT)
+    return path.read_text(encoding="utf-8")
+
+
+def test_tables_of_parameters_are_those_of_the_registry(tmp_path):
+    """The tables are as tools/parameter_tables.py makes them."""
+    copy = tmp_path / "running.md"
+    copy.write_text(RUNNING.read_text(encoding="utf-8"), encoding="utf-8")
+    assert with_tables(copy) == RUNNING.read_text(encoding="utf-8")
+
+
+def test_another_default_is_put_right(tmp_path):
+    """A table that says something else is made anew."""
+    text = RUNNING.read_text(encoding="utf-8")
+    copy = tmp_path / "running.md"
+    copy.write_text(text.replace("| `--sigma` | `2.0` |", "| `--sigma` | `3.0` |"), "utf-8")
+    assert with_tables(copy) == text
+
+
+def test_every_parameter_has_its_row():
+    """No class of parameters is without its table."""
+    rows = re.findall(r"^\| `--([a-z0-9-]+)` \|", RUNNING.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [row.replace("-", "_") for row in rows] == list(every_parameter())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids(DOCUMENTS))
+def test_links_lead_to_files(document):
+    """Each relative link of a document leads to something in the checkout."""
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids(DOCUMENTS))
+def test_commands_have_legal_parameters(document):
+    """Each `make validate ARGS=...` of a document has parameters within their legal ranges."""
+    text = document.read_text(encoding="utf-8")
+    for options in re.findall(r'make validate ARGS="([^"]*)"', text):
+        words = shlex.split(options)
+        names = [word.removeprefix("--").replace("-", "_") for word in words[::2]]
+        given = dict(zip(names, words[1::2], strict=True))
+        assert set(given) <= set(every_parameter())
+        for kind in KINDS:
+            kind.of(given)
