@@ -561,8 +561,7 @@ def residuals_figure(analysis, metrics) -> Figure:
     image.set_xlabel("x (detector pixel)")
     figure.colorbar(drawn, ax=image, label="DN/s, linear stretch", shrink=0.8)
     inside = sum(metric.passed for metric in rows)
-    inside_regions = analysis.masks.in_regions(analysis.expectation.subarray)
-    judged = 100 * np.mean(analysis.residuals.judged[0][inside_regions])
+    judged = 100 * np.mean(analysis.residuals.judged[0][analysis.masks.lit])
     return described(
         figure,
         f"Mean residual with error bar of {listed(names)} in "
