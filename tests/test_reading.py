@@ -38,7 +38,7 @@ from miri_background.validation.products.images import (
 )
 from miri_background.validation.products.stage2 import read_clipping, read_products
 from miri_background.validation.verdict.baselines import load_baseline
-from miri_background.validation.verdict.verdict import load_metrics
+from miri_background.validation.verdict.metrics_file import load_metrics
 
 PATIENCE = 20  # s, many times what any of these readers takes
 ROOM = 2_000_000_000  # bytes of memory that a reader may take beside what the tests have

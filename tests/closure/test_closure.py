@@ -38,7 +38,7 @@ from miri_background.validation.products.images import (
     Truth,
 )
 from miri_background.validation.products.stage2 import read_products
-from miri_background.validation.verdict.verdict import criteria, judge
+from miri_background.validation.verdict.limits import criteria, judge
 
 OBSERVATION = Observation(subarray="SUB256", groups=8)
 SKY = 14.0  # DN/s

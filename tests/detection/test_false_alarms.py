@@ -14,7 +14,7 @@ from miri_background.outcomes import CannotJudge
 from miri_background.parallel import process_pool
 from miri_background.repository import repository_file
 from miri_background.validation.measurements.measurement import Measurement
-from miri_background.validation.verdict.verdict import criteria
+from miri_background.validation.verdict.limits import criteria
 
 DRAWS = 4000
 # Of a correct distribution, one test in a thousand says otherwise.

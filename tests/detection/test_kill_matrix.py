@@ -10,7 +10,7 @@ from miri_background.detection.faults import FAULTS
 from miri_background.detection.kill_matrix import CONTROL, KillMatrix, Kills, kill_matrix
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
-from miri_background.validation.verdict.verdict import criteria
+from miri_background.validation.verdict.limits import criteria
 
 WIDTH = 100  # characters of a line in a terminal
 STEP, VALUE, RESIDUAL = "step", "combined value", "residual"  # from cheap to dear

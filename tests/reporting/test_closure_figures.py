@@ -24,7 +24,7 @@ from miri_background.closure.closure import (
 from miri_background.instrument.optics import point_spread_function
 from miri_background.instrument.readout import subarrays
 from miri_background.reporting import closure_figures
-from miri_background.validation.verdict.verdict import judge
+from miri_background.validation.verdict.limits import judge
 
 FILTER = "F770W"
 STARS = 40

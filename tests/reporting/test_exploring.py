@@ -30,7 +30,7 @@ from miri_background.validation.measurements.statistical import statistical_meas
 from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.products.images import DO_NOT_USE, Image, Products, Truth
-from miri_background.validation.verdict.verdict import judge
+from miri_background.validation.verdict.limits import judge
 
 pytestmark = pytest.mark.slow
 

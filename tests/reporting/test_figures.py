@@ -33,7 +33,7 @@ from miri_background.validation.measurements.measurement import Measurement
 from miri_background.validation.measurements.statistical import statistical_measurements
 from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.products.images import Image, Products, Truth
-from miri_background.validation.verdict.verdict import judge
+from miri_background.validation.verdict.limits import judge
 
 SKY = 14.0  # DN/s
 NOISE = 0.3  # DN/s

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
+from miri_background.validation.prediction.analysis import Analysis
 
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.observation import Observation
 from miri_background.reporting import figures
 from miri_background.reporting.words import counted, listed, observation_in_words
 from miri_background.validation.measurements.statistical import statistical_measurements
-from miri_background.validation.prediction.analysis import Analysis
 from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.products.images import Image, Products, Truth
-from miri_background.validation.verdict.verdict import judge
+from miri_background.validation.verdict.limits import judge
 
 SUBARRAY, GROUPS = "SUB256", 20
 STAR = 100, 120  # x and y in the first background

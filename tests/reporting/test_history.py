@@ -15,7 +15,8 @@ from miri_background.outcomes import CannotJudge, Cause, Outcome
 from miri_background.reporting import history as module
 from miri_background.reporting.history import Record, append, compare_records, load, text_list
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
-from miri_background.validation.verdict.verdict import Verdict, judge
+from miri_background.validation.verdict.limits import judge
+from miri_background.validation.verdict.verdict import Verdict
 
 STARTED = "2026-11-23T01:02:18.123456+00:00"
 ERROR = 0.01  # DN/s

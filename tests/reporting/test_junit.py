@@ -10,13 +10,9 @@ import pytest
 from miri_background.outcomes import Cause
 from miri_background.reporting.junit import junit_error, junit_xml
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
-from miri_background.validation.verdict.verdict import (
-    Advisory,
-    Behaviour,
-    NotJudged,
-    Verdict,
-    judge,
-)
+from miri_background.validation.measurements.remarks import Advisory, Behaviour
+from miri_background.validation.verdict.limits import judge
+from miri_background.validation.verdict.verdict import NotJudged, Verdict
 
 NAME = "F770W FULL, 4 + 4 exposures"
 SECONDS = 12.3456

@@ -26,7 +26,8 @@ from miri_background.reporting.site.notebooks import ENDED, published, section_o
 from miri_background.reporting.site.standing import Run, Standing, family_of
 from miri_background.reporting.site.trends import DARK, history_svg, repainted
 from miri_background.validation.measurements import against_truth
-from miri_background.validation.verdict.verdict import criteria, upgraded, verdict_of
+from miri_background.validation.verdict.limits import criteria
+from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
 
 BLOCKS = ("caption", "div", "h1", "h2", "li", "p", "td", "th")  # each stands by itself
 LARGEST = 25e6  # bytes of the site of a night

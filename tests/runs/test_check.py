@@ -16,7 +16,7 @@ from miri_background.references.mappings import CONTEXT
 from miri_background.reporting.junit import junit_error
 from miri_background.runs import check as check_module
 from miri_background.runs.check import check
-from miri_background.validation.verdict.verdict import load_metrics
+from miri_background.validation.verdict.metrics_file import load_metrics
 
 EXPOSURES = ["science", "background1", "background2", "background3"]
 

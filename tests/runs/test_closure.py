@@ -5,7 +5,7 @@ import pytest
 from miri_background.cli import main
 from miri_background.outcomes import Outcome
 from miri_background.reporting import closure_figures
-from miri_background.validation.verdict.verdict import load_metrics
+from miri_background.validation.verdict.metrics_file import load_metrics
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from miri_background.validation.verdict.verdict import load_metrics
+from miri_background.validation.verdict.metrics_file import load_metrics
 
 pytestmark = pytest.mark.slow
 

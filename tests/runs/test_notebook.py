@@ -9,7 +9,8 @@ from miri_background.outcomes import Cause, Outcome, TimeLimitReached
 from miri_background.runs.notebook import VALIDATION, _with_verdict, keep_unfinished
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.verdict.drift import ChangedBehaviour, Drift
-from miri_background.validation.verdict.verdict import Verdict, judge
+from miri_background.validation.verdict.limits import judge
+from miri_background.validation.verdict.verdict import Verdict
 
 ENDED = (Outcome.CANNOT_JUDGE, "Cell 9 ended with KeyError.", Cause.PIPELINE)
 PASSED = (Outcome.PASSED, "", None)

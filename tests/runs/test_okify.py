@@ -19,7 +19,9 @@ from miri_background.runs.okify import propose_baseline
 from miri_background.validation.measurements.measurement import Measurement
 from miri_background.validation.verdict.baselines import Baseline, load_baseline
 from miri_background.validation.verdict.drift import Drift
-from miri_background.validation.verdict.verdict import Verdict, judge, load_metrics
+from miri_background.validation.verdict.limits import judge
+from miri_background.validation.verdict.metrics_file import load_metrics
+from miri_background.validation.verdict.verdict import Verdict
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from astropy.io import fits
 
-from miri_background.validation.verdict.verdict import load_metrics
+from miri_background.validation.verdict.metrics_file import load_metrics
 
 pytestmark = pytest.mark.slow
 

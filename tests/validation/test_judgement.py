@@ -52,7 +52,7 @@ from miri_background.validation.prediction.slopes import (
     slope_noise,
 )
 from miri_background.validation.products.images import DO_NOT_USE, JUMP_DET, Image, Products, Truth
-from miri_background.validation.verdict.verdict import criteria, judge
+from miri_background.validation.verdict.limits import criteria, judge
 
 SEED = 770
 EXPOSURES = 4

@@ -27,7 +27,7 @@ from miri_background.validation.judgement import judge_products
 from miri_background.validation.measurements.measurement import share_of_limit
 from miri_background.validation.products.images import read_truth
 from miri_background.validation.products.stage2 import read_products
-from miri_background.validation.verdict.verdict import criteria
+from miri_background.validation.verdict.limits import criteria
 
 __all__ = ["CONTROL", "OBSERVED", "KillMatrix", "Kills", "kill_matrix", "take_rates"]
 

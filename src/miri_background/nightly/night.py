@@ -42,7 +42,7 @@ from miri_background.runs.notebook import (
 from miri_background.simulation.observing import require_unsaturated
 from miri_background.tables import text_table
 from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
-from miri_background.validation.verdict.verdict import verdict_of
+from miri_background.validation.verdict.metrics_file import verdict_of
 
 __all__ = ["Night", "carry_out_night"]
 

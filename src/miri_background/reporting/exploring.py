@@ -22,7 +22,7 @@ from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.reporting.figures import block_size, draw, picture
 from miri_background.validation.measurements.statistical import residual_of, with_fainter_sources
 from miri_background.validation.prediction.clipping import kept_values, member_averages
-from miri_background.validation.verdict.verdict import Metric
+from miri_background.validation.verdict.limits import Metric
 
 __all__ = ["Choice", "Explored", "Explorer", "exploration_figure", "show"]
 

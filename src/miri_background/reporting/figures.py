@@ -27,7 +27,7 @@ from miri_background.validation.measurements.statistical import aperture_pulls, 
 from miri_background.validation.prediction.clipping_theory import largest_deviation
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 from miri_background.validation.products.images import in_two_dimensions, source_positions
-from miri_background.validation.verdict.verdict import severity
+from miri_background.validation.verdict.limits import severity
 
 __all__ = [
     "COLOURS",

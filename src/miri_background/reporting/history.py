@@ -19,7 +19,8 @@ from miri_background.run_directory import writable
 from miri_background.tables import text_table
 from miri_background.validation.measurements.measurement import place_in_words, share_of_limit
 from miri_background.validation.verdict.drift import ChangedLimit, compare
-from miri_background.validation.verdict.verdict import metrics_schema, upgraded, verdict_of
+from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
+from miri_background.validation.verdict.verdict import metrics_schema
 
 __all__ = [
     "History",

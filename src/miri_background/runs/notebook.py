@@ -38,7 +38,8 @@ from miri_background.outcomes import (
 from miri_background.reporting.page import tidied, write_page
 from miri_background.repository import repository_file
 from miri_background.run_directory import executing, writable
-from miri_background.validation.verdict.verdict import Verdict, load_metrics
+from miri_background.validation.verdict.metrics_file import load_metrics
+from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = [
     "CLOSURE",

@@ -19,7 +19,9 @@ from miri_background.validation.verdict.baselines import (
     release_of,
 )
 from miri_background.validation.verdict.drift import compare
-from miri_background.validation.verdict.verdict import Verdict, criteria, judge, load_metrics
+from miri_background.validation.verdict.limits import criteria, judge
+from miri_background.validation.verdict.metrics_file import load_metrics
+from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = ["Proposal", "propose_baseline"]
 

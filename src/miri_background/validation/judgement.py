@@ -15,8 +15,9 @@ from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.measurements.statistical import statistical_measurements
 from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.verdict.baselines import compare_with_baseline
+from miri_background.validation.verdict.limits import judge
 from miri_background.validation.verdict.not_judged import not_judged
-from miri_background.validation.verdict.verdict import Verdict, judge
+from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = ["Judgement", "judge_products", "measure", "use_of_truth"]
 

@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.prediction.clipping import average_backgrounds
-from miri_background.validation.verdict.verdict import criteria
+from miri_background.validation.verdict.limits import criteria
 
 KINDS = {"rates": {}, "rateints": {"integrations": 3}}
 WAYS = {

@@ -14,6 +14,7 @@ from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.repository import repository_file
 from miri_background.validation.measurements.measurement import Measurement
+from miri_background.validation.measurements.remarks import Behaviour
 from miri_background.validation.verdict.baselines import (
     Baseline,
     baseline_directory,
@@ -24,13 +25,9 @@ from miri_background.validation.verdict.baselines import (
     release_of,
 )
 from miri_background.validation.verdict.drift import compare
-from miri_background.validation.verdict.verdict import (
-    Behaviour,
-    Verdict,
-    criteria,
-    judge,
-    load_metrics,
-)
+from miri_background.validation.verdict.limits import criteria, judge
+from miri_background.validation.verdict.metrics_file import load_metrics
+from miri_background.validation.verdict.verdict import Verdict
 
 ERROR = 0.002  # DN/s
 ROUNDING = 0.05  # standard errors: what the documentation allows on the same ramps

@@ -6,7 +6,7 @@ import pytest
 
 from miri_background.references.mappings import CONTEXT
 from miri_background.runs.check import check
-from miri_background.validation.verdict.verdict import criteria
+from miri_background.validation.verdict.limits import criteria
 
 EXPOSURES = ["science", "background1", "background2", "background3"]
 AGAINST_TRUTH = [

@@ -10,17 +10,15 @@ import pytest
 
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
 from miri_background.validation.measurements.measurement import Measurement
-from miri_background.validation.verdict.verdict import (
+from miri_background.validation.verdict.limits import (
     Metric,
-    NotJudged,
-    Verdict,
     check_criteria,
     criteria,
     critical_value,
     judge,
-    load_metrics,
-    metrics_schema,
 )
+from miri_background.validation.verdict.metrics_file import load_metrics
+from miri_background.validation.verdict.verdict import NotJudged, Verdict, metrics_schema
 
 ALL = criteria()["criteria"]
 KINDS = {name: criterion["kind"] for name, criterion in ALL.items()}

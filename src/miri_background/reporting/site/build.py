@@ -27,7 +27,7 @@ from miri_background.reporting.site.standing import Standing
 from miri_background.reporting.site.trends import history_svg, repainted
 from miri_background.repository import repository_file
 from miri_background.run_directory import writable
-from miri_background.validation.verdict.verdict import criteria
+from miri_background.validation.verdict.limits import criteria
 
 __all__ = ["Places", "Site", "build_site", "require_replaceable"]
 

@@ -20,7 +20,7 @@ from miri_background.reporting.site.markup import (
 )
 from miri_background.reporting.site.notebooks import ENDED
 from miri_background.reporting.site.standing import FAMILIES, family_of
-from miri_background.validation.verdict.verdict import criteria, critical_value
+from miri_background.validation.verdict.limits import criteria, critical_value
 
 __all__ = [
     "banner",

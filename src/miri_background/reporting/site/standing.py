@@ -9,14 +9,9 @@ from miri_background.outcomes import Outcome
 from miri_background.reporting.history import Record
 from miri_background.reporting.site.markup import NOT_RUN
 from miri_background.validation.measurements.measurement import normal_deviation
-from miri_background.validation.verdict.verdict import (
-    Metric,
-    Verdict,
-    criteria,
-    severity,
-    upgraded,
-    verdict_of,
-)
+from miri_background.validation.verdict.limits import Metric, criteria, severity
+from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
+from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = ["FAMILIES", "Answer", "FamilyRow", "Run", "Standing", "family_of"]
 

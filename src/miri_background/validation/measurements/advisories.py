@@ -6,9 +6,9 @@ to do about it.
 
 import numpy as np
 
+from miri_background.validation.measurements.remarks import Advisory
 from miri_background.validation.prediction.clipping_theory import largest_deviation
 from miri_background.validation.products.images import DO_NOT_USE
-from miri_background.validation.verdict.verdict import Advisory
 
 __all__ = ["advisories"]
 

@@ -16,11 +16,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from miri_background.instrument.footprint import illuminated
+from miri_background.validation.measurements.remarks import Behaviour
 from miri_background.validation.prediction.clipping import average_backgrounds, united_flags
 from miri_background.validation.prediction.rounding import UNIT_ROUNDOFF, different
 from miri_background.validation.products.frames import placed_at_corner
 from miri_background.validation.products.images import DO_NOT_USE
-from miri_background.validation.verdict.verdict import Behaviour
 
 __all__ = ["Build", "Recognised", "behaviours", "catalogue", "pixels_of", "skipped"]
 

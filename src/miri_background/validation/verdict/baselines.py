@@ -16,7 +16,8 @@ from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.reading import read_json
 from miri_background.repository import repository_file
 from miri_background.validation.verdict.drift import Drift, compare
-from miri_background.validation.verdict.verdict import Verdict, metrics_schema, upgraded, verdict_of
+from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
+from miri_background.validation.verdict.verdict import Verdict, metrics_schema
 
 __all__ = [
     "Baseline",

@@ -5,7 +5,8 @@ from miri_background.references.mappings import CONTEXT
 from miri_background.validation.measurements.against_truth import CONTRASTS
 from miri_background.validation.measurements.behaviours import skipped
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY
-from miri_background.validation.verdict.verdict import NotJudged, criteria
+from miri_background.validation.verdict.limits import criteria
+from miri_background.validation.verdict.verdict import NotJudged
 
 __all__ = ["not_judged"]
 

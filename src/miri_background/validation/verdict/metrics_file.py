@@ -1,0 +1,96 @@
+"""Reading metrics.json: verdicts that were written, by this version and the one before."""
+
+import math
+
+import jsonschema
+
+from miri_background.outcomes import CannotJudge
+from miri_background.reading import read_json
+from miri_background.validation.measurements.remarks import Advisory, Behaviour
+from miri_background.validation.verdict.drift import Drift
+from miri_background.validation.verdict.limits import Metric
+from miri_background.validation.verdict.verdict import (
+    SCHEMA_VERSION,
+    NotJudged,
+    Verdict,
+    metrics_schema,
+)
+
+__all__ = ["load_metrics", "upgraded", "verdict_of"]
+
+
+def upgraded(content):
+    """Return what a metrics file of the version before holds, in the layout of this version.
+
+    Parameters
+    ----------
+    content : object
+        What a metrics file holds.
+
+    Returns
+    -------
+    object
+        The same, if it is not of version 2, which did not say what it left out.
+    """
+    try:
+        if content["schema_version"] != SCHEMA_VERSION - 1:
+            return content
+        metrics = [each | {"detail": ""} for each in content["metrics"]]
+    except (LookupError, TypeError):
+        return content
+    return content | {"schema_version": SCHEMA_VERSION, "metrics": metrics, "not_judged": []}
+
+
+def load_metrics(path):
+    """Return the verdict of a metrics file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        metrics.json of a run.
+
+    Returns
+    -------
+    Verdict
+        As it was written.
+
+    Raises
+    ------
+    CannotJudge
+        If the file is missing, damaged or of another version.
+    """
+    try:
+        content = upgraded(read_json(path))
+        jsonschema.validate(content, metrics_schema())
+    except (OSError, ValueError, jsonschema.ValidationError) as error:
+        reason = getattr(error, "message", error)
+        msg = f"{path} is not a whole metrics file ({reason}): run the validation again."
+        raise CannotJudge(msg) from error
+    return verdict_of(content)
+
+
+def verdict_of(content):
+    """Return the verdict that a metrics file holds.
+
+    Parameters
+    ----------
+    content : dict
+        As the schema of metrics.json describes it.
+
+    Returns
+    -------
+    Verdict
+        As it was written.
+    """
+    metrics = [
+        Metric(**(each | {name: math.nan for name in ("value", "limit") if each[name] is None}))
+        for each in content["metrics"]
+    ]
+    return Verdict(
+        metrics,
+        content["provenance"],
+        [Behaviour(**each) for each in content["behaviours"]],
+        [Advisory(**each) for each in content["advisories"]],
+        Drift.of(content["drift"]) if "drift" in content else None,
+        [NotJudged(**each) for each in content["not_judged"]],
+    )
