@@ -17,14 +17,15 @@ from traitlets.config import Config
 
 from miri_background.instrument.footprint import illuminated, regions
 from miri_background.instrument.readout import frame_time, subarrays
-from miri_background.reporting.figures import (
+from miri_background.reporting.background_figures import (
     combined_background_figure,
-    draw,
     leak_figure,
+    star_figure,
+)
+from miri_background.reporting.drawing import draw, show
+from miri_background.reporting.figures import (
     rates_figure,
     residuals_figure,
-    show,
-    star_figure,
     structure_figure,
     subtracted_figure,
 )

@@ -36,7 +36,8 @@ from miri_background.observation import (
     exposures,
 )
 from miri_background.simulation import exposures as simulation
-from miri_background.simulation.exposures import level1b_model, simulate, write_truth
+from miri_background.simulation.exposures import simulate, write_truth
+from miri_background.simulation.level1b import level1b_model
 from miri_background.simulation.sky import pixel_positions, pointing, source_rate
 
 pytestmark = pytest.mark.slow

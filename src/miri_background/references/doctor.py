@@ -14,7 +14,7 @@ from miri_background.outcomes import Outcome, ReferencesUnfit
 from miri_background.reading import open_regular
 from miri_background.references.choice import use_references
 from miri_background.references.plausible import CHECKS, ImplausibleReference, Needs, check_readable
-from miri_background.simulation.exposures import START
+from miri_background.simulation.level1b import START
 from miri_background.tables import text_table
 
 __all__ = [

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from miri_background.closure.calibrated_stars import GROWTH_RADII
 from miri_background.closure.closure import PUBLISHED_WIDTHS
-from miri_background.reporting.figures import COLOURS, described, draw
+from miri_background.reporting.drawing import COLOURS, described, draw
 from miri_background.reporting.words import counted
 
 __all__ = [

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from miri_background.calibration_choice import Calibration
 from miri_background.files import replace_recorded
 from miri_background.outcomes import CannotJudge, Outcome
-from miri_background.reporting.figures import block_size, draw, picture
+from miri_background.reporting.drawing import block_size, draw, picture
 from miri_background.validation.measurements.statistical import residual_of, with_fainter_sources
 from miri_background.validation.prediction.clipping import kept_values, member_averages
 from miri_background.validation.verdict.limits import Metric

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from miri_background.reporting.figures import COLOURS, described
+from miri_background.reporting.drawing import COLOURS, described
 from miri_background.reporting.words import counted, listed
 
 __all__ = [

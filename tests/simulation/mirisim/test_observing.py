@@ -21,7 +21,7 @@ from miri_background.instrument.optics import point_spread_function
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.run_directory import RunDirectory
-from miri_background.simulation.exposures import level1b_model
+from miri_background.simulation.level1b import level1b_model
 from miri_background.simulation.mirisim.installation import MIRISim
 from miri_background.simulation.mirisim.observing import take_mirisim_exposures
 from miri_background.simulation.sky import pointing, sky_rate, source_rate

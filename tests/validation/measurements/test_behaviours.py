@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from miri_background.validation.measurements.behaviours import Build, behaviours, catalogue
+from miri_background.validation.measurements.behaviours import behaviours
+from miri_background.validation.measurements.build import Build, catalogue
 from miri_background.validation.measurements.exact import exact_measurements
 
 TODAY = {

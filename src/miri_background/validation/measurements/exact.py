@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miri_background.validation.measurements.behaviours import Build, pixels_of
+from miri_background.validation.measurements.build import Build, pixels_of
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.clipping import kept_values, member_averages
 from miri_background.validation.prediction.rounding import different, same_value
