@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
+from itertools import groupby
 from pathlib import Path
 from string import ascii_letters
 
@@ -23,6 +24,7 @@ from miri_background.reading import open_fits, read_json
 from miri_background.references.choice import use_references
 from miri_background.run_directory import RunDirectory, writable
 from miri_background.simulation.observing import take_exposures
+from miri_background.tables import text_table
 from miri_background.validation.judgement import judge_products
 from miri_background.validation.measurements.measurement import share_of_limit
 from miri_background.validation.products.images import read_truth
@@ -185,22 +187,21 @@ class KillMatrix:
         One line for each fault, one letter for each criterion, with a key below.
         """
         letters, before = dict(zip(self.criteria, ascii_letters, strict=False)), self.predecessor
-        lines = [f"{'':2}{'fault':25}{''.join(letters.values())}  first noticed by"]
-        family = None
-        for row in self.rows:
-            if row.family != family:
-                lines.append(row.family)
-                family = row.family
-            marks = "".join(letters[name] if name in row.ratios else "·" for name in self.criteria)
-            noticed = self.first(row) or "nothing"
-            if row.fault in before:
-                noticed += ", predecessor"
-            lines.append(f"{'✓' if row.as_it_should else '✗'} {row.fault:25}{marks}  {noticed}")
-        lines.append("")
+        rows = []
+        for family, group in groupby(self.rows, lambda row: row.family):
+            rows.append(family)
+            for row in group:
+                marks = (letters[name] if name in row.ratios else "·" for name in self.criteria)
+                noticed = self.first(row) or "nothing"
+                if row.fault in before:
+                    noticed += ", predecessor"
+                mark = "✓" if row.as_it_should else "✗"
+                rows.append((f"{mark} {row.fault}", "".join(marks), noticed))
+        table = text_table(("  fault", "".join(letters.values()), "first noticed by"), rows)
         key = [f"{letter} {name:18}" for name, letter in letters.items()]
-        lines += ["".join(key[at : at + _KEYS]).rstrip() for at in range(0, len(key), _KEYS)]
+        lines = ["".join(key[at : at + _KEYS]).rstrip() for at in range(0, len(key), _KEYS)]
         lines.append("predecessor: its one pixel of empty sky would have shown it, too")
-        return "\n".join(lines)
+        return "\n".join([table, "", *lines])
 
     def counts(self):
         """Return in words how many faults were caught, and what catches nothing of its own.

@@ -74,7 +74,8 @@ class PowerTable:
         return [heads, *(row for row in rows if set(row[1:]) != {_BLIND_TEXT})]
 
     def __repr__(self):
-        return text_table(self._rows())
+        heads, *rows = self._rows()
+        return text_table(heads, rows)
 
     def _repr_html_(self):
         """Return a table for notebook and page."""

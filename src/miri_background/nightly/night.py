@@ -98,8 +98,7 @@ class Night:
 
     def text(self):
         """Return the table of all jobs and the outcome as text for a terminal."""
-        rows = [("observation", "outcome", "cause", "min", "why")]
-        rows += [
+        rows = [
             (
                 record.name,
                 Outcome.of(record.outcome).marked(),
@@ -111,7 +110,8 @@ class Night:
             )
             for record in self.records
         ]
-        return f"{text_table(rows, right=(3,))}\n\n{headline(self.outcome, self.reason())}"
+        table = text_table(("observation", "outcome", "cause", "min", "why"), rows, right=(3,))
+        return f"{table}\n\n{headline(self.outcome, self.reason())}"
 
 
 def carry_out_night(matrix, history, workers=0, tell=lambda _: None):

@@ -411,7 +411,7 @@ def report(findings):
     str
         A table, and a last line that counts what is implausible.
     """
-    rows = [("", "status", "type", "file", "finding")] + [
+    rows = [
         (_SYMBOLS[each.status], each.status, each.reftype, each.file, each.sentence)
         for each in findings
     ]
@@ -421,4 +421,5 @@ def report(findings):
         if implausible
         else f"none of {len(findings)} types is implausible"
     )
-    return f"{text_table(rows)}\n\n{count}"
+    table = text_table(("", "status", "type", "file", "finding"), rows)
+    return f"{table}\n\n{count}"

@@ -351,12 +351,13 @@ def text_list(records):
     str
         A table with id, outcome, the metric closest to its limit, and pipeline build of each.
     """
-    rows = [("id", "outcome", "closest to its limit", "jwst", "min")]
+    rows = []
     for record in records:
         outcome = record.outcome + (f" ({record.cause})" if record.cause else "")
         build = record.verdict["provenance"]["versions"].get("jwst", "–") if record.verdict else "–"
         rows.append((record.id, outcome, _worst(record), build, f"{record.seconds / 60:.1f}"))
-    return text_table(rows, right=(4,))
+    heads = ("id", "outcome", "closest to its limit", "jwst", "min")
+    return text_table(heads, rows, right=(4,))
 
 
 def _worst(record):

@@ -3,15 +3,17 @@
 import math
 import textwrap
 from dataclasses import asdict, dataclass
+from itertools import groupby
 
 from miri_background.files import json_value
+from miri_background.tables import text_table
 from miri_background.validation.measurements.measurement import limit_in_words, place_in_words
 
 __all__ = ["ChangedBehaviour", "ChangedLimit", "Drift", "Moved", "compare"]
 
 _WIDTH = 100  # columns of text
 _HEADS = ("metric", "old", "new", "difference", "std. err.", "limit", "concerned")
-_WORDS = {0, len(_HEADS) - 1}  # columns that are not of numbers
+_NUMBERS = range(1, len(_HEADS) - 1)  # columns
 
 # In standard errors.  The same ramps through the same pipeline differ by the rounding of float32
 # only.  Rates that were changed at random by 1e-7 of themselves (float32 rounds by 6e-8) moved the
@@ -241,15 +243,12 @@ class Drift:
         """Return what changed as lines of at most 100 columns, empty if nothing did."""
         if not self.moved:
             return ""
-        rows = [_HEADS, *((f"  {place}", *cells) for place, *cells in map(Moved.cells, self.moved))]
-        first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        first = min(first, _WIDTH - sum(others) - 2 * len(others))
-        table, *lines = [_line(row, (first, *others)) for row in rows]
+        rows = []
         # Name and unit stand once above the lines of their own.
-        titles = [f"{each.name}, {each.unit}" for each in self.moved]
-        for title, before, line in zip(titles, [None, *titles], lines, strict=False):
-            table += f"\n{line}" if title == before else f"\n{title}\n{line}"
-        return table
+        for title, group in groupby(self.moved, lambda each: f"{each.name}, {each.unit}"):
+            rows.append(title)
+            rows += [(f"  {place}", *cells) for place, *cells in map(Moved.cells, group)]
+        return text_table(_HEADS, rows, right=_NUMBERS, widest=_WIDTH)
 
     def text(self):
         """Return what changed for a terminal or a notebook: a sentence, and a table if any."""
@@ -258,16 +257,6 @@ class Drift:
 
     def __repr__(self):
         return self.text()
-
-
-def _line(cells, widths):
-    """Return a line of a table, the words of its first cell wrapped where they are too long."""
-    start, *rest = textwrap.wrap(cells[0], widths[0], subsequent_indent="    ")
-    padded = [
-        cell.ljust(width) if number in _WORDS else cell.rjust(width)
-        for number, (cell, width) in enumerate(zip((start, *cells[1:]), widths, strict=True))
-    ]
-    return "\n".join(["  ".join(padded).rstrip(), *rest])
 
 
 def _numbers(content, *names):

@@ -123,7 +123,7 @@ class Verdict:
 
     def text_table(self):
         """Return the summary as lines of text for a terminal."""
-        rows = [("criterion", "within", "worst value", "limit", "status")]
+        rows = []
         for metric, kept, number in self.summary():
             status = Outcome.PASSED if kept == number else Outcome.FAILED
             rows.append(
@@ -136,7 +136,8 @@ class Verdict:
                 )
             )
         lines = [f"not judged: {names} ({reason})" for names, reason in self._unjudged()]
-        return "\n".join([text_table(rows, right=(1,)), *lines])
+        heads = ("criterion", "within", "worst value", "limit", "status")
+        return "\n".join([text_table(heads, rows, right=(1,)), *lines])
 
     def _unjudged(self):
         """Return what was not judged for a reason, as pairs of names and the reason."""
