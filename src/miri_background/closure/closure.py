@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import vstack
 from scipy.ndimage import binary_dilation
 
+from miri_background.closure import OBSERVED
 from miri_background.closure.calibrated_stars import (
     BRIGHT,
     GROWTH_RADII,
@@ -58,7 +59,6 @@ PUBLISHED_WIDTHS = {
 }
 
 PURPOSE = "closure"  # name of the directory of a run for this
-OBSERVED = {"science_exposures": 2, "background_exposures": 2, "science_brightest": 10_000}
 
 _PROFILE_STEP = 0.1  # pixel
 _STAR_BOX = 12  # pixels around the brightest star that are shown

@@ -1,0 +1,7 @@
+"""The command line as ``python -m miri_background.cli``."""
+
+import sys
+
+from miri_background.cli import main
+
+sys.exit(main())

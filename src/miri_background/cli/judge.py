@@ -1,0 +1,171 @@
+"""Verbs that judge: a run of this suite, products that are there, and what becomes a baseline."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from miri_background.calibration_choice import Calibration
+from miri_background.cli.endings import ended, written
+from miri_background.cli.options import DIRECTORY, FILE, given, parameter_options
+from miri_background.cli.running import run_notebook
+from miri_background.cli.verbs import Topic, Verb
+from miri_background.observation import Observation
+from miri_background.outcomes import CannotJudge, Outcome
+
+__all__ = ["check", "okify", "validate"]
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "miri-background validate",
+        "miri-background validate --filter F1500W --groups 40 --run runs/f1500w",
+        "miri-background validate --crds-cache home --crds-context jwst_1535.pmap",
+    ),
+)
+@parameter_options(defaults={"working_directory": "kept"})
+def validate(**values):
+    """Run the validation notebook and give the verdict.
+
+    Simulates the observation, calibrates it with the installed pipeline, and judges the
+    background subtraction. What is there already of a run is used again.
+    """
+    parameters = given(values)
+    observation, calibration = Observation.of(parameters), Calibration.of(parameters)
+    # Imported here, so that --help and wrong parameters are answered at once.
+    from miri_background.runs.notebook import VALIDATION
+    from miri_background.simulation.observing import require_unsaturated
+    from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
+
+    require_unsaturated(observation)
+    # A damaged baseline is reported before the work, not after it.
+    baselines_of(baseline_directory(parameters.get("baselines")), (observation, calibration))
+    return run_notebook(VALIDATION, parameters, parameters, observation, calibration)
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "miri-background check stage2 --sigma 2 --maxiters 3",
+        "miri-background check stage2 --association stage2/jw01234_image2_asn.json --json",
+    ),
+)
+@click.argument(
+    "directory",
+    type=click.Path(path_type=Path),
+    help="rates, associations, *_bsub and *_combinedbackground; truth/ is used where it is",
+)
+@click.option(
+    "--sigma",
+    cls=Topic,
+    type=float,
+    metavar="NUMBER",
+    help="clipping threshold that the step was given, standard deviations; default: of the run, "
+    "else 3",
+)
+@click.option(
+    "--maxiters",
+    cls=Topic,
+    type=int,
+    metavar="NUMBER",
+    help="clipping iterations that it was given, 0 for no limit [default: of the run, else 0]",
+)
+@click.option(
+    "--association",
+    cls=Topic,
+    type=click.Path(path_type=Path),
+    help="the only one to judge [default: all of type image2]",
+    **FILE,
+)
+@click.option(
+    "--output",
+    cls=Topic,
+    type=click.Path(path_type=Path),
+    help="for metrics.json and junit.xml; default: the products' DIRECTORY, for a run of this "
+    "suite DIRECTORY/check",
+    **DIRECTORY,
+)
+@parameter_options(names=["baselines"])
+@click.option(
+    "--json",
+    "as_json",
+    cls=Topic,
+    is_flag=True,
+    help="print metrics.json, and all else to standard error",
+)
+def check(directory, sigma, maxiters, association, output, baselines, as_json):
+    """Judge products of calwebb_image2 that are there.
+
+    The products may be of any pipeline build and any data; the pipeline is never run.
+    """
+    from miri_background.runs.check import (
+        check,
+        ending,
+        report,
+        require_place,
+        write_check,
+        write_reason,
+    )
+
+    stream = sys.stderr if as_json else sys.stdout
+    baselines = given({"baselines": baselines}).get("baselines")
+    try:
+        require_place(directory, output)
+        judged = check(directory, sigma, maxiters, association, baselines)
+        print(report(judged), file=stream)
+        paths, problem = written(write_check, judged, output)
+        outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
+    except CannotJudge as error:
+        write_reason(directory, output, error)
+        if as_json:
+            print(json.dumps(_reason(error), ensure_ascii=False))
+        raise
+    if as_json:
+        print(judged.verdict.json_text(), end="")
+    for path in paths or ():
+        print(f"Written: {path}", file=stream)
+    return outcome
+
+
+def _reason(error):
+    """Return what could not be judged as machines read it."""
+    outcome = Outcome.CANNOT_JUDGE
+    return {
+        "outcome": outcome.word,
+        "exit_code": outcome.exit_code,
+        "cause": error.cause.word,
+        "reason": str(error),
+    }
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        'miri-background okify runs/latest --reason "jwst 3.0.0 as released"',
+        'miri-background okify runs/latest --reason "jwst 3.0.0 as released" --write',
+    ),
+)
+@click.argument("run", type=click.Path(path_type=Path), help="run directory")
+@click.option("--reason", cls=Topic, default="", metavar="TEXT", help="why its numbers are right")
+@click.option(
+    "--write", cls=Topic, is_flag=True, help="write the baseline; without it, only show it"
+)
+@parameter_options(names=["baselines"])
+def okify(run, reason, write, baselines):
+    """Make a run that passed the baseline of its pipeline build.
+
+    Shows what would change; with --write, it is changed.
+    """
+    from miri_background.runs.okify import propose_baseline
+
+    baselines = given({"baselines": baselines}).get("baselines")
+    proposal = propose_baseline(run, reason, baselines)
+    print(f"{proposal.changes}\n")
+    if write:
+        proposal.write()
+        print(f"Written: {proposal.path}")
+    else:
+        print(f"Nothing was written; with --write, this would be: {proposal.path}")
+    return Outcome.PASSED

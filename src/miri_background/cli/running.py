@@ -1,0 +1,79 @@
+"""A notebook run from the command line."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from miri_background.cli.endings import written
+
+__all__ = ["run_notebook"]
+
+
+def run_notebook(name, parameters, of_notebook, observation, calibration, purpose=None):
+    """Execute a notebook in a new or named directory, and print the verdict.
+
+    Parameters
+    ----------
+    name : str
+        Which notebook.
+    parameters : dict
+        Those of the command line, by name.
+    of_notebook : dict
+        Those that the notebook's cell takes.
+    observation : Observation
+        What is taken.
+    calibration : Calibration
+        What is made of it.
+    purpose : str, optional
+        Of the run; see `RunDirectory`.
+
+    Returns
+    -------
+    Outcome
+        Of the run.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        With the command line that goes on, if the run was interrupted.
+    """
+    from miri_background.run_directory import RunDirectory
+    from miri_background.runs.notebook import execute_notebook, point_latest_to, require_latest
+
+    named = parameters.get("working_directory")
+    if not named:
+        require_latest(Path("runs"))
+    # Refused here, a directory stays as it was; the notebook takes it over.
+    run = RunDirectory(named or "kept", observation, calibration, purpose)
+    run.release()
+    print(f"Running {name} in {_from_here(run.root)}", flush=True)
+    try:
+        ended = execute_notebook(name, of_notebook, run)
+    except KeyboardInterrupt:
+        again = parameters | {"working_directory": str(_from_here(run.observed))}
+        raise KeyboardInterrupt(f"`{_command_line(again)}` goes on.") from None
+    print(f"\n{ended.text()}")
+    if not named:
+        # All that was judged is written: for want of a link, nothing is less true.
+        _, problem = written(point_latest_to, run.root, run.observed.parent)
+        if problem:
+            print(problem, file=sys.stderr)
+    return ended.outcome
+
+
+def _from_here(path):
+    """Return a path from the current directory, where it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _command_line(parameters):
+    """Return the command line of the verb that is running, with these parameters."""
+    words = click.get_current_context().command_path.split()
+    for name, value in parameters.items():
+        flag = "--run" if name == "working_directory" else f"--{name.replace('_', '-')}"
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        words += [flag, text]
+    return shlex.join(words)

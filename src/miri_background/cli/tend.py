@@ -1,0 +1,293 @@
+"""Verbs that look after the suite: how it is tried, its references, its notebooks."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from miri_background.calibration_choice import Calibration
+from miri_background.cli.endings import ended, written
+from miri_background.cli.options import DIRECTORY, FILE, given, parameter_options
+from miri_background.cli.running import run_notebook
+from miri_background.cli.verbs import Topic, Verb, Verbs
+from miri_background.closure import OBSERVED
+from miri_background.observation import Observation
+from miri_background.outcomes import Outcome, SetUpWrong
+from miri_background.parameters import CalibrationParameters, RunParameters
+
+__all__ = [
+    "TEST_SIZE",
+    "closure",
+    "false_alarms",
+    "faults",
+    "manifest",
+    "references",
+    "refresh",
+    "render",
+]
+
+# Parameters that only `validate` takes.
+_NOT_OF_CLOSURE = (*CalibrationParameters.model_fields, "mirisim_command", "baselines")
+# Parameters that decide where references come from, beside the observation.
+_OF_REFERENCES = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
+_NOT_OF_REFERENCES = [
+    name
+    for kind in (CalibrationParameters, RunParameters)
+    for name in kind.model_fields
+    if name not in _OF_REFERENCES
+]
+# The notebooks as tests: half the groups of the main job, everything else as it is.
+TEST_SIZE = {"groups": 10}
+
+
+def _changes(parameters):
+    """Return those parameters that are of the observation."""
+    return {name: parameters[name] for name in parameters if name in Observation.model_fields}
+
+
+def _workers(parameters):
+    """Return the number of processes by its name, if it was given."""
+    return {name: parameters[name] for name in ("workers",) if name in parameters}
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "miri-background closure",
+        "miri-background closure --filter F1000W --run runs/closure-f1000w",
+    ),
+)
+@parameter_options(without=_NOT_OF_CLOSURE, defaults=OBSERVED | {"working_directory": "kept"})
+def closure(**values):
+    """Compare what the pipeline gets back with what was simulated.
+
+    Judges the embedded simulator: rates, stars, cosmic rays and saturation.
+    """
+    parameters = given(values)
+    from miri_background.closure.closure import PURPOSE, closure_observation
+    from miri_background.runs.notebook import CLOSURE
+    from miri_background.simulation.observing import require_unsaturated
+
+    changes = _changes(parameters)
+    observation = closure_observation(changes)
+    require_unsaturated(observation)
+    of_notebook = _workers(parameters) | {"changes": changes}
+    return run_notebook(CLOSURE, parameters, of_notebook, observation, Calibration(), PURPOSE)
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "miri-background faults",
+        "miri-background faults runs/latest --names median twice --workers 2",
+    ),
+)
+@click.argument(
+    "run",
+    required=False,
+    type=click.Path(path_type=Path),
+    help="run directory with rates and truth [default: a new one below runs/]",
+)
+@click.option("--names", cls=Topic, many=True, metavar="NAME...", help="of faults; default: all")
+@click.option(
+    "--output",
+    cls=Topic,
+    type=click.Path(path_type=Path),
+    help="for kill_matrix.json [default: RUN]",
+    **DIRECTORY,
+)
+@parameter_options(names=["workers"])
+def faults(run, names, output, workers):
+    """Break the background step on purpose, and see which criterion notices.
+
+    Each fault is put in at run time, one at a time; the pipeline's files stay as they are.
+    """
+    workers = given({"workers": workers}).get("workers", 0)
+    from miri_background.detection.faults import fault
+    from miri_background.detection.kill_matrix import KillMatrix, kill_matrix, take_rates
+    from miri_background.files import require_own
+    from miri_background.parallel import process_pool
+    from miri_background.run_directory import held, require_writable
+    from miri_background.runs.notebook import point_latest_to, require_latest
+
+    for name in names:
+        fault(name)  # an unknown one is named before the work
+    place = output or run
+    if place:
+        require_own(place / "kill_matrix.json", ours=KillMatrix.is_one)
+        require_writable(place)
+    if run is None:
+        require_latest(Path("runs"))
+        print("Simulating and calibrating exposures in runs/")
+        run = take_rates("kept", workers)
+        point_latest_to(run, Path("runs"))
+    path = (place or run) / "kill_matrix.json"
+    inside = path.parent.resolve() == run.resolve()
+    with process_pool(workers) as executor, held(run) if inside else nullcontext():
+        matrix = kill_matrix(run, executor, list(names) or None)
+        print(f"{matrix.text_table()}\n\n{matrix.counts()}")
+        _, problem = written(matrix.write, path)
+    outcome = ended(matrix.outcome, matrix.sentence(), problem)
+    if problem is None:
+        print(f"Written: {path}")
+    return outcome
+
+
+@click.command(
+    "false-alarms",
+    cls=Verb,
+    examples=("miri-background false-alarms --runs 50 --output build/false_alarms.ecsv",),
+)
+@click.option(
+    "--runs",
+    cls=Topic,
+    type=int,
+    default=200,
+    metavar="NUMBER",
+    help="correct runs, from 1 [default: 200 runs]",
+)
+@click.option(
+    "--seed",
+    cls=Topic,
+    type=int,
+    default=100_000,
+    metavar="NUMBER",
+    help="random seed of the first run, others follow [default: 100000]",
+)
+@click.option(
+    "--output",
+    cls=Topic,
+    type=click.Path(path_type=Path),
+    required=True,
+    help="table in ECSV; no default",
+    **FILE,
+)
+@parameter_options(names=["workers"])
+def false_alarms(runs, seed, output, workers):
+    """Judge many correct runs, and write how their statistics scatter.
+
+    A correct step should not be called broken: each run that is counts as a false alarm.
+    """
+    workers = given({"workers": workers}).get("workers", 0)
+    if runs < 1:
+        msg = f"runs = {runs} is not a whole number from 1."
+        raise SetUpWrong(msg)
+    from miri_background.detection.false_alarms import correct_runs, is_table, write_correct_runs
+    from miri_background.files import require_own
+    from miri_background.parallel import process_pool
+    from miri_background.run_directory import require_writable
+
+    require_own(output, ours=is_table)
+    require_writable(output.parent)
+    with process_pool(workers) as executor:
+        table = correct_runs(executor, range(seed, seed + runs))
+    alarms = sorted(set(table["seed"][table["status"] != Outcome.PASSED.word]))
+    which = f", of seeds {', '.join(map(str, alarms))}" if alarms else ""
+    said = f"{len(alarms)} of {runs} correct runs raise an alarm{which}"
+    _, problem = written(write_correct_runs, table, output)
+    outcome = ended(Outcome.FAILED if alarms else Outcome.PASSED, said, problem)
+    if problem is None:
+        print(f"Written: {output}")
+    return outcome
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "miri-background references doctor",
+        "miri-background references doctor --crds-cache home --crds-context jwst_1535.pmap",
+    ),
+)
+@parameter_options(without=_NOT_OF_REFERENCES)
+def doctor(**values):
+    """Examine the values of all references that a run will ask for.
+
+    Ends with 2 if one of them is not plausible.
+    """
+    parameters = given(values)
+    from miri_background.references.doctor import examine_choice, outcome, report
+
+    chosen, findings = examine_choice(
+        Observation.of(parameters),
+        Calibration.of(parameters),
+        RunParameters.of(parameters).mirisim_command,
+    )
+    print(f"{chosen.path} ({chosen.context})\n\n{report(findings)}")
+    print(f"\n{outcome(findings).word.upper()}")
+    return outcome(findings)
+
+
+references = Verbs(
+    "references",
+    help="Look after the reference files.",
+    sections={"Verbs": [doctor]},
+    examples=("miri-background references doctor --filter F1500W",),
+)
+
+
+@click.command(
+    cls=Verb,
+    examples=("miri-background render --output build/notebooks --filter F1500W",),
+)
+@click.option(
+    "--output",
+    cls=Topic,
+    type=click.Path(path_type=Path),
+    default="build/notebooks",
+    help="for the notebooks [default: build/notebooks]",
+    **DIRECTORY,
+)
+@parameter_options(defaults=TEST_SIZE)
+def render(output, **values):
+    """Write the notebooks at test size, without running them.
+
+    Stored outputs stay, so that nbval can compare them.
+    """
+    parameters = TEST_SIZE | given(values)
+    from miri_background.files import ProductRecords, require_own
+    from miri_background.runs.notebook import CLOSURE, POWER, VALIDATION, render_notebook
+
+    changed = _workers(parameters) | {"changes": _changes(parameters)}
+    of_notebook = {VALIDATION: parameters, CLOSURE: changed, POWER: changed}
+    paths = {name: output / f"{name}.ipynb" for name in of_notebook}
+    # All are looked at before one is written.
+    require_own(*paths.values(), ours=ProductRecords(output).is_own)
+    for name, path in paths.items():
+        render_notebook(name, of_notebook[name], path)
+        print(path)
+    return Outcome.PASSED
+
+
+@click.command(cls=Verb, examples=("miri-background manifest",))
+def manifest():
+    """Simulate the default observation and write data_manifest.yaml.
+
+    To be done after a change of the simulator.
+    """
+    from miri_background.data import is_manifest, manifest_of
+    from miri_background.files import write_text_whole
+    from miri_background.parallel import process_pool
+    from miri_background.repository import repository_file
+    from miri_background.run_directory import RunDirectory
+    from miri_background.simulation.observing import take_exposures
+
+    run = RunDirectory("temporary", Observation())
+    with process_pool() as executor:
+        take_exposures(run, executor)
+    path = repository_file("pyproject.toml").with_name("data_manifest.yaml")
+    write_text_whole(path, manifest_of(run), ours=is_manifest)
+    print(path)
+    return Outcome.PASSED
+
+
+@click.command(cls=Verb, examples=("miri-background refresh",))
+def refresh():
+    """Execute the notebooks and store their outputs in them.
+
+    To be done after a change of the notebooks or of their numbers.
+    """
+    from miri_background.runs.notebook import NAMES, refresh_notebook
+
+    for name in NAMES:
+        print(refresh_notebook(name))
+    return Outcome.PASSED
