@@ -3,7 +3,8 @@
 import nbformat
 import pytest
 
-from miri_background.cli import NOTEBOOK_PARAMETERS, TEST_SIZE, main
+from miri_background.cli import main
+from miri_background.cli.tend import TEST_SIZE
 from miri_background.observation import Observation
 from miri_background.repository import repository_file
 from miri_background.runs.notebook import CLOSURE, NAMES
@@ -31,13 +32,13 @@ def test_negative_groups_are_refused(capsys):
 def test_unknown_control_is_refused(capsys):
     """A control that does not exist is named with those that do."""
     said, code = wrong(capsys, "--control", "explode")
-    assert (code, "control = 'explode' is not one of 'none'" in said) == (2, True)
+    assert (code, "control = 'explode' is not none or step skipped or" in said) == (2, True)
 
 
 def test_negative_workers_are_refused(capsys):
     """So is a number of processes that cannot be."""
     said, code = wrong(capsys, "--workers", "-1")
-    assert (code, "workers = -1 is not a whole number from 0" in said) == (2, True)
+    assert (code, "workers = '-1' is not a whole number from 0" in said) == (2, True)
 
 
 def test_missing_directory_of_baselines_is_refused(capsys, tmp_path):
@@ -66,13 +67,6 @@ def test_sky_that_saturates_is_refused(capsys, verb):
 def test_sky_that_fits_is_not_refused(name):
     """In FASTR1, the ramps of every filter are long enough for a slope."""
     require_unsaturated(Observation(filter=name))
-
-
-def test_unknown_option_ends_with_code_2():
-    """An option that does not exist is not a failure of the pipeline."""
-    with pytest.raises(SystemExit) as ended:
-        main(["validate", "--no-such-option"])
-    assert ended.value.code == 2
 
 
 def parameter_cell(notebook):
@@ -114,12 +108,3 @@ def test_changes_reach_the_closure(tmp_path):
     main(["render", "--output", str(tmp_path), "--sky-level", "7.5"])
     rendered = nbformat.read(tmp_path / f"{CLOSURE}.ipynb", as_version=4)
     assert parameter_cell(rendered)["changes"] == TEST_SIZE | {"sky_level": 7.5}
-
-
-def test_every_parameter_has_an_option(capsys):
-    """The help names each parameter of observation and notebook."""
-    with pytest.raises(SystemExit):
-        main(["validate", "--help"])
-    said = capsys.readouterr().out
-    names = [*Observation.model_fields, *NOTEBOOK_PARAMETERS]
-    assert [name for name in names if f"--{name.replace('_', '-')}" not in said] == []

@@ -62,8 +62,8 @@ def validate(**values):
     cls=Topic,
     type=float,
     metavar="NUMBER",
-    help="clipping threshold that the step was given, standard deviations; default: of the run, "
-    "else 3",
+    help="clipping threshold that the step was given, in standard deviations [default: of the "
+    "run, else 3]",
 )
 @click.option(
     "--maxiters",
@@ -83,8 +83,8 @@ def validate(**values):
     "--output",
     cls=Topic,
     type=click.Path(path_type=Path),
-    help="for metrics.json and junit.xml; default: the products' DIRECTORY, for a run of this "
-    "suite DIRECTORY/check",
+    help="for metrics.json and junit.xml [default: the products' DIRECTORY, for a run of this "
+    "suite DIRECTORY/check]",
     **DIRECTORY,
 )
 @parameter_options(names=["baselines"])

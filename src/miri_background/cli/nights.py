@@ -44,7 +44,7 @@ class _Stopped(KeyboardInterrupt):
     help="random seed of all observations [default: as the file says]",
 )
 @click.option(
-    "--names", cls=Topic, many=True, metavar="NAME...", help="of observations; default: all"
+    "--names", cls=Topic, many=True, metavar="NAME...", help="of observations [default: all]"
 )
 @parameter_options(names=["workers"])
 @click.option(
@@ -114,7 +114,7 @@ def _stop(*_):
     ),
 )
 @history_option
-@click.option("--name", cls=Topic, metavar="NAME", help="of the observation; default: all")
+@click.option("--name", cls=Topic, metavar="NAME", help="of the observation [default: all]")
 @click.option(
     "--compare",
     cls=Topic,

@@ -88,7 +88,7 @@ def closure(**values):
     type=click.Path(path_type=Path),
     help="run directory with rates and truth [default: a new one below runs/]",
 )
-@click.option("--names", cls=Topic, many=True, metavar="NAME...", help="of faults; default: all")
+@click.option("--names", cls=Topic, many=True, metavar="NAME...", help="of faults [default: all]")
 @click.option(
     "--output",
     cls=Topic,
@@ -159,7 +159,7 @@ def faults(run, names, output, workers):
     cls=Topic,
     type=click.Path(path_type=Path),
     required=True,
-    help="table in ECSV; no default",
+    help="table in ECSV [required]",
     **FILE,
 )
 @parameter_options(names=["workers"])
