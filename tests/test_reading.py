@@ -120,7 +120,7 @@ def of_history(path):
 # The readers that say what is wrong, with a name of the file that they read.
 READERS = {
     "association": (of_association, "image2_asn.json"),
-    "observation of a check": (lambda path: read_clipping(path.parent), "observation.json"),
+    "calibration of a check": (lambda path: read_clipping(path.parent), "calibration.json"),
     "metrics": (load_metrics, "metrics.json"),
     "baseline": (load_baseline, "baseline.json"),
     "night": (lambda path: read_matrix(path, 1), "nightly.yaml"),
@@ -182,8 +182,11 @@ READ_BY_CHECK = [
     "science_combinedbackground.fits",
     "science_cal.fits",
     "truth/background1_truth.fits",
+    "calibration.json",
     "observation.json",
 ]
+# Of clipping that leaves everything: how products of three backgrounds are made.
+CALIBRATION = '{"sigma": 3.0, "maxiters": 1}'
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link to a device"])
@@ -191,6 +194,8 @@ READ_BY_CHECK = [
 def test_check_names_what_is_no_regular_file(name, kind, stage2, add_truth, capsys):
     """A check ends with one sentence on the file, whichever it is."""
     add_truth(stage2, EXPOSURES)
+    # What is observed is read of runs of this suite only.
+    (stage2 / "calibration.json").write_text(CALIBRATION)
     (stage2 / name).unlink(missing_ok=True)
     KINDS[kind](stage2 / name)
     assert main(["check", str(stage2)]) == 2
@@ -202,7 +207,8 @@ def test_check_names_what_is_no_regular_file(name, kind, stage2, add_truth, caps
 @pytest.mark.slow
 def test_check_of_a_run_names_a_level1b_file_that_is_a_pipe(stage2, capsys):
     """What is read for the record of a run is a file, too."""
-    (stage2 / "observation.json").write_text('{"sigma": 3.0, "maxiters": null}')
+    (stage2 / "observation.json").write_text("{}")
+    (stage2 / "calibration.json").write_text(CALIBRATION)
     (stage2 / "uncal").mkdir()
     os.mkfifo(stage2 / "uncal" / "science_uncal.fits")
     assert main(["check", str(stage2)]) == 2
@@ -319,11 +325,11 @@ _HARMLESS = re.compile(r"files\(|\bstream\b|\bhdus\b|\bread_text\(path\)|'[wa]b?
 ALLOWED = {
     "reading.py": "here everything is opened",
     "reporting/site/build.py": "the pages' own log, and notebooks and documents of the checkout",
-    "runs/nightly.py": "the system's limits of memory",
+    "detection/faults.py": "data models inside the pipeline",
+    "nightly/night.py": "the system's limits of memory",
+    "nightly/processes.py": "the null device",
     "runs/notebook.py": "the notebook that is being executed",
-    "runs/processes.py": "the null device",
     "simulation/mirisim/installation.py": "the working directory of MIRISim, made for it",
-    "validation/faults.py": "data models inside the pipeline",
     "provenance.py": "installed packages, and the system's status of this process",
 }
 

@@ -5,7 +5,7 @@ import yaml
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.provenance import level1b_checksum
-from miri_background.reading import read_text
+from miri_background.reading import open_regular, read_text
 from miri_background.repository import repository_file
 
 __all__ = ["check_level1b", "is_manifest", "manifest_of"]
@@ -33,7 +33,9 @@ def manifest_of(run):
 
 def is_manifest(path):
     """Return whether a file is a manifest that was written, by the words it begins with."""
-    return path.read_bytes().startswith(_HEADER.encode())
+    beginning = _HEADER.encode()
+    with open_regular(path) as stream:
+        return stream.read(len(beginning)) == beginning
 
 
 def check_level1b(run):

@@ -241,6 +241,36 @@ class ProductRecords:
                 write_text_whole(self._record_path(product), text, ours=Path.is_file)
 
 
+def json_object(path):
+    """Return the object that a JSON file holds.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    dict
+        What it holds.
+
+    Raises
+    ------
+    CannotJudge
+        If it is missing, no JSON, or holds something else.
+    """
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        msg = f"{path} cannot be read as JSON ({reason}): mend it, or move it away."
+        raise CannotJudge(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path} holds no JSON object: mend it, or move it away."
+        raise CannotJudge(msg)
+    return content
+
+
 def content_key(*parts):
     """Return a short key of JSON-serialisable parts, equal for equal content."""
     text = json.dumps(parts, sort_keys=True, default=os.fspath)

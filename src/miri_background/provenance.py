@@ -10,9 +10,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from miri_background.files import checksum
+from miri_background.files import checksum, json_object
 from miri_background.outcomes import CannotJudge
-from miri_background.reading import open_fits, read_json
+from miri_background.reading import open_fits
 from miri_background.repository import checkout_state
 
 __all__ = [
@@ -234,9 +234,9 @@ def _observed(products, directory):
     path = directory / "observation.json"
     # Without a limit of iterations, these are not products of a run of this suite.
     if path.exists() and products.maxiters and (directory / "calibration.json").exists():
-        known["observation"] = read_json(path)
+        known["observation"] = json_object(path)
         clipping = {"sigma": products.sigma, "maxiters": products.maxiters}
-        known["calibration"] = read_json(directory / "calibration.json") | clipping
+        known["calibration"] = json_object(directory / "calibration.json") | clipping
         known["level1b_sci_sha256"] = {
             path.name: level1b_checksum(path)
             for path in sorted((directory / "uncal").glob("*.fits"))

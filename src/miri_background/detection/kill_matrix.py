@@ -227,7 +227,7 @@ class KillMatrix:
     def is_one(path):
         """Return whether a file is a matrix that was written, whatever its rows are."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
         except (OSError, ValueError):
             return False
         return isinstance(content, dict) and set(content) == set(_CONTENT)

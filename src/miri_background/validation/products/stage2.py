@@ -13,9 +13,9 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from miri_background.files import json_object
 from miri_background.instrument.readout import subarrays
 from miri_background.outcomes import CannotJudge, SetUpWrong
-from miri_background.reading import read_json
 from miri_background.validation.products.frames import in_frame, truth_in_frame
 from miri_background.validation.products.images import (
     Products,
@@ -106,7 +106,7 @@ def read_clipping(directory, sigma=None, maxiters=None):
         If one of them is not possible, or the calibration cannot be read.
     """
     path = Path(directory) / "calibration.json"
-    recorded = _json_object(path) if path.exists() else {}
+    recorded = json_object(path) if path.exists() else {}
     chosen, sources = {}, []
     for name, given, default in (
         ("sigma", sigma, _DEFAULT_SIGMA),
@@ -213,20 +213,6 @@ def _is_number(value):
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _json_object(path):
-    """Return the object that a JSON file holds."""
-    try:
-        content = read_json(path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        msg = f"{path} cannot be read as JSON ({reason}): mend it, or move it away."
-        raise CannotJudge(msg) from error
-    if not isinstance(content, dict):
-        msg = f"{path} holds no JSON object: mend it, or move it away."
-        raise CannotJudge(msg)
-    return content
-
-
 def _associations(directory):
     """Return the associations that calwebb_image2 may have been given, a few levels below."""
     patterns = ["*/" * level + "*asn*.json" for level in range(_LEVELS + 1)]
@@ -243,7 +229,7 @@ def _associations(directory):
             "or name the association itself with --association."
         )
         raise CannotJudge(msg)
-    contents = {path: _json_object(path) for path in found}
+    contents = {path: json_object(path) for path in found}
     reasons = {path: _of_another_stage(content) for path, content in contents.items()}
     suitable = [path for path, reason in reasons.items() if reason is None]
     if not suitable:
@@ -283,7 +269,7 @@ def _of_another_stage(content):
 
 def _products_of(path, files):
     """Return the products of an association, with the files of their members."""
-    content = _json_object(path)
+    content = json_object(path)
     reason = _of_another_stage(content)
     if reason is not None:
         msg = f"{path} {reason}: name the association that calwebb_image2 was given."
