@@ -1,4 +1,4 @@
-"""A run directory belongs to one run of one observation, and nothing else is touched."""
+"""A directory belongs to one observation, a run in it to one calibration; the rest is untouched."""
 
 import fcntl
 import hashlib
@@ -6,19 +6,33 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from miri_background import run_directory
+from miri_background.calibration_choice import Calibration
 from miri_background.files import checksum
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
-from miri_background.run_directory import RunDirectory, recorded_verdicts, space_needed, writable
+from miri_background.run_directory import (
+    RunDirectory,
+    recorded_verdicts,
+    run_path,
+    space_needed,
+    writable,
+)
 
 OBSERVATION = Observation()
 OTHER_OBSERVATION = Observation(seed=7)
 TIMEOUT = 60  # s, many times what starting Python takes
-FOLDERS = {"uncal", "truth", "rate", "image2", "figures", "logs"}
+CALIBRATION = Calibration()
+OTHER_CALIBRATION = Calibration(sigma=3.0)
+# Folders of an observation, of what a build makes of it, and of a run.
+FOLDERS = {"observed": {"uncal", "truth"}, "calibrated": {"rate"}}
+FOLDERS["root"] = {"image2", "figures", "logs"}
+EACH_FOLDER = [(of, name) for of, names in FOLDERS.items() for name in sorted(names)]
 
 OPEN_RUN = """
 import sys
@@ -26,7 +40,7 @@ from miri_background.observation import Observation
 from miri_background.run_directory import RunDirectory
 
 run = RunDirectory(sys.argv[1], Observation())
-print(run.root, run.root.is_dir(), flush=True)
+print(run.observed, run.root.is_dir(), flush=True)
 sys.stdin.read()
 """
 
@@ -53,8 +67,8 @@ def open_run():
     """Give a function that opens a run directory, and let go of them all afterwards."""
     runs = []
 
-    def open_directory(location, observation=OBSERVATION):
-        runs.append(RunDirectory(location, observation))
+    def open_directory(location, observation=OBSERVATION, calibration=CALIBRATION):
+        runs.append(RunDirectory(location, observation, calibration))
         return runs[-1]
 
     yield open_directory
@@ -111,38 +125,39 @@ def contents(path):
 
 def test_given_path_is_used(open_run, tmp_path):
     """A path is taken as it is."""
-    assert open_run(tmp_path / "run").root == tmp_path / "run"
+    assert open_run(tmp_path / "run").observed == tmp_path / "run"
 
 
 def test_path_may_be_text(open_run, tmp_path):
     """A command line gives text."""
-    assert open_run(os.fspath(tmp_path / "run")).root == tmp_path / "run"
+    assert open_run(os.fspath(tmp_path / "run")).observed == tmp_path / "run"
 
 
 def test_home_is_found(open_run, tmp_path, monkeypatch):
     """A tilde is the user's home."""
     monkeypatch.setenv("HOME", os.fspath(tmp_path))
-    assert open_run("~/run").root == tmp_path / "run"
+    assert open_run("~/run").observed == tmp_path / "run"
 
 
 def test_path_outlasts_a_change_of_directory(open_run, tmp_path, monkeypatch):
-    """The root is absolute."""
+    """The path is absolute."""
     monkeypatch.chdir(tmp_path)
-    assert open_run("run").root == tmp_path / "run"
+    assert open_run("run").observed == tmp_path / "run"
 
 
-def test_folders_are_made(open_run, tmp_path):
+@pytest.mark.parametrize("of", FOLDERS)
+def test_folders_are_made(open_run, tmp_path, of):
     """Every step finds its folder."""
-    root = open_run(tmp_path / "run").root
-    assert {path.name for path in root.iterdir() if path.is_dir()} >= FOLDERS
+    directory = getattr(open_run(tmp_path / "run"), of)
+    assert {path.name for path in directory.iterdir() if path.is_dir()} >= FOLDERS[of]
 
 
 def test_kept_run_is_below_runs(open_run, tmp_path, monkeypatch):
     """A run that is kept has a name of its own below runs/ of the current directory."""
     monkeypatch.chdir(tmp_path)
-    root = open_run("kept").root
-    assert root.parent == tmp_path / "runs"
-    assert root.name.endswith(f"-{OBSERVATION.key[:6]}")
+    observed = open_run("kept").observed
+    assert observed.parent == tmp_path / "runs"
+    assert observed.name == f"F770W-FULL-20groups-seed770-{OBSERVATION.key[:6]}"
 
 
 def test_temporary_run_goes_with_its_process(open_elsewhere):
@@ -156,9 +171,9 @@ def test_temporary_run_goes_with_its_process(open_elsewhere):
 def test_run_can_be_continued(open_run, tmp_path):
     """The same observation finds its products again."""
     first = open_run(tmp_path / "run")
-    (first.root / "rate" / "mine").touch()
+    (first.calibrated / "rate" / "mine").touch()
     first.release()
-    assert (open_run(tmp_path / "run").root / "rate" / "mine").exists()
+    assert (open_run(tmp_path / "run").calibrated / "rate" / "mine").exists()
 
 
 def test_process_takes_its_own_run_over(open_run, tmp_path):
@@ -174,10 +189,10 @@ def test_observation_can_be_read_back(open_run, tmp_path):
 
 
 def test_other_observation_is_refused(open_run, tmp_path):
-    """A directory serves one observation."""
+    """A directory serves one observation, however it is calibrated."""
     open_run(tmp_path / "run").release()
     with pytest.raises(CannotJudge, match=r"observation\.json describes another observation"):
-        open_run(tmp_path / "run", OTHER_OBSERVATION)
+        open_run(tmp_path / "run", OTHER_OBSERVATION, OTHER_CALIBRATION)
 
 
 def test_refused_directory_is_free(open_run, tmp_path):
@@ -232,12 +247,14 @@ def test_file_in_the_way_is_named(open_run, tmp_path, below):
         open_run(occupied / below)
 
 
-@pytest.mark.parametrize("name", sorted(FOLDERS))
-def test_file_in_a_folders_place_is_named(open_run, tmp_path, name):
+@pytest.mark.parametrize(("of", "name"), EACH_FOLDER)
+def test_file_in_a_folders_place_is_named(open_run, tmp_path, of, name):
     """So is a file where one of the folders should be."""
-    open_run(tmp_path).release()
-    (tmp_path / name).rmdir()
-    (tmp_path / name).touch()
+    run = open_run(tmp_path)
+    run.release()
+    path = getattr(run, of) / name
+    path.rmdir()
+    path.touch()
     with pytest.raises(CannotJudge, match=f"^{tmp_path} cannot be written"):
         open_run(tmp_path)
 
@@ -263,7 +280,7 @@ def test_small_subarray_needs_little_space(said_on_small_disk):
 def test_integrations_apart_need_their_space():
     """Rates, subtracted and calibrated images are there for each integration."""
     kept = [
-        space_needed(Observation(rate_product=each, integrations=5))
+        space_needed(Observation(integrations=5), Calibration(rate_product=each))
         for each in ("rate", "rateints")
     ]
     pixels = 1024 * 1032
@@ -283,7 +300,7 @@ def test_run_of_a_killed_process_can_be_continued(open_run, open_elsewhere, tmp_
     process, _ = open_elsewhere(tmp_path)
     process.kill()
     process.wait(TIMEOUT)
-    assert open_run(tmp_path).root == tmp_path
+    assert open_run(tmp_path).observed == tmp_path
 
 
 @pytest.mark.parametrize("folder", [".", "rate", ".records/rate"])
@@ -305,8 +322,8 @@ def test_leftovers_of_killed_runs_are_removed(open_run, tmp_path, folder):
 )
 def test_products_of_a_whole_run(open_run, tmp_path, rate_product, suffixes):
     """Each science exposure has every product of calwebb_image2, under the pipeline's names."""
-    observation = Observation(rate_product=rate_product)
-    run, science = open_run(tmp_path, observation), exposures(observation, "science")
+    run = open_run(tmp_path, calibration=Calibration(rate_product=rate_product))
+    science = exposures(OBSERVATION, "science")
     names = [path.name for path in run.products()]
     assert names == [f"{each.name}_{suffix}.fits" for each in science for suffix in suffixes]
     assert run.rate(science[0]).name == f"{science[0].name}_{rate_product}.fits"
@@ -317,8 +334,124 @@ def test_products_have_their_folder(open_run, tmp_path, product):
     """A product is in the folder of its kind, under the exposure's name."""
     run = open_run(tmp_path)
     (exposure, *_) = exposures(OBSERVATION)
-    expected = tmp_path / product / f"{exposure.name}_{product}.fits"
+    directory = run.calibrated if product == "rate" else run.observed
+    expected = directory / product / f"{exposure.name}_{product}.fits"
     assert getattr(run, product)(exposure) == expected
+
+
+# ------------------------------------------------------------------ several runs beside each other
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"sigma": 3.0}, {"maxiters": 5}, {"control": "step skipped"}, {"rate_product": "rateints"}],
+    ids=str,
+)
+def test_other_clipping_has_a_run_of_its_own(open_run, tmp_path, changed):
+    """What decides calwebb_image2 alone starts from the same ramps and the same rates."""
+    first, second = open_run(tmp_path), open_run(tmp_path, calibration=Calibration(**changed))
+    assert second.root != first.root
+    assert (second.observed, second.calibrated) == (first.observed, first.calibrated)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"crds_cache": "home"}, {"crds_context": "jwst_1322.pmap"}], ids=str
+)
+def test_other_references_have_rates_of_their_own(open_run, tmp_path, changed):
+    """The ramps are shared, and what is made of them with other references is kept apart."""
+    first, second = open_run(tmp_path), open_run(tmp_path, calibration=Calibration(**changed))
+    assert second.observed == first.observed
+    assert second.calibrated != first.calibrated
+
+
+def test_other_build_has_rates_of_its_own(tmp_path, monkeypatch):
+    """Rates of one build are not taken for those of another."""
+    here = run_path(tmp_path, CALIBRATION)
+    monkeypatch.setattr(run_directory, "version", lambda _: "99.0")
+    assert run_path(tmp_path, CALIBRATION).parent != here.parent
+
+
+def test_rates_of_exposures_and_of_integrations_are_kept_both(open_run, tmp_path):
+    """They are beside each other, under the pipeline's names."""
+    kinds = [Calibration(rate_product=each) for each in ("rate", "rateints")]
+    runs = [open_run(tmp_path, calibration=each) for each in kinds]
+    paths = [run.rate(exposures(OBSERVATION)[0]) for run in runs]
+    assert paths[0].parent == paths[1].parent
+    assert len(set(paths)) == 2
+
+
+def test_same_name_of_another_calibration_is_refused(open_run, tmp_path):
+    """A run serves one calibration: a name that does not tell two apart mixes nothing."""
+    open_run(tmp_path).release()
+    with pytest.raises(CannotJudge, match=r"calibration\.json describes another calibration"):
+        open_run(tmp_path, calibration=Calibration(crds_server_url="https://crds.example.org"))
+
+
+def test_calibration_can_be_read_back(open_run, tmp_path):
+    """The run says what it makes of the observation."""
+    run = open_run(tmp_path, calibration=OTHER_CALIBRATION)
+    text = (run.root / "calibration.json").read_text()
+    assert Calibration.model_validate_json(text) == OTHER_CALIBRATION
+
+
+def test_names_of_a_run_are_readable(tmp_path):
+    """A path says which build, which references, and how it clips."""
+    calibration = Calibration(
+        crds_cache="central", crds_context="jwst_1322.pmap", sigma=2.5, control="background missing"
+    )
+    below = run_path(tmp_path, calibration).relative_to(tmp_path)
+    build = f"jwst-{version('jwst')}-central-jwst_1322"
+    assert below.parts == (build, "sigma2.5-maxiters3-background-missing")
+
+
+def test_caches_at_other_paths_have_other_names():
+    """A path is too long for a name, and two paths have two."""
+    words = {Calibration(crds_cache=each).references_words for each in ("/data/a", "/data/b")}
+    assert len(words) == 2
+    assert not any("/" in each for each in words)
+
+
+def test_purpose_is_the_name_of_its_run(tmp_path):
+    """What is no validation has a directory of its own, whatever its clipping."""
+    assert run_path(tmp_path, CALIBRATION, "closure").name == "closure"
+
+
+@pytest.mark.parametrize("name", ["observation.json", "uncal", "truth", "rate"])
+def test_run_shows_what_it_is_made_from(open_run, tmp_path, name):
+    """The directory of a run has links to everything that a reader looks for."""
+    run = open_run(tmp_path / "run")
+    link = run.root / name
+    made_from = (run.calibrated if name == "rate" else run.observed) / name
+    assert link.is_symlink()
+    assert link.resolve() == made_from
+
+
+def test_links_outlast_a_move(open_run, tmp_path):
+    """A directory that is archived elsewhere shows the same."""
+    run = open_run(tmp_path / "run")
+    (run.observed / "uncal" / "any.fits").touch()
+    run.release()
+    (tmp_path / "run").rename(tmp_path / "archived")
+    moved = tmp_path / "archived" / run.root.relative_to(run.observed)
+    assert (moved / "uncal" / "any.fits").exists()
+    assert (moved / "observation.json").is_file()
+
+
+def test_second_run_of_an_observation_waits_for_the_first(open_run, open_elsewhere, tmp_path):
+    """Two calibrations at once would write the same rates."""
+    open_elsewhere(tmp_path)
+    with pytest.raises(CannotJudge, match=f"^{tmp_path} is in use by another run"):
+        open_run(tmp_path, calibration=OTHER_CALIBRATION)
+
+
+def test_attempts_are_counted_for_each_calibration(open_run, tmp_path):
+    """A verdict on one way to clip is none on another."""
+    open_run(tmp_path).write_verdict(Written("first"))
+    both = (CALIBRATION, OTHER_CALIBRATION)
+    assert [open_run(tmp_path, calibration=each).attempt for each in both] == [2, 1]
+
+
+# ------------------------------------------------------------------ verdicts
 
 
 def test_other_errors_are_left_alone():
@@ -338,18 +471,18 @@ class Written:
         path.write_text(self.text)
 
 
-def test_attempts_are_verdicts(tmp_path):
+def test_attempts_are_verdicts(open_run, tmp_path):
     """What is begun again before any verdict is still the first attempt."""
     attempts = []
     for text in ("first", "second"):
-        attempts += [RunDirectory(tmp_path, OBSERVATION).attempt for _ in range(2)]
-        RunDirectory(tmp_path, OBSERVATION).write_verdict(Written(text))
+        attempts += [open_run(tmp_path).attempt for _ in range(2)]
+        open_run(tmp_path).write_verdict(Written(text))
     assert attempts == [1, 1, 2, 2]
 
 
-def test_record_has_the_checksum_of_each_verdict(tmp_path):
+def test_record_has_the_checksum_of_each_verdict(open_run, tmp_path):
     """The last one is that of the metrics file that is there."""
-    run = RunDirectory(tmp_path, OBSERVATION)
+    run = open_run(tmp_path)
     for text in ("first", "second"):
         run.write_verdict(Written(text))
     checksums = [hashlib.sha256(text.encode()).hexdigest() for text in ("first", "second")]
@@ -357,9 +490,9 @@ def test_record_has_the_checksum_of_each_verdict(tmp_path):
     assert checksum(run.metrics) == checksums[-1]
 
 
-def test_verdict_that_cannot_be_written_is_no_attempt(tmp_path):
+def test_verdict_that_cannot_be_written_is_no_attempt(open_run, tmp_path):
     """A verdict that its schema refuses leaves no file and no record."""
-    run = RunDirectory(tmp_path, OBSERVATION)
+    run = open_run(tmp_path)
     with pytest.raises(TypeError):
         run.write_verdict(Written(None))
     assert (run.attempt, run.metrics.exists()) == (1, False)

@@ -19,6 +19,8 @@ class Calibration(CalibrationParameters):
     def words(self):
         """Short words for file names: what decides the products of calwebb_image2."""
         parts = [f"sigma{self.sigma:g}", f"maxiters{self.maxiters}"]
+        if self.rate_product != "rate":
+            parts.append(self.rate_product)
         if self.control != "none":
             parts.append(self.control.replace(" ", "-"))
         return "-".join(parts)
