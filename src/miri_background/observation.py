@@ -1,7 +1,6 @@
 """What is taken: a frozen, validated description of the exposures of two fields."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from pydantic import model_validator
 
@@ -155,7 +154,7 @@ class Observation(ObservationParameters):
         kept = self.model_dump(exclude=defaults)
         return Observation(**kept | dict(zip(names, own, strict=True)))
 
-    @cached_property
+    @property
     def readouts(self):
         """The distinct readouts of all exposures, that of the science field first."""
         return tuple(dict.fromkeys(exposure.readout for exposure in exposures(self)))
