@@ -37,7 +37,9 @@ def test_default_has_what_a_night_should_see(default):
     assert of["f1500w"].filter == "F1500W"
     assert of["brightsky"].subarray == "BRIGHTSKY"
     assert of["integrations"].integrations > 1
-    assert (of["eight_backgrounds"].background_exposures, of["eight_backgrounds"].sigma) == (8, 3)
+    assert of["eight_backgrounds"].background_exposures == 8
+    assert default["eight_backgrounds"].calibration.sigma == 3
+    assert default["rateints"].calibration.rate_product == "rateints"
 
 
 def test_default_can_be_observed(default):
@@ -48,7 +50,7 @@ def test_default_can_be_observed(default):
 
 def test_default_breaks_nothing_on_purpose(default):
     """A night that always fails tells nobody anything."""
-    assert {job.settings["control"] for job in default.values()} == {"none"}
+    assert {job.calibration.control for job in default.values()} == {"none"}
 
 
 def test_seed_is_of_the_night(matrix):
@@ -83,7 +85,7 @@ def test_parameters_of_the_notebook_may_be_set(matrix, tmp_path):
 def test_words_for_caches_are_no_paths(matrix):
     """What the notebook knows by a word stays a word."""
     jobs = matrix("observations: {a: {crds_cache: home}, b: {}}").jobs
-    assert [job.settings["crds_cache"] for job in jobs] == ["home", "synthetic"]
+    assert [job.calibration.crds_cache for job in jobs] == ["home", "synthetic"]
 
 
 def test_names_choose(matrix):
@@ -113,7 +115,11 @@ WRONG = {
     "unknown control": ("observations: {a: {control: explode}}", "a: control = 'explode'"),
     "no time": ("time_limit: 0\nobservations: {a: {}}", "time_limit = 0"),
     "time in words": ("observations: {a: {time_limit: soon}}", "a: time_limit = 'soon'"),
-    "own directory": ("observations: {a: {working_directory: b}}", "working_directory is not a"),
+    "own workers": ("observations: {a: {workers: 2}}", "a: workers is the night's own"),
+    "own directory": (
+        "observations: {a: {working_directory: b}}",
+        "a: working_directory is the night's own",
+    ),
 }
 
 

@@ -9,7 +9,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
 )
 
@@ -30,6 +29,12 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 _RESERVED = ("junit", "logs")  # directories of a night beside those of its jobs
 _Minutes = Annotated[float, Field(gt=0, le=1440)]
 _ROOM = 100  # characters of a wrong value that are shown
+
+
+class _Limit(BaseModel):
+    """How long one observation may take."""
+
+    time_limit: _Minutes
 
 
 class _Content(BaseModel):
@@ -175,7 +180,7 @@ def _job(path, name, entry, time_limit, night_seed, seed):
         raise SetUpWrong(msg)
     try:
         given = {"time_limit": time_limit, "seed": night_seed} | entry
-        limit = TypeAdapter(_Minutes).validate_python(given.pop("time_limit"))
+        limit = _Limit(time_limit=given.pop("time_limit")).time_limit
         if seed is not None:
             given["seed"] = seed
         for setting, words in (("crds_cache", _CACHES), ("baselines", ("",))):
