@@ -10,17 +10,19 @@ import nbformat
 import pytest
 
 from miri_background import data
+from miri_background.calibration_choice import Calibration
 from miri_background.cli import main
 from miri_background.detection.false_alarms import is_table
 from miri_background.detection.kill_matrix import KillMatrix
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.reporting.site.build import require_replaceable
-from miri_background.run_directory import RunDirectory
+from miri_background.run_directory import RunDirectory, run_path
 from miri_background.validation.verdict.baselines import load_baseline
 
 SMALL = {"subarray": "SUB256", "groups": 6, "science_exposures": 1, "background_exposures": 3}
 OPTIONS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+RUN = run_path("/run", Calibration()).relative_to("/")
 MINE = "mine"
 TIMEOUT = 60  # s, many times what starting Python takes
 
@@ -37,9 +39,9 @@ VERBS = {
     "nightly, pages": (["nightly", "--site=out"], "out"),
     "nightly, latest": (["nightly"], "runs/nights/latest"),
     "validate, latest": (["validate", *OPTIONS], "runs/latest"),
-    "validate, notebook": (["validate", "--run=run", *OPTIONS], "run/image2_background.ipynb"),
-    "validate, page": (["validate", "--run=run", *OPTIONS], "run/image2_background.html"),
-    "validate, metrics": (["validate", "--run=run", *OPTIONS], "run/metrics.json"),
+    "validate, notebook": (["validate", "--run=run", *OPTIONS], f"{RUN}/image2_background.ipynb"),
+    "validate, page": (["validate", "--run=run", *OPTIONS], f"{RUN}/image2_background.html"),
+    "validate, metrics": (["validate", "--run=run", *OPTIONS], f"{RUN}/metrics.json"),
     "closure": (["closure", "--run=out"], "out/simulator_closure.html"),
 }
 

@@ -60,7 +60,7 @@ def test_array_is_the_detectors(maps, build, expected):
 @pytest.mark.parametrize(("pattern", "averaged"), [("FASTR1", 1), ("SLOWR1", 8)])
 def test_read_noise_is_that_of_a_difference(pattern, averaged):
     """The pipeline divides by sqrt(2) and then has the noise of one read."""
-    noise = arrays.readnoise(embedded_detector(pattern)).data
+    noise = arrays.readnoise(embedded_detector(pattern), pattern).data
     np.testing.assert_allclose(
         noise * np.sqrt(averaged / 2), detector.read_noise(), rtol=2 * FLOAT32_ROUNDING
     )
@@ -204,8 +204,9 @@ def test_dark_has_its_average(maps, read):
     [
         lambda maps, pattern: arrays.dark(maps, pattern, "FULL", 1),
         lambda maps, pattern: arrays.reset(maps, pattern, "FULL", 1),
+        arrays.readnoise,
     ],
-    ids=["dark", "reset"],
+    ids=["dark", "reset", "readnoise"],
 )
 def test_readout_pattern_is_stated(maps, build, pattern):
     """The readout pattern that CRDS selects by is the one that was asked for."""

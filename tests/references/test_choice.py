@@ -6,6 +6,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.references.cache import synthetic_cache
@@ -65,6 +66,11 @@ def real_cache(tmp_path):
     return path
 
 
+def choose(run, **references):
+    """Point CRDS to references for a run, and return the choice."""
+    return use_references(run.observation, Calibration.create(**references), run.observed)
+
+
 def crds_variables():
     """Return CRDS's variables as they are now."""
     return {
@@ -77,16 +83,14 @@ def crds_variables():
 def test_synthetic_cache_is_the_suites(suite_caches, run, monkeypatch):
     """The suite's references are kept where MIRI_BACKGROUND_CACHE says."""
     monkeypatch.setenv("MIRI_BACKGROUND_CACHE", os.fspath(suite_caches))
-    chosen = use_references("synthetic", run.observation, run.root)
-    assert chosen == ReferenceChoice(
-        synthetic_cache(suite_caches, OBSERVATION), CONTEXT, made_to_match=True
-    )
+    chosen = choose(run, crds_cache="synthetic")
+    assert chosen == ReferenceChoice(synthetic_cache(suite_caches, OBSERVATION), CONTEXT)
 
 
 def test_synthetic_cache_is_offline(suite_caches, run, monkeypatch):
     """CRDS is pointed to the synthetic cache and kept from the network."""
     monkeypatch.setenv("MIRI_BACKGROUND_CACHE", os.fspath(suite_caches))
-    chosen = use_references("synthetic", run.observation, run.root)
+    chosen = choose(run, crds_cache="synthetic")
     assert crds_variables() == {
         "CRDS_PATH": os.fspath(chosen.path),
         "CRDS_CONTEXT": CONTEXT,
@@ -101,28 +105,25 @@ def test_synthetic_cache_is_in_the_users_cache(suite_caches, run):
     own = platformdirs.user_cache_path("miri-background-validation")
     own.parent.mkdir(parents=True)
     own.symlink_to(suite_caches)
-    assert use_references("synthetic", run.observation, run.root).path.parent == own
+    assert choose(run, crds_cache="synthetic").path.parent == own
 
 
 def test_working_directory_has_its_own(run, suite_caches):
     """A cache inside the run goes with it."""
-    (run.root / "crds_cache").symlink_to(suite_caches)
-    assert (
-        use_references("working directory", run.observation, run.root).path.parent
-        == run.root / "crds_cache"
-    )
+    (run.observed / "crds_cache").symlink_to(suite_caches)
+    assert choose(run, crds_cache="working directory").path.parent == run.observed / "crds_cache"
 
 
 def test_home_is_the_users(real_cache, run, tmp_path):
     """The usual place of a user's cache is ~/crds_cache."""
     (tmp_path / "crds_cache").symlink_to(real_cache)
-    assert use_references("home", run.observation, run.root).path == tmp_path / "crds_cache"
+    assert choose(run, crds_cache="home").path == tmp_path / "crds_cache"
 
 
 def test_central_is_that_of_the_variable(real_cache, run, monkeypatch):
     """The central cache is where CRDS_PATH was."""
     monkeypatch.setenv("CRDS_PATH", os.fspath(real_cache))
-    assert use_references("central", run.observation, run.root).path == real_cache
+    assert choose(run, crds_cache="central").path == real_cache
 
 
 def test_central_is_that_of_the_institute(run):
@@ -130,35 +131,35 @@ def test_central_is_that_of_the_institute(run):
     if Path("/grp/crds/cache").exists():
         pytest.skip("the central cache of STScI is here")
     with pytest.raises(CannotJudge, match=r"CRDS cache /grp/crds/cache is not there"):
-        use_references("central", run.observation, run.root)
+        choose(run, crds_cache="central")
 
 
 def test_path_is_taken_as_it_is(real_cache, run):
     """Anything else is a directory."""
-    assert use_references(os.fspath(real_cache), run.observation, run.root).path == real_cache
+    assert choose(run, crds_cache=os.fspath(real_cache)).path == real_cache
 
 
 def test_path_in_the_home(real_cache, run):
     """A tilde is the user's home."""
-    assert use_references(f"~/{real_cache.name}", run.observation, run.root).path == real_cache
+    assert choose(run, crds_cache=f"~/{real_cache.name}").path == real_cache
 
 
-def test_real_cache_is_not_synthetic(real_cache, run):
-    """With real references products cannot be compared with the truth."""
-    chosen = use_references(os.fspath(real_cache), run.observation, run.root)
-    assert (chosen.made_to_match, chosen.context) == (False, "chosen by CRDS")
+def test_context_of_a_real_cache_is_chosen_by_crds(real_cache, run):
+    """Where no context is named, the choice says who decides."""
+    chosen = choose(run, crds_cache=os.fspath(real_cache))
+    assert chosen.context == "chosen by CRDS"
 
 
 def test_named_context_is_used(real_cache, run):
     """A context that was named is what CRDS is told."""
-    chosen = use_references(os.fspath(real_cache), run.observation, run.root, context=REAL_CONTEXT)
+    chosen = choose(run, crds_cache=os.fspath(real_cache), crds_context=REAL_CONTEXT)
     assert (chosen.context, os.environ["CRDS_CONTEXT"]) == (REAL_CONTEXT, REAL_CONTEXT)
 
 
 def test_context_of_the_shell_is_not_used(real_cache, run, monkeypatch):
     """A context that is not named is CRDS's own choice, not an earlier run's."""
     monkeypatch.setenv("CRDS_CONTEXT", "jwst_0001.pmap")
-    use_references(os.fspath(real_cache), run.observation, run.root)
+    choose(run, crds_cache=os.fspath(real_cache))
     assert "CRDS_CONTEXT" not in os.environ
 
 
@@ -166,40 +167,42 @@ def test_server_is_used(real_cache, run, monkeypatch):
     """With a server CRDS is online, whatever was set before."""
     monkeypatch.setenv("CRDS_MODE", "local")
     monkeypatch.setenv("CRDS_READONLY_CACHE", "1")
-    use_references(os.fspath(real_cache), run.observation, run.root, server_url=SERVER)
+    choose(run, crds_cache=os.fspath(real_cache), crds_server_url=SERVER)
     assert crds_variables() == {"CRDS_PATH": os.fspath(real_cache), "CRDS_SERVER_URL": SERVER}
 
 
 @pytest.mark.parametrize("choice", ["home", "working directory"])
 def test_server_may_fill_a_new_cache(run, choice):
     """With a server the cache need not be there yet."""
-    assert use_references(choice, run.observation, run.root, SERVER, REAL_CONTEXT).path.is_dir()
+    assert choose(
+        run, crds_cache=choice, crds_server_url=SERVER, crds_context=REAL_CONTEXT
+    ).path.is_dir()
 
 
 def test_central_cache_is_not_made(run, monkeypatch, tmp_path):
     """A central cache belongs to others."""
     monkeypatch.setenv("CRDS_PATH", os.fspath(tmp_path / "central"))
     with pytest.raises(CannotJudge, match="is not there"):
-        use_references("central", run.observation, run.root, SERVER)
+        choose(run, crds_cache="central", crds_server_url=SERVER)
 
 
 @pytest.mark.parametrize("choice", ["home", "nowhere/at/all"])
 def test_missing_cache_is_named(run, choice):
     """Without a server a cache has to be there."""
     with pytest.raises(CannotJudge, match=r"The CRDS cache .* is not there"):
-        use_references(choice, run.observation, run.root)
+        choose(run, crds_cache=choice)
 
 
 def test_directory_without_context_is_named(run, tmp_path):
     """A directory that is no cache is said to have no context."""
     with pytest.raises(CannotJudge, match="is a CRDS directory without context"):
-        use_references(os.fspath(tmp_path), run.observation, run.root)
+        choose(run, crds_cache=os.fspath(tmp_path))
 
 
 def test_context_that_is_not_there_is_named(real_cache, run):
     """A context has to be in the cache."""
     with pytest.raises(CannotJudge, match=r"jwst_9999\.pmap"):
-        use_references(os.fspath(real_cache), run.observation, run.root, context="jwst_9999.pmap")
+        choose(run, crds_cache=os.fspath(real_cache), crds_context="jwst_9999.pmap")
 
 
 def test_cache_root_that_cannot_be_written_is_named(run, monkeypatch, tmp_path):
@@ -208,18 +211,18 @@ def test_cache_root_that_cannot_be_written_is_named(run, monkeypatch, tmp_path):
     occupied.touch()
     monkeypatch.setenv("MIRI_BACKGROUND_CACHE", os.fspath(occupied))
     with pytest.raises(CannotJudge, match=f"^{occupied} cannot be written"):
-        use_references("synthetic", run.observation, run.root)
+        choose(run, crds_cache="synthetic")
 
 
 def test_new_cache_that_cannot_be_written_is_named(run, tmp_path):
     """A file in the place of a cache that a server should fill is one, too."""
     (tmp_path / "crds_cache").touch()
     with pytest.raises(CannotJudge, match=f"^{tmp_path}/crds_cache cannot be written"):
-        use_references("home", run.observation, run.root, SERVER)
+        choose(run, crds_cache="home", crds_server_url=SERVER)
 
 
 def test_refused_cache_changes_nothing(run, tmp_path):
     """CRDS is pointed to a cache only when it is found good."""
     with pytest.raises(CannotJudge):
-        use_references(os.fspath(tmp_path), run.observation, run.root)
+        choose(run, crds_cache=os.fspath(tmp_path))
     assert crds_variables() == {}

@@ -14,6 +14,7 @@ from astropy.modeling.models import Shift
 from astropy.time import Time
 from stdatamodels.jwst.datamodels import ImageModel, Level1bModel
 
+from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.references import doctor, plausible
@@ -54,11 +55,11 @@ def _looked_at_once(monkeypatch, known):
     """Look once at a file that is linked into many caches: this saves most of the time."""
 
     def once(reftype, check):
-        def remembered(path, readout):
+        def remembered(path, needs):
             status = path.stat()
-            key = (reftype, status.st_ino, status.st_mtime_ns, readout.observation.key)
+            key = (reftype, status.st_ino, status.st_mtime_ns, needs.observation.key)
             if key not in known:
-                known[key] = check(path, readout)
+                known[key] = check(path, needs)
             return known[key]
 
         return remembered
@@ -547,14 +548,14 @@ def test_first_integration_alone_keeps_its_groups(own_cache, examine):
     assert finding.status == PLAUSIBLE
 
 
-def subarray_readout(name):
-    """Return the readout of an observation with a subarray."""
-    return plausible.Readout(Observation(subarray=name, groups=8))
+def subarray_needs(name):
+    """Return what an observation with a subarray asks of its references."""
+    return plausible.Needs(Observation(subarray=name, groups=8))
 
 
 def test_full_reference_serves_a_subarray(whole_cache):
     """The pipeline cuts a gain of the full array."""
-    sentence = plausible.CHECKS["gain"](path_of(whole_cache, "gain"), subarray_readout("SUB256"))
+    sentence = plausible.CHECKS["gain"](path_of(whole_cache, "gain"), subarray_needs("SUB256"))
     assert sentence.startswith("median 4 e-/DN")
 
 
@@ -563,7 +564,7 @@ def test_full_dark_does_not_serve_a_subarray(whole_cache):
     with pytest.raises(
         plausible.ImplausibleReference, match="the observation reads 256 x 256 pixels from column"
     ):
-        plausible.CHECKS["dark"](path_of(whole_cache, "dark"), subarray_readout("SUB256"))
+        plausible.CHECKS["dark"](path_of(whole_cache, "dark"), subarray_needs("SUB256"))
 
 
 def test_subarray_reference_does_not_serve_the_full_array(own_cache):
@@ -576,9 +577,9 @@ def test_subarray_reference_does_not_serve_the_full_array(own_cache):
 
     change_reference(own_cache, "gain", reduce)
     path = path_of(own_cache, "gain")
-    assert plausible.CHECKS["gain"](path, subarray_readout("SUB256"))
+    assert plausible.CHECKS["gain"](path, subarray_needs("SUB256"))
     with pytest.raises(plausible.ImplausibleReference, match="covers 256 x 256"):
-        plausible.CHECKS["gain"](path, subarray_readout("FULL"))
+        plausible.CHECKS["gain"](path, subarray_needs("FULL"))
 
 
 def test_parameters_are_those_of_the_exposures():
@@ -586,7 +587,7 @@ def test_parameters_are_those_of_the_exposures():
     first = exposures(OBSERVATION)[0]
     start = Time(simulated.START, scale="utc")
     with Level1bModel() as model:
-        model.update({"meta": simulated._exposure_metadata(OBSERVATION, start)})
+        model.update({"meta": simulated._exposure_metadata(OBSERVATION, first.readout, start)})
         model.update({"meta": simulated._identity_metadata(OBSERVATION, first, start)})
         header = model.get_crds_parameters()
     asked = doctor.crds_parameters(OBSERVATION)
@@ -627,7 +628,7 @@ def test_choice_is_examined(whole_cache, monkeypatch, examine):
     """A choice of references is made and examined without a run directory."""
     examine(whole_cache)  # for the clean environment
     monkeypatch.setenv("MIRI_BACKGROUND_CACHE", os.fspath(whole_cache.parent))
-    chosen, found = doctor.examine_choice("synthetic", OBSERVATION)
+    chosen, found = doctor.examine_choice(OBSERVATION, Calibration())
     assert (chosen.path, chosen.context) == (whole_cache, CONTEXT)
     assert doctor.outcome(found) is Outcome.PASSED
 
@@ -635,7 +636,7 @@ def test_choice_is_examined(whole_cache, monkeypatch, examine):
 def test_cache_inside_a_run_is_named_by_its_path():
     """Without a run there is no cache inside it."""
     with pytest.raises(CannotJudge, match="name the directory of the CRDS cache"):
-        doctor.examine_choice("working directory", OBSERVATION)
+        doctor.examine_choice(OBSERVATION, Calibration(crds_cache="working directory"))
 
 
 @pytest.mark.parametrize(

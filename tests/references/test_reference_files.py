@@ -11,15 +11,22 @@ from miri_background.observation import Observation
 from miri_background.references.mappings import MATCH_KEYS
 from miri_background.references.reference_files import ExposureKind, write_references
 
-KIND = ExposureKind("F1500W", "SUB256", "FASTR1", dark_groups=20, reset_integrations=2)
-# What each header value that CRDS selects by is of this kind.
-VALUES = {
-    "META.INSTRUMENT.DETECTOR": "MIRIMAGE",
-    "META.INSTRUMENT.FILTER": "F1500W",
-    "META.EXPOSURE.READPATT": "FASTR1",
-    "META.SUBARRAY.NAME": "SUB256",
-    "META.EXPOSURE.TYPE": "MIR_IMAGE",
-}
+# Two ways to read: pattern, subarray, groups of the dark, integrations of the reset anomaly.
+READ = (("FASTR1", "SUB256", 20, 2), ("SLOWR1", "FULL", 20, 1))
+KIND = ExposureKind("F1500W", READ)
+
+
+def values(pattern, subarray):
+    """Return what each header value that CRDS selects by is, of one way to read."""
+    return {
+        "META.INSTRUMENT.DETECTOR": "MIRIMAGE",
+        "META.INSTRUMENT.FILTER": "F1500W",
+        "META.EXPOSURE.READPATT": pattern,
+        "META.SUBARRAY.NAME": subarray,
+        "META.EXPOSURE.TYPE": "MIR_IMAGE",
+    }
+
+
 OF_THE_SUBARRAY = {"dark", "reset"}
 FULL_ARRAYS = {"mask", "saturation", "linearity", "gain", "readnoise", "area", "flat"}
 
@@ -36,25 +43,43 @@ def written(tmp_path_factory):
 )
 def test_dark_is_as_long_as_the_ramp(groups, dark_groups):
     """The dark has a multiple of 20 groups, at least those of the ramp."""
-    assert ExposureKind.of(Observation(groups=groups)).dark_groups == dark_groups
+    ((_, _, found, _),) = ExposureKind.of(Observation(groups=groups)).read
+    assert found == dark_groups
 
 
 @pytest.mark.parametrize(("integrations", "differing"), [(1, 1), (2, 2), (3, 2), (10, 2)])
 def test_reset_has_the_integrations_that_differ(integrations, differing):
     """All integrations but the first have the same reset anomaly."""
-    kind = ExposureKind.of(Observation(integrations=integrations))
-    assert kind.reset_integrations == differing
+    ((*_, found),) = ExposureKind.of(Observation(integrations=integrations)).read
+    assert found == differing
 
 
 def test_kind_is_that_of_the_observation():
     """Filter, subarray and readout pattern are the observation's."""
     observation = Observation(filter="F2100W", subarray="BRIGHTSKY", readout_pattern="FASTR1")
     kind = ExposureKind.of(observation)
-    assert (kind.filter, kind.subarray, kind.readout_pattern) == ("F2100W", "BRIGHTSKY", "FASTR1")
+    assert (kind.filter, kind.read) == ("F2100W", (("FASTR1", "BRIGHTSKY", 20, 1),))
+
+
+def test_each_way_to_read_is_in_the_kind_once():
+    """Fields that are read in different ways need the references of each."""
+    observation = Observation.create(
+        subarray="SUB256", background_subarray="FULL", background_readout_pattern="SLOWR1"
+    )
+    read = [(pattern, subarray) for pattern, subarray, *_ in ExposureKind.of(observation).read]
+    assert sorted(read) == [("FASTR1", "SUB256"), ("SLOWR1", "FULL")]
+
+
+def test_one_way_to_read_has_what_its_longest_exposure_needs():
+    """Exposures of one subarray and pattern share a dark and a reset, whoever is longer."""
+    observation = Observation.create(
+        integrations=1, background_groups="8,21,6,6", background_integrations="1,1,3,1"
+    ).model_copy(update={"groups": 8})
+    assert ExposureKind.of(observation).read == (("FASTR1", "FULL", 40, 2),)
 
 
 def test_each_type_has_a_file(written):
-    """Every type that the rules select by has one file, and no other is there."""
+    """Every type that the rules select by has a file, and no other is there."""
     directory, selections = written
     named = {name for files in selections.values() for name in files.values()}
     assert set(selections) == set(MATCH_KEYS)
@@ -63,15 +88,21 @@ def test_each_type_has_a_file(written):
 
 @pytest.mark.parametrize("reftype", MATCH_KEYS)
 def test_file_is_selected_by_its_kind(written, reftype):
-    """A file is selected by what it was written for."""
-    assert list(written[1][reftype]) == [tuple(VALUES[key] for key in MATCH_KEYS[reftype])]
+    """A file is selected by what it was written for, one of each way to read if it matters."""
+    ways = [values(pattern, subarray) for pattern, subarray, *_ in READ]
+    expected = {tuple(way[key] for key in MATCH_KEYS[reftype]) for way in ways}
+    assert set(written[1][reftype]) == expected
 
 
+@pytest.mark.parametrize("subarray", ["SUB256", "FULL"])
 @pytest.mark.parametrize("reftype", sorted(FULL_ARRAYS | OF_THE_SUBARRAY))
-def test_array_has_the_shape_that_the_pipeline_wants(written, reftype):
+def test_array_has_the_shape_that_the_pipeline_wants(written, reftype, subarray):
     """Dark and reset are of the subarray; the pipeline cuts the others out of the full array."""
-    expected = subarrays()["SUB256"].shape if reftype in OF_THE_SUBARRAY else detector.SHAPE
-    with fits.open(written[0] / f"jwst_miri_{reftype}_9001.fits") as hdus:
+    (way,) = [values(pattern, name) for pattern, name, *_ in READ if name == subarray]
+    directory, selections = written
+    name = selections[reftype][tuple(way[key] for key in MATCH_KEYS[reftype])]
+    expected = subarrays()[subarray].shape if reftype in OF_THE_SUBARRAY else detector.SHAPE
+    with fits.open(directory / name) as hdus:
         shape = next(hdu.shape for hdu in hdus[1:] if hdu.is_image)
     assert shape[-2:] == expected
 
