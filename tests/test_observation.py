@@ -1,43 +1,29 @@
-"""An observation is valid, or its parameters are told what is wrong with them."""
+"""An observation says how each exposure of its fields is taken, or what is wrong with it."""
 
 import itertools
 import math
 
 import pytest
 
-from miri_background.instrument.readout import PATTERNS, frame_time, subarrays
+from miri_background.instrument.readout import PATTERNS, Readout, frame_time, subarrays
 from miri_background.observation import (
     DITHER_PATTERN,
     FIELDS,
     Observation,
     exposures,
 )
-from miri_background.outcomes import CannotJudge
 from miri_background.parameters import InvalidParameter
+from miri_background.simulation.exposures import START, start_time
+from miri_background.simulation.sky import sky_brightness, sky_rate
 
 SCHEMA = Observation.model_json_schema()["properties"]
-CHOICES = [name for name, field in SCHEMA.items() if "enum" in field]
-CHOICE_VALUES = {name: SCHEMA[name]["enum"] for name in CHOICES}
-NUMBERS = [name for name in SCHEMA if name not in CHOICES]
-UNIT_LESS = {*CHOICES, "seed"}
+CHOICE_VALUES = {name: field["enum"] for name, field in SCHEMA.items() if "enum" in field}
 SMALL = 1e-6
 NEAREST_DITHERS = 3.3  # arcsec, 12 FWHM of F770W
 POINTS_OF_A_SET = 4
-# One more than the default is legal for every number.
-OTHER_VALUES = {name: SCHEMA[name]["default"] + 1 for name in NUMBERS}
-
-
-def beyond(name, side):
-    """Return the nearest value that is out of a parameter's range, below or above."""
-    field = SCHEMA[name]
-    closed, opened = {
-        "below": ("minimum", "exclusiveMinimum"),
-        "above": ("maximum", "exclusiveMaximum"),
-    }[side]
-    if opened in field:
-        return field[opened]
-    step = 1 if field["type"] == "integer" else SMALL
-    return field[closed] + (step if side == "above" else -step)
+BETWEEN = 600.0  # s from the end of an exposure to the start of the next
+DAY = 86_400.0  # s
+TIME_ROUNDING = 1e-6  # s, in days since 1858
 
 
 def refusal(**parameters):
@@ -45,80 +31,6 @@ def refusal(**parameters):
     with pytest.raises(InvalidParameter) as refused:
         Observation.create(**parameters)
     return str(refused.value)
-
-
-def test_default_is_valid():
-    """Without parameters there is an observation."""
-    assert Observation.create() == Observation()
-
-
-@pytest.mark.parametrize("name", SCHEMA)
-def test_parameter_is_described(name):
-    """Each parameter says what it means."""
-    assert SCHEMA[name]["description"]
-
-
-@pytest.mark.parametrize("name", SCHEMA)
-def test_parameter_has_a_unit(name):
-    """Each parameter has a unit, but for names and the seed."""
-    assert bool(Observation.unit(name)) is (name not in UNIT_LESS)
-
-
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("side", ["below", "above"])
-def test_number_out_of_range_is_refused(name, side):
-    """The sentence names parameter, value and range."""
-    value = beyond(name, side)
-    assert refusal(**{name: value}) == f"{name} = {value!r} is not {Observation.legal_range(name)}"
-
-
-@pytest.mark.parametrize("name", CHOICES)
-def test_unknown_choice_is_refused(name):
-    """The sentence names parameter, value and choices."""
-    sentence = refusal(**{name: "ABC"})
-    assert sentence == f"{name} = 'ABC' is not {Observation.legal_range(name)}"
-
-
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", ["many", None, math.nan, math.inf])
-def test_value_that_is_no_number_is_refused(name, value):
-    """Neither words nor infinities pass for numbers."""
-    assert refusal(**{name: value}).startswith(f"{name} = {value!r} is not ")
-
-
-@pytest.mark.parametrize("name", [name for name in NUMBERS if SCHEMA[name]["type"] == "integer"])
-def test_fraction_of_a_whole_number_is_refused(name):
-    """What is counted is not rounded."""
-    assert refusal(**{name: 6.5}).startswith(f"{name} = 6.5 is not a whole number ")
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("groups", "a whole number from 6 to 100 groups (groups in an integration)"),
-        ("sigma", "a number from 1.1 to 10 standard deviations (bkg_subtract clipping)"),
-        ("roll", "a number from 0 below 360 deg (position angle of the V3 axis)"),
-        ("seed", "a whole number from 0 to 999999999 (random seed)"),
-        ("simulator", "embedded or mirisim (source of the data)"),
-        ("subarray", "FULL or BRIGHTSKY or SUB256 (subarray)"),
-    ],
-)
-def test_legal_range_in_words(name, words):
-    """A range is told with limits, unit and meaning."""
-    assert Observation.legal_range(name) == words
-
-
-def test_all_wrong_parameters_are_named():
-    """Of two wrong parameters both are named at once."""
-    sentence = refusal(groups=1, sigma=-1)
-    assert "groups = 1 is not" in sentence
-    assert "sigma = -1 is not" in sentence
-
-
-def test_unknown_parameter_is_refused():
-    """A parameter that does not exist is named, with those that do."""
-    sentence = refusal(grops=20)
-    assert sentence.startswith("grops is not a parameter; the parameters are simulator, ")
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -172,50 +84,11 @@ def test_readout_that_is_accepted_can_be_timed(subarray, pattern):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name in CHOICES for value in CHOICE_VALUES[name]]
-)
-def test_choice_is_accepted(name, value):
-    """Each choice that is offered can be made."""
-    assert getattr(Observation.create(**{name: value}), name) == value
-
-
-@pytest.mark.parametrize(
     ("name", "known"), [("subarray", subarrays()), ("readout_pattern", PATTERNS)]
 )
 def test_choices_are_the_instruments(name, known):
     """What can be chosen is what the instrument has."""
     assert CHOICE_VALUES[name] == list(known)
-
-
-def test_refusal_is_a_could_not_judge():
-    """A wrong parameter says nothing about the pipeline."""
-    assert issubclass(InvalidParameter, CannotJudge)
-
-
-@pytest.mark.parametrize("name", NUMBERS)
-def test_text_is_converted(name):
-    """A command line gives text."""
-    value = OTHER_VALUES[name]
-    assert getattr(Observation.create(**{name: str(value)}), name) == value
-
-
-def test_observation_is_frozen():
-    """An observation does not change under those who use it."""
-    with pytest.raises(ValueError, match="frozen"):
-        Observation().groups = 7
-
-
-def test_key_of_equal_observations():
-    """Equal parameters have equal keys, however they were written."""
-    assert Observation.create(roll="115", groups=20.0).key == Observation(roll=115.0).key
-
-
-@pytest.mark.parametrize("name", SCHEMA)
-def test_key_changes_with_each_parameter(name):
-    """No two observations share a key."""
-    other = OTHER_VALUES[name] if name in NUMBERS else CHOICE_VALUES[name][-1]
-    changed = Observation.create(**{name: other})
-    assert changed.key != Observation().key
 
 
 def test_observation_survives_json():
@@ -228,12 +101,6 @@ def test_observation_survives_json():
 def test_exposures_of_a_field(field):
     """Science and background have numbers of exposures of their own."""
     assert len(exposures(Observation.create(**{f"{field}_exposures": 7}), field)) == 7
-
-
-def test_table_has_every_parameter():
-    """The table of a notebook names every parameter."""
-    table = Observation()._repr_html_()
-    assert all(f"<td>{name}</td>" in table for name in SCHEMA)
 
 
 def test_every_exposure_has_a_dither():
@@ -253,3 +120,240 @@ def test_dithers_of_a_set_are_far_apart(start):
     points = DITHER_PATTERN[start : start + POINTS_OF_A_SET]
     nearest = min(math.dist(*pair) for pair in itertools.combinations(points, 2))
     assert nearest >= NEAREST_DITHERS
+
+
+# ------------------------------------------------------------------ a background of its own
+
+SAME = {
+    "subarray": "BRIGHTSKY",
+    "readout_pattern": "FASTR1",
+    "groups": 12,
+    "integrations": 3,
+}
+
+
+def backgrounds(**parameters):
+    """Return how each background exposure of an observation is read."""
+    observation = Observation.create(**parameters)
+    return [each.readout for each in exposures(observation, "background")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"background_subarray": "same", "background_groups": 0, "background_integrations": "0"},
+        {"background_groups": "0,0,0,0"},
+    ],
+    ids=str,
+)
+def test_background_is_read_as_the_science_field(given):
+    """Unless it is asked for otherwise, both fields are read in the same way."""
+    assert backgrounds(**SAME, **given) == [Readout("BRIGHTSKY", "FASTR1", 12, 3)] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("subarray", "SUB256", Readout("SUB256", "FASTR1", 12, 3)),
+        ("groups", 30, Readout("BRIGHTSKY", "FASTR1", 30, 3)),
+        ("integrations", "2", Readout("BRIGHTSKY", "FASTR1", 12, 2)),
+    ],
+)
+def test_background_differs_in_what_is_asked_for(name, value, expected):
+    """The rest is that of the science field."""
+    assert backgrounds(**SAME, **{f"background_{name}": value}) == [expected] * 4
+
+
+def test_background_may_be_read_with_the_slow_pattern():
+    """The pattern of the science field is left as it is."""
+    observation = Observation(background_readout_pattern="SLOWR1")
+    patterns = [observation.readout(field).pattern for field in FIELDS]
+    assert patterns == ["FASTR1", "SLOWR1"]
+
+
+def test_each_background_has_its_own_groups():
+    """One number for each exposure; 0 is that of the science field."""
+    read = backgrounds(groups=20, background_groups="10,60,0,60")
+    assert [each.groups for each in read] == [10, 60, 20, 60]
+
+
+def test_each_background_has_its_own_integrations():
+    """The same holds for integrations."""
+    read = backgrounds(background_exposures=2, background_integrations="1,3")
+    assert [each.integrations for each in read] == [1, 3]
+
+
+def test_science_field_is_not_read_as_the_background():
+    """What is asked for the background changes no science exposure."""
+    given = {"background_subarray": "SUB256", "background_groups": "6,7,8,9"}
+    science = exposures(Observation.create(**given), "science")
+    assert {each.readout for each in science} == {Observation().readout("science")}
+
+
+@pytest.mark.parametrize("name", ["background_groups", "background_integrations"])
+@pytest.mark.parametrize("given", ["8,8", "8,8,8,8,8"])
+def test_wrong_count_of_numbers_is_refused(name, given):
+    """The sentence has both counts."""
+    sentence = refusal(**{name: given})
+    count = len(given.split(","))
+    expected = f"{name} has {count} numbers, and background_exposures is 4: give one number"
+    assert sentence.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"background_readout_pattern": "SLOWR1", "background_subarray": "SUB256"},
+        {"background_readout_pattern": "SLOWR1", "subarray": "SUB256"},
+        {"background_subarray": "SUB256", "readout_pattern": "SLOWR1"},
+    ],
+    ids=str,
+)
+def test_slow_readout_of_a_background_subarray_is_refused(given):
+    """It does not matter which parameter makes the pair."""
+    assert refusal(**given).startswith(
+        "subarray = SUB256 is not read with readout_pattern = SLOWR1"
+    )
+
+
+def test_slow_full_background_of_a_subarray_is_accepted():
+    """Who changes both parameters gets what the instrument can do."""
+    given = {"background_subarray": "FULL", "background_readout_pattern": "SLOWR1"}
+    read = backgrounds(subarray="SUB256", **given)
+    assert {(each.subarray, each.pattern) for each in read} == {("FULL", "SLOWR1")}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"groups": 7, "background_integrations": "1,1,2,1"},
+        {"integrations": 2, "background_groups": "8,8,7,8"},
+    ],
+    ids=str,
+)
+def test_too_few_groups_of_one_background_are_refused(given):
+    """One exposure of which later integrations have no slope is enough."""
+    assert refusal(**given).startswith("groups = 7 is below 8")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"background_subarray": "SUB256"},
+        {"background_readout_pattern": "SLOWR1"},
+        {"background_groups": "6,7,8,9"},
+        {"background_integrations": 2},
+        {"background_sky": 50},
+    ],
+    ids=str,
+)
+def test_mirisim_takes_both_fields_in_the_same_way(given):
+    """What its configuration cannot say is refused before it runs."""
+    assert refusal(simulator="mirisim", **given).startswith("simulator = mirisim takes both fields")
+
+
+def test_readouts_are_each_named_once():
+    """That of the science field comes first."""
+    observation = Observation.create(background_groups="30,20,30,20")
+    assert [each.groups for each in observation.readouts] == [20, 30]
+
+
+def test_readouts_follow_a_changed_copy():
+    """A copy has readouts of its own, though those of the original are known."""
+    observation = Observation()
+    assert [each.groups for each in observation.readouts] == [20]
+    assert [each.groups for each in observation.model_copy(update={"groups": 8}).readouts] == [8]
+
+
+def test_all_exposures_can_be_read_as_one():
+    """What is asked about one readout is asked of an observation that has no other."""
+    mixed = Observation.create(subarray="SUB256", background_groups="30,20,30,20")
+    for readout in mixed.readouts:
+        assert mixed.read_as(readout).readouts == (readout,)
+
+
+def test_reading_in_one_way_changes_nothing_else():
+    """Sky, sources and seed stay."""
+    mixed = Observation.create(seed=7, background_groups=30, background_sky=50, sky_level=20)
+    one = mixed.read_as(Readout("SUB256", "FASTR1", 9, 2))
+    changed = {"subarray", "groups", "integrations", "background_groups"}
+    assert one.model_dump(exclude=changed) == mixed.model_dump(exclude=changed)
+
+
+# ------------------------------------------------------------------ times
+
+
+def seconds(observation, exposure):
+    """Return when an exposure starts, s after the first of all."""
+    return (
+        start_time(observation, exposure) - start_time(observation, exposures(observation)[0])
+    ).sec
+
+
+def test_first_exposure_starts_the_observation():
+    """Its start is the date from which references are chosen."""
+    observation = Observation(background_delay=3)
+    assert start_time(observation, exposures(observation)[0]).isot[:19] == START
+
+
+def test_exposures_follow_each_other_whatever_their_readouts():
+    """Each begins a fixed time after the one before has ended."""
+    observation = Observation.create(
+        subarray="SUB256", integrations=3, background_subarray="FULL", background_groups="10,60,9,8"
+    )
+    every = exposures(observation)
+    gaps = [
+        seconds(observation, after) - seconds(observation, before) - before.readout.duration
+        for before, after in itertools.pairwise(every)
+    ]
+    assert gaps == pytest.approx([BETWEEN] * (len(every) - 1), abs=TIME_ROUNDING)
+
+
+@pytest.mark.parametrize("days", [-3000.0, -0.5, 365.25])
+def test_delay_moves_the_background_field(days):
+    """Each background is later by the delay, or earlier."""
+    usual, late = Observation(), Observation(background_delay=days)
+    moved = [
+        seconds(late, exposure) - seconds(usual, exposure)
+        for exposure in exposures(usual, "background")
+    ]
+    assert moved == pytest.approx([days * DAY] * len(moved), abs=TIME_ROUNDING)
+
+
+def test_delay_leaves_the_science_field():
+    """The first field is taken when it always is."""
+    usual, late = Observation(), Observation(background_delay=100)
+    science = exposures(usual, "science")
+    assert [seconds(late, each) for each in science] == [seconds(usual, each) for each in science]
+
+
+# ------------------------------------------------------------------ sky of the two fields
+
+
+def test_sky_of_the_background_is_its_own():
+    """A background field with four fifths of the sky has these in every pixel."""
+    observation = Observation(background_sky=80)
+    science, background = (sky_rate(observation, field) for field in FIELDS)
+    assert background == pytest.approx(0.8 * science)
+
+
+def test_sky_of_the_science_field_is_left():
+    """Another background sky changes no science exposure."""
+    skies = [sky_rate(Observation(background_sky=each), "science") for each in (50, 100)]
+    assert (skies[0] == skies[1]).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 20.0])
+def test_sky_of_the_background_is_relative(level):
+    """Per cent are of the filter's own sky or of the level that is asked for."""
+    observation = Observation(sky_level=level, background_sky=250)
+    skies = [sky_brightness(observation, field) for field in FIELDS]
+    assert skies[1] == pytest.approx(2.5 * skies[0])
+
+
+def test_sky_of_a_background_subarray_is_cut_from_the_array():
+    """The background sees the sky that the full array would see there."""
+    mixed = Observation(background_subarray="SUB256")
+    expected = subarrays()["SUB256"].cut(sky_rate(Observation(), "background"))
+    assert (sky_rate(mixed, "background") == expected).all()
