@@ -109,8 +109,21 @@ def small_closure_options():
 
 
 @pytest.fixture(scope="session")
-def passed_run(shared, command_line):
-    """Return a function that gives directory and printed text of a run that the session needs."""
+def run_of():
+    """Return a function that gives a run's own directory in that of its observation."""
+    # Imported here: with it comes much that other tests do without.
+    from miri_background.calibration_choice import Calibration
+    from miri_background.run_directory import run_path
+
+    def find(observed, purpose=None, **changes):
+        return run_path(observed, Calibration(**changes), purpose)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def passed_observation(shared, command_line):
+    """Return a function that gives an observation's directory with a run, and printed text."""
 
     def run(verb, *arguments):
         directory, printed = (shared / f"passed_{verb}{ending}" for ending in ("", ".txt"))
@@ -128,15 +141,15 @@ def passed_run(shared, command_line):
 
 
 @pytest.fixture(scope="session")
-def finished(passed_run, small_options):
-    """Return a run directory with everything of a small passed run, and what was printed."""
-    return passed_run("validate", *small_options)
+def finished(passed_observation, run_of, small_options):
+    """Return the own directory of a small passed run, and what was printed."""
+    observed, printed = passed_observation("validate", *small_options)
+    return run_of(observed), printed
 
 
 @pytest.fixture(scope="session")
 def small_cache(synthetic_caches):
     """Return the cache of references that small observations use, not to be changed."""
-    # Imported here: with it comes much that other tests do without.
     from miri_background.observation import Observation
     from miri_background.references.cache import synthetic_cache
 
@@ -144,9 +157,10 @@ def small_cache(synthetic_caches):
 
 
 @pytest.fixture(scope="session")
-def finished_closure(passed_run, small_closure_options):
-    """Return a run directory with everything of a small passed closure, and what was printed."""
-    return passed_run("closure", *small_closure_options)
+def finished_closure(passed_observation, run_of, small_closure_options):
+    """Return the own directory of a small passed closure, and what was printed."""
+    observed, printed = passed_observation("closure", *small_closure_options)
+    return run_of(observed, "closure"), printed
 
 
 @pytest.fixture(scope="session")
@@ -201,10 +215,18 @@ def stand_in(repository, program, tmp_path_factory):
 
 
 @pytest.fixture
-def finished_copy(finished, tmp_path):
-    """Return a copy of the finished run that a test may change; files are linked."""
-    directory, _ = finished
+def copied_observation(finished, tmp_path):
+    """Return a copy of the observation's directory with the finished run; files are linked.
+
+    A test may change it, and give it to ``--run``.
+    """
     target = tmp_path / "copy"
     # Products are only ever replaced, never written in place, so links are safe.
-    shutil.copytree(directory, target, copy_function=os.link, symlinks=True)
+    shutil.copytree(finished[0].parents[1], target, copy_function=os.link, symlinks=True)
     return target
+
+
+@pytest.fixture
+def finished_copy(copied_observation, run_of):
+    """Return the finished run's own directory in the copy, which a test may change."""
+    return run_of(copied_observation)

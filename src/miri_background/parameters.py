@@ -16,6 +16,7 @@ from miri_background.outcomes import SetUpWrong
 from miri_background.tables import html_table
 
 __all__ = [
+    "KINDS",
     "MOST_DITHERS",
     "CalibrationParameters",
     "Description",

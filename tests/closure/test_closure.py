@@ -382,7 +382,7 @@ def _references(observed, synthetic_caches):
 def run(finished_closure, observed, tmp_path):
     """Give a copy of the finished run that a test may change; files are linked."""
     target = tmp_path / "copy"
-    shutil.copytree(finished_closure[0], target, copy_function=os.link, symlinks=True)
+    shutil.copytree(finished_closure[0].parents[1], target, copy_function=os.link, symlinks=True)
     directory = RunDirectory(target, observed, purpose=PURPOSE)
     yield directory
     directory.release()

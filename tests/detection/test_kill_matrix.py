@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from miri_background.calibration_choice import Calibration
 from miri_background.cli import main
 from miri_background.detection.faults import FAULTS
 from miri_background.detection.kill_matrix import CONTROL, KillMatrix, Kills, kill_matrix
@@ -151,14 +152,16 @@ def test_directory_that_is_no_run_is_refused(capsys, tmp_path):
 def test_run_without_a_rate_is_refused(tmp_path):
     """A run that is not whole cannot be used, and the first file that it lacks is named."""
     (tmp_path / "observation.json").write_text(Observation().model_dump_json())
+    (tmp_path / "calibration.json").write_text(Calibration().model_dump_json())
     with pytest.raises(CannotJudge, match=r"00001_mirimage_rate\.fits is missing: name a run"):
         kill_matrix(tmp_path, None, ["twice"])
 
 
 def test_run_of_integrations_is_refused(tmp_path):
     """Faults change rates of exposures."""
-    kept = Observation(rate_product="rateints", integrations=2)
-    (tmp_path / "observation.json").write_text(kept.model_dump_json())
+    observation, calibration = Observation(integrations=2), Calibration(rate_product="rateints")
+    (tmp_path / "observation.json").write_text(observation.model_dump_json())
+    (tmp_path / "calibration.json").write_text(calibration.model_dump_json())
     with pytest.raises(CannotJudge, match="run with rate_product = rateints, and faults are of"):
         kill_matrix(tmp_path, None, ["twice"])
 

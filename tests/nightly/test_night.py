@@ -174,7 +174,7 @@ def nights(start, write_matrix, small_cache, tmp_path_factory):
     second = write_matrix(cwd, "second.yaml", {"dying": {}})
 
     killed = start(cwd, second)
-    assert wait_until(lambda: list(cwd.glob("runs/nights/*/dying/.executing*")))
+    assert wait_until(lambda: list(cwd.glob("runs/nights/*/dying/jwst-*/*/.executing*")))
     family = family_of(killed)
     killed.kill()
     killed.communicate()
@@ -220,7 +220,7 @@ def test_broken_step_fails_everywhere(nights):
     _, night, _, _ = nights
     record, suite = night.records["broken"], night.suite("broken")
     assert (record.outcome, record.cause, record.parameters["seed"]) == ("failed", "", 7)
-    assert record.verdict["provenance"]["control"] == "step skipped"
+    assert record.verdict["provenance"]["calibration"]["control"] == "step skipped"
     assert int(suite.get("failures")) == sum(
         metric["status"] == "failed" for metric in record.verdict["metrics"]
     )
@@ -272,7 +272,8 @@ def test_latest_is_the_last_that_ended(nights):
 def test_failed_run_keeps_its_products(nights):
     """What has to be looked into is there, page and notebook too."""
     _, night, _, _ = nights
-    place = night.directory / "broken"
+    history = night.directory.parents[2] / "history"
+    place = night.records["broken"].run_directory(history)
     names = {path.name for path in place.iterdir()}
     assert names >= {"image2", "rate", "figures", "image2_background.ipynb", "metrics.json"}
 
@@ -286,7 +287,8 @@ def test_dead_kernel_is_noticed_within_seconds(nights):
     assert (record.outcome, record.cause) == ("could not judge", "dead kernel")
     assert suite.find("testcase/error").get("type") == "dead kernel"
     assert "COULD NOT JUDGE (dead kernel)" in (night.directory / "logs" / "dying.log").read_text()
-    assert (night.directory / "dying" / "image2_background.html").exists()
+    place = record.run_directory(night.directory.parents[2] / "history")
+    assert (place / "image2_background.html").exists()
 
 
 @pytest.fixture(scope="module")

@@ -78,11 +78,12 @@ def nbval(repository, suite_environment, tmp_path):
 
 
 @pytest.fixture
-def validation(command_line, small_options, finished_copy, tmp_path):
+def validation(command_line, small_options, copied_observation, tmp_path):
     """Return the validation's notebook on rates that are already there."""
     notebooks = tmp_path / "notebooks"
     command_line(
-        "render", "--output", notebooks, "--working-directory", finished_copy, *small_options
+        "render",
+        *("--output", notebooks, "--working-directory", copied_observation, *small_options),
     )
     return notebooks / f"{VALIDATION}.ipynb"
 
@@ -92,7 +93,7 @@ def closure(finished_closure, tmp_path):
     """Return the closure's notebook on rates that are already there."""
     directory = tmp_path / "copy"
     # Products are only ever replaced, never written in place, so links are safe.
-    shutil.copytree(finished_closure[0], directory, copy_function=os.link, symlinks=True)
+    shutil.copytree(finished_closure[0].parents[1], directory, copy_function=os.link, symlinks=True)
     observed = json.loads((directory / "observation.json").read_text())
     path = tmp_path / "notebooks" / f"{CLOSURE}.ipynb"
     path.parent.mkdir()

@@ -5,8 +5,8 @@ import re
 import nbformat
 import pytest
 
-from miri_background.cli import CLOSURE_PARAMETERS, NOTEBOOK_PARAMETERS
 from miri_background.observation import Observation
+from miri_background.parameters import KINDS, every_parameter
 from miri_background.runs.notebook import CLOSURE, NAMES, POWER, VALIDATION
 
 SECTIONS = {}
@@ -108,24 +108,23 @@ def test_sections_are_complete_and_in_order(name, notebook):
     assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == SECTIONS[name]
 
 
-def test_defaults_are_those_of_the_observation(repository):
-    """The validation opened by hand observes what the package observes by default."""
-    given = parameters(repository, VALIDATION)
-    observed = {name: given[name] for name in Observation.model_fields}
-    assert observed == Observation().model_dump()
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_defaults_are_those_of_the_package(repository, kind):
+    """The validation opened by hand does what the package does by default."""
+    assert kind.of(parameters(repository, VALIDATION)) == kind()
 
 
 def test_no_parameter_of_the_validation_is_missing_or_unknown(repository):
-    """Every option of the command line is a parameter of the notebook, and no more."""
+    """The notebook's cell has those of the registry, in its order, and no more."""
     given = parameters(repository, VALIDATION)
-    assert set(given) == {*Observation.model_fields, *NOTEBOOK_PARAMETERS}
+    assert list(given) == list(every_parameter())
 
 
 @pytest.mark.parametrize("of", [CLOSURE, POWER])
 def test_no_parameter_of_other_notebooks_is_missing_or_unknown(repository, of):
     """Those of the observation come together, and none is changed by default."""
     given = parameters(repository, of)
-    assert set(given) == {*CLOSURE_PARAMETERS, "changes"}
+    assert set(given) == {"working_directory", "workers", "changes"}
     assert given["changes"] == {}
 
 

@@ -14,6 +14,7 @@ from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.observation import Observation
 from miri_background.reporting import figures
 from miri_background.reporting.words import counted, listed, observation_in_words
+from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.statistical import statistical_measurements
 from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.products.images import Image, Products, Truth

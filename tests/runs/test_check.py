@@ -143,7 +143,8 @@ def test_output_is_written_elsewhere(broken, tmp_path):
 
 def test_check_of_a_run_has_a_directory_of_its_own(broken):
     """A run's metrics stay as they are."""
-    (broken / "observation.json").write_text('{"sigma": 3.0, "maxiters": 3}')
+    (broken / "observation.json").write_text("{}")
+    (broken / "calibration.json").write_text('{"sigma": 3.0, "maxiters": 3}')
     (broken / "metrics.json").write_text("{}")
     main(["check", str(broken)])
     assert (broken / "metrics.json").read_text() == "{}"
@@ -339,7 +340,7 @@ def test_flat_directory_without_truth_or_observation_passes(command_line, finish
         for path in (finished_copy / kind).iterdir():
             if not path.is_symlink():
                 os.link(path, flat / path.name)
-    told = json.loads((finished_copy / "observation.json").read_text())
+    told = json.loads((finished_copy / "calibration.json").read_text())
     ended = command_line("check", flat, "--sigma", told["sigma"], "--maxiters", told["maxiters"])
     assert ended.returncode == 0, ended.stdout
     assert "truth: none" in ended.stdout

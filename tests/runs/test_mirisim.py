@@ -20,7 +20,7 @@ def options(small_options):
 
 @pytest.fixture(scope="module")
 def validated(command_line, options, stand_in, tmp_path_factory):
-    """Return the run directory of a validation with the stand-in, and how it ended."""
+    """Return the observation's directory of a validation with the stand-in, and how it ended."""
     directory = tmp_path_factory.mktemp("runs") / "mirisim"
     command = shlex.quote(str(stand_in / "mirisim"))
     ended = command_line("validate", "--run", directory, "--mirisim-command", command, *options)
@@ -33,15 +33,21 @@ def test_mirisims_ramps_pass(validated):
     assert (ended.returncode, "\nPASSED\n" in ended.stdout) == (0, True), ended.stdout
 
 
-def test_simulator_is_recorded(validated):
+@pytest.fixture(scope="module")
+def metrics(validated, run_of):
+    """Return the path of the run's metrics file."""
+    return run_of(validated[0]) / "metrics.json"
+
+
+def test_simulator_is_recorded(metrics):
     """metrics.json says where the data are from."""
-    content = json.loads((validated[0] / "metrics.json").read_text())
+    content = json.loads(metrics.read_text())
     assert content["provenance"]["simulator"] == "mirisim"
 
 
-def test_only_what_is_known_is_judged(validated):
+def test_only_what_is_known_is_judged(metrics):
     """Without a known truth, exact criteria and residuals are left."""
-    names = {metric.name for metric in load_metrics(validated[0] / "metrics.json").metrics}
+    names = {metric.name for metric in load_metrics(metrics).metrics}
     unknown = {"star leak", "star flux", "galaxy flux", "background level"}
     assert {"residual", "combined value", "subtraction"} <= names
     assert names.isdisjoint(unknown)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from miri_background import repository as of_package
+from miri_background.calibration_choice import Calibration
 from miri_background.files import checksum, write_text_whole
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
@@ -34,8 +35,8 @@ PROVENANCE = {
     "pipeline_fingerprint": "0123456789abcdef",
     "crds_context": CONTEXT,
     "simulator": "embedded",
-    "observation": OBSERVATION.model_dump(),
-    "control": "none",
+    "observation": OBSERVATION.model_dump(mode="json"),
+    "calibration": Calibration().model_dump(mode="json"),
     "host": "here",
     "started": "2026-01-01T00:00:00+00:00",
     "wall_time_s": 1.5,
@@ -175,7 +176,7 @@ def test_next_release_is_compared_with_the_one_before(finished_run, propose, che
 
 def test_baselines_of_other_observations_can_be_written_together(finished_run, propose, checkout):
     """A baseline that is not committed yet makes no dirty suite."""
-    okified(checkout, observation=Observation(seed=8).model_dump())
+    okified(checkout, observation=Observation(seed=8).model_dump(mode="json"))
     assert propose(finished_run()).changes
 
 

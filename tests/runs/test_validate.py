@@ -17,6 +17,11 @@ from miri_background.validation.verdict.metrics_file import load_metrics
 pytestmark = pytest.mark.slow
 
 
+def outcomes(paths):
+    """Return the outcomes of metrics files."""
+    return {json.loads(path.read_text())["outcome"] for path in paths}
+
+
 def values(directory):
     """Return the values of all metrics of a run."""
     return [metric.value for metric in load_metrics(directory / "metrics.json").metrics]
@@ -69,6 +74,7 @@ def test_all_products_are_there(finished):
     names = {path.relative_to(directory).parts[0] for path in directory.rglob("*")}
     assert names >= {
         "observation.json",
+        "calibration.json",
         "uncal",
         "truth",
         "rate",
@@ -102,39 +108,44 @@ def test_calibration_really_ran(finished):
 
 
 @pytest.mark.parametrize("control", ["step skipped", "background missing"])
-def test_controls_fail(control, command_line, small_options, finished_copy):
+def test_controls_fail(control, command_line, small_options, copied_observation):
     """Without the step, or with a background missing, the exit code is 1."""
-    ended = command_line("validate", "--run", finished_copy, "--control", control, *small_options)
+    ended = command_line(
+        "validate", "--run", copied_observation, "--control", control, *small_options
+    )
     assert ended.returncode == 1, ended.stdout
     assert f"FAILED: broken on purpose (control: {control})" in ended.stdout
+    assert outcomes(copied_observation.rglob("metrics.json")) == {"passed", "failed"}
 
 
-def test_integrations_are_judged_apart(command_line, tmp_path):
+def test_integrations_are_judged_apart(command_line, run_of, tmp_path):
     """With the slopes of each integration, a correct step passes, and one that is skipped fails."""
     observed = ["--subarray=SUB256", "--groups=8", "--integrations=2", "--rate-product=rateints"]
     observed += ["--science-exposures=1", "--background-exposures=3"]
     run = tmp_path / "run"
     ended = command_line("validate", "--run", run, *observed)
     assert ended.returncode == 0, ended.stdout
-    (subtracted,) = (run / "image2").glob("*_bsubints.fits")
+    (subtracted,) = (run_of(run, rate_product="rateints") / "image2").glob("*_bsubints.fits")
     assert fits.getdata(subtracted).shape[0] == 2
     ended = command_line("validate", "--run", run, *observed, "--control=step skipped")
     assert ended.returncode == 1, ended.stdout
 
 
-def test_killed_run_completes_when_repeated(finished, suite_environment, small_options, tmp_path):
+def test_killed_run_completes_when_repeated(
+    finished, run_of, suite_environment, small_options, tmp_path
+):
     """Killed while it calibrates, a run that is repeated ends with the same numbers.
 
     Begun on all cores and ended on one, it also shows that their number does not matter.
     """
     directory = tmp_path / "killed"
     process = start(directory, small_options, suite_environment)
-    wait_for(lambda: any((directory / "rate").glob("*/*.fits")), process)
+    wait_for(lambda: any(directory.glob("jwst-*/rate/*/*.fits")), process)
     kill_all(process)
     repeated = start(directory, [*small_options, "--workers=1"], suite_environment)
     printed, _ = repeated.communicate()
     assert repeated.returncode == 0, printed
-    assert values(directory) == values(finished[0])
+    assert values(run_of(directory)) == values(finished[0])
 
 
 def test_dead_kernel_is_noticed(suite_environment, small_options, tmp_path):
@@ -157,12 +168,14 @@ def cut_short(path):
 
 
 @pytest.mark.parametrize("kind", ["uncal", "rate"])
-def test_truncated_file_is_named_and_kept(kind, command_line, small_options, finished_copy):
+def test_truncated_file_is_named_and_kept(
+    kind, command_line, small_options, copied_observation, finished_copy
+):
     """A cut file in the place of a product is not used, not replaced, and named."""
     damaged = sorted((finished_copy / kind).glob("*.fits"))[0]
     cut_short(damaged)
     left = damaged.read_bytes()
-    ended = command_line("validate", "--run", finished_copy, *small_options)
+    ended = command_line("validate", "--run", copied_observation, *small_options)
     assert (ended.returncode, damaged.name in ended.stdout) == (2, True), ended.stdout
     assert damaged.read_bytes() == left
 
@@ -177,10 +190,10 @@ def test_references_without_context_are_refused(command_line, small_options, tmp
     assert f"{cache} is a CRDS directory without context" in ended.stdout
 
 
-def test_custom_cache_is_used(command_line, small_options, finished_copy, small_cache):
+def test_custom_cache_is_used(command_line, small_options, copied_observation, small_cache):
     """A cache named by its path serves as well as the suite's own."""
     arguments = ["--crds-cache", small_cache, "--crds-context", "jwst_9001.pmap"]
-    ended = command_line("validate", "--run", finished_copy, *arguments, *small_options)
+    ended = command_line("validate", "--run", copied_observation, *arguments, *small_options)
     assert ended.returncode == 0, ended.stdout
 
 
@@ -226,10 +239,10 @@ def test_small_disk_is_refused_before_work(command_line, small_options, tmp_path
 
 
 @needs_namespaces
-def test_run_needs_no_network(command_line, small_options, finished_copy):
+def test_run_needs_no_network(command_line, small_options, copied_observation, finished_copy):
     """Without any network interface, calibration and verdict are the same."""
-    shutil.rmtree(finished_copy / "rate")
+    shutil.rmtree((finished_copy / "rate").resolve())
     ended = command_line(
-        "validate", "--run", finished_copy, *small_options, before=["unshare", "-rn"]
+        "validate", "--run", copied_observation, *small_options, before=["unshare", "-rn"]
     )
     assert ended.returncode == 0, ended.stdout
