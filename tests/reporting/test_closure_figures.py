@@ -43,7 +43,10 @@ def closure():
     # Made without a run: only what a run would have measured.
     closed = object.__new__(Closure)
     closed.filter, closed.psf = FILTER, point_spread_function(FILTER)
-    closed.analysis = SimpleNamespace(subarray="SUB256", common_variance=1e-4, sky_noise=1.0)
+    expectation = SimpleNamespace(
+        subarray="SUB256", exposure_common_variances=[1e-4], sky_noise=1.0
+    )
+    closed.analysis = SimpleNamespace(expectation=expectation)
     pulls = generator.normal(size=(2, *shape))
     pulls[:, :4] = np.nan
     closed.pulls = [Pulls(values, 0.96) for values in pulls]

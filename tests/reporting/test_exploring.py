@@ -54,6 +54,10 @@ def rate(generator, subarray, sources, integrations):
     values = np.where(illuminated(subarray), SKY, 0.0) + sources
     header = {
         "SUBARRAY": subarray,
+        "SUBSTRT1": read.x.start + 1,
+        "SUBSTRT2": read.y.start + 1,
+        "SUBSIZE1": read.shape[1],
+        "SUBSIZE2": read.shape[0],
         "READPATT": "FASTR1",
         "NGROUPS": 20,
         "NINTS": integrations,
@@ -147,9 +151,9 @@ def test_own_sigma_gives_the_numbers_of_the_validation(integrations, files, trut
 
 def test_own_sigma_gives_the_combined_background_of_the_validation(explorer):
     """The average of the region is the independent one that products are compared with."""
-    region = explorer.analysis.regions[REGION]
+    region = explorer.analysis.masks.regions[REGION]
     explored = explorer.explore(explorer.own)
-    expected = explorer.analysis.combined
+    expected = explorer.analysis.expectation.combined
     assert np.array_equal(explored.combined, expected.data[region.slices])
     assert np.array_equal(explored.clipped, BACKGROUNDS - expected.kept[region.slices])
 
@@ -161,7 +165,7 @@ def test_own_choice_is_that_of_the_run(explorer):
 
 def star(explored, explorer):
     """Return the average where the first background has its star, less the sky, DN/s."""
-    region = explorer.analysis.regions[REGION]
+    region = explorer.analysis.masks.regions[REGION]
     return explored.combined[STAR[1] - region.y.start, STAR[0] - region.x.start] - SKY
 
 
@@ -171,7 +175,11 @@ def test_sigma_decides_whether_a_star_stays(explorer):
     assert star(clipped, explorer) == pytest.approx(0, abs=4 * NOISE)
     assert star(kept, explorer) == pytest.approx(PEAK / BACKGROUNDS, abs=4 * NOISE)
     assert kept.left_out == 0
-    assert kept.values == clipped.values == BACKGROUNDS * np.count_nonzero(explorer.analysis.seen)
+    assert (
+        kept.values
+        == clipped.values
+        == BACKGROUNDS * np.count_nonzero(explorer.analysis.masks.seen)
+    )
 
 
 def test_smaller_sigma_clips_more(explorer):

@@ -75,8 +75,13 @@ def image(scene, values, generator):
     """Return a product with noise around values."""
     shape = values.shape
     noisy = values + generator.normal(0.0, NOISE, shape)
+    read = subarrays()[scene.subarray]
     header = {
         "SUBARRAY": scene.subarray,
+        "SUBSTRT1": read.x.start + 1,
+        "SUBSTRT2": read.y.start + 1,
+        "SUBSIZE1": read.shape[1],
+        "SUBSIZE2": read.shape[0],
         "READPATT": "FASTR1",
         "NGROUPS": 20,
         "NINTS": 1,

@@ -17,6 +17,7 @@ from miri_background.reporting.words import counted, listed, observation_in_word
 from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.statistical import statistical_measurements
 from miri_background.validation.prediction.clipping import average_backgrounds
+from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.products.images import Image, Products, Truth
 from miri_background.validation.verdict.limits import judge
 
@@ -67,10 +68,14 @@ FIELDS = {
 
 def exposure(field, generator, sources):
     """Return a rate of sky, noise and sources."""
-    shape = subarrays()[SUBARRAY].shape
-    cube = ((field.integrations,) if field.integrations else ()) + shape
+    read = subarrays()[SUBARRAY]
+    cube = ((field.integrations,) if field.integrations else ()) + read.shape
     header = {
         "SUBARRAY": SUBARRAY,
+        "SUBSTRT1": read.x.start + 1,
+        "SUBSTRT2": read.y.start + 1,
+        "SUBSIZE1": read.shape[1],
+        "SUBSIZE2": read.shape[0],
         "READPATT": "FASTR1",
         "NGROUPS": GROUPS,
         "NINTS": max(field.integrations, 1),
@@ -123,20 +128,19 @@ def analysis_of(field):
     )
     subtracted = [replace(science[0], data=science[0].data - average)]
     headers = [fits.Header({"S_BKDSUB": "COMPLETE"})]
-    return Analysis(
-        Products(
-            science,
-            backgrounds,
-            subtracted,
-            [combined],
-            headers,
-            [of_science],
-            truths,
-            2.0,
-            3,
-            ["image2_asn.json"],
-        )
+    products = Products(
+        science,
+        backgrounds,
+        subtracted,
+        [combined],
+        headers,
+        [of_science],
+        truths,
+        2.0,
+        3,
+        ["image2_asn.json"],
     )
+    return Analysis(products, Expectation(products))
 
 
 def drawn(analysis):
@@ -200,7 +204,7 @@ def test_star_is_said_to_be_removed_only_where_it_can_be_seen(followed):
     field, analysis, drawn_figures = followed
     title = titles(drawn_figures["star"])
     assert ("No star at" in title) == (field.peak == 0)
-    if 0 < field.peak < 5 * analysis.sky_noise:
+    if 0 < field.peak < 5 * analysis.expectation.sky_noise:
         assert "lost in the noise" in title
         assert "do not show whether clipping removes it" in title
     elif field.peak:
@@ -212,7 +216,7 @@ def test_star_is_said_to_be_removed_only_where_it_can_be_seen(followed):
 def test_star_that_cannot_be_clipped_is_not_said_to_be(followed):
     """Of two backgrounds none can stand out, and half of the star stays."""
     field, analysis, drawn_figures = followed
-    if field.peak < 5 * analysis.sky_noise:
+    if field.peak < 5 * analysis.expectation.sky_noise:
         pytest.skip("this star cannot be seen")
     title = titles(drawn_figures["star"])
     assert ("can clip none" in title) == (field.backgrounds == 2)
@@ -270,7 +274,8 @@ def test_figure_says_that_nothing_was_subtracted(name):
     """What is not there is not compared."""
     analysis = analysis_of(FIELDS["as deep as by default"])
     products = analysis.products
-    skipped = analysis.judging(replace(products, combined=[None], subtracted=products.science))
+    nothing = replace(products, combined=[None], subtracted=products.science)
+    skipped = Analysis(nothing, analysis.expectation)
     figure = drawn(skipped)[name]
     assert "nothing was subtracted" in titles(figure)
     assert "nothing was subtracted" in figure.alt
@@ -280,7 +285,8 @@ def test_residuals_outside_of_their_band_are_not_said_to_be_inside():
     """The alternative text counts those inside."""
     analysis = analysis_of(FIELDS["as deep as by default"])
     subtracted = [replace(each, data=each.data + 1) for each in analysis.products.subtracted]
-    told = drawn(analysis.judging(replace(analysis.products, subtracted=subtracted)))
+    changed = replace(analysis.products, subtracted=subtracted)
+    told = drawn(Analysis(changed, analysis.expectation))
     assert "0 of 1 are inside the band" in told["residuals"].alt
 
 

@@ -52,7 +52,7 @@ def verdict(residual=0.0, level1b="a"):
         "crds_context": "jwst_9001.pmap",
         "simulator": "embedded",
         "observation": {},
-        "control": "none",
+        "calibration": {},
         "attempt": 1,
         "suite_commit": None,
         "suite_dirty": None,

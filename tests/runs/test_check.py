@@ -277,7 +277,7 @@ def test_unexpected_error_is_no_failure(broken, capsys, monkeypatch):
     def stumble(_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(check_module, "measure", stumble)
+    monkeypatch.setattr(check_module, "judge_products", stumble)
     assert main(["check", str(broken)]) == 2
     assert "(ZeroDivisionError): please report it." in sentence_of(capsys)
 

@@ -5,6 +5,7 @@ import pytest
 
 from miri_background.cli import TEST_SIZE, main
 from miri_background.cli.tend import TEST_SIZE
+from miri_background.files import content_key
 from miri_background.observation import Observation
 from miri_background.parameters import every_parameter
 from miri_background.repository import repository_file
@@ -50,7 +51,7 @@ def test_missing_directory_of_baselines_is_refused(capsys, tmp_path):
 
 def test_damaged_baseline_is_refused(capsys, tmp_path):
     """So is a file that a run would be compared with, and that is none."""
-    path = tmp_path / f"jwst-3.0.0-F770W-FULL-{Observation().key}.json"
+    path = tmp_path / f"jwst-3.0.0-F770W-FULL-{content_key({}, {})}.json"
     path.write_text("{")
     said, code = wrong(capsys, "--baselines", str(tmp_path))
     assert (code, f"{path} is not a whole baseline" in said) == (2, True)

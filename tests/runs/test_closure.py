@@ -48,7 +48,7 @@ def test_notebook_and_page_are_written(finished_closure):
         ("--filter", "F999W", "filter = 'F999W' is not F560W or"),
         ("--groups", "1", "groups = '1' is not a whole number from 6"),
         ("--workers", "-1", "workers = '-1' is not a whole number from 0"),
-        ("--rate-product", "rateints", "leave rate_product = rate, whatever integrations is"),
+        ("--background-groups", "30", "The closure is of one readout: leave background_subarray"),
     ],
 )
 def test_wrong_parameter_is_refused(capsys, option, value, said):
@@ -57,7 +57,9 @@ def test_wrong_parameter_is_refused(capsys, option, value, said):
     assert (code, said in capsys.readouterr().err) == (2, True)
 
 
-@pytest.mark.parametrize("option", ["--control", "--crds-cache", "--mirisim-command"])
+@pytest.mark.parametrize(
+    "option", ["--control", "--crds-cache", "--mirisim-command", "--rate-product"]
+)
 def test_closure_has_no_other_options(capsys, option):
     """It is about the embedded simulator and its own references, on an unbroken pipeline."""
     code = main(["closure", option, "none"])
