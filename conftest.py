@@ -77,11 +77,11 @@ def command_line(suite_environment, tmp_path_factory):
     """Return a function that runs ``miri-background`` in a fresh process and directory."""
     program = Path(sys.executable).with_name("miri-background")
 
-    def run(*arguments, before=(), **changed):
+    def run(*arguments, before=(), current=None, **changed):
         return subprocess.run(
             [*before, program, *map(str, arguments)],
             env=suite_environment | changed,
-            cwd=tmp_path_factory.mktemp("current"),
+            cwd=current or tmp_path_factory.mktemp("current"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

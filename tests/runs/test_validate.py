@@ -131,6 +131,25 @@ def test_integrations_are_judged_apart(command_line, run_of, tmp_path):
     assert ended.returncode == 1, ended.stdout
 
 
+def test_latest_is_the_last_run(command_line, tmp_path):
+    """Of a correct and a broken run of one observation, each has its directory below runs/."""
+    observed = ["--subarray=SUB256", "--groups=8", "--science-exposures=1"]
+    observed += ["--background-exposures=3"]
+    ended = command_line("validate", *observed, current=tmp_path)
+    assert ended.returncode == 0, ended.stdout
+    correct = (tmp_path / "runs" / "latest").resolve()
+    ended = command_line("validate", *observed, "--control=step skipped", current=tmp_path)
+    assert ended.returncode == 1, ended.stdout
+    broken = (tmp_path / "runs" / "latest").resolve()
+    assert broken.parent == correct.parent
+    assert [outcomes([path / "metrics.json"]) for path in (correct, broken)] == [
+        {"passed"},
+        {"failed"},
+    ]
+    ended = command_line("check", "runs/latest", current=tmp_path)
+    assert (ended.returncode, (broken / "check" / "metrics.json").exists()) == (1, True)
+
+
 def test_killed_run_completes_when_repeated(
     finished, run_of, suite_environment, small_options, tmp_path
 ):
