@@ -131,7 +131,7 @@ def test_flat_parameters_are_sorted(kind):
 def test_table_has_every_parameter(kind):
     """The table of a notebook names every parameter."""
     table = kind()._repr_html_()
-    assert all(f"<td>{name}</td>" in table for name in kind.model_fields)
+    assert all(f'<th scope="row">{name}</th>' in table for name in kind.model_fields)
 
 
 # ------------------------------------------------------------------ legal values

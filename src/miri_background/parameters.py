@@ -164,7 +164,7 @@ class Description(BaseModel):
             (name, _shown(getattr(self, name)), self.unit(name), field.description)
             for name, field in type(self).model_fields.items()
         ]
-        return html_table(("parameter", "value", "unit", "meaning"), rows)
+        return html_table(type(self).__name__, ("parameter", "value", "unit", "meaning"), rows)
 
 
 def _shown(value):

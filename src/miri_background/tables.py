@@ -4,7 +4,8 @@ import io
 import shutil
 import sys
 import textwrap
-from html import escape
+
+from miri_background.rendering import macros
 
 __all__ = ["html_table", "text_table"]
 
@@ -12,28 +13,26 @@ _UNLIMITED = 10_000  # characters: no line of a table is longer
 _TITLE = "\ue000"  # stands for a title until the table is set; for private use in Unicode
 
 
-def html_table(heads, rows):
+def html_table(caption, heads, rows, numbers=()):
     """Return a table as HTML.
 
     Parameters
     ----------
+    caption : str
+        What the table shows.
     heads : sequence of str
         Heads of the columns.
     rows : sequence of sequence of str
-        Cells, a row each.
+        Cells, a row each; the first is the head of its row.
+    numbers : collection of int, optional
+        Columns, from 0, that are set to the right.
 
     Returns
     -------
     str
         The table; empty without rows.
     """
-    if not rows:
-        return ""
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return str(macros().table(caption, heads, rows, numbers))
 
 
 def text_table(heads, rows, right=(), widest=None):

@@ -8,7 +8,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from miri_background.reporting.page import tidied, write_page
 
-BANNER = "**FAILED**: sky rate over its limit"
+HEADLINE, REASON = "FAILED", "sky rate over its limit of <1> DN/s"
 ALT = 'Sky of 14 DN/s, "empty" & < 1 % off'
 # A white pixel.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP6DwABBQECz6AuzQAAAABJRU5ErkJggg=="
@@ -67,7 +67,7 @@ def notebook():
 def page(notebook, tmp_path_factory):
     """Return the elements of its page."""
     path = tmp_path_factory.mktemp("page") / "image2_background.html"
-    write_page(tidied(notebook), path, BANNER)
+    write_page(tidied(notebook), path, HEADLINE, REASON)
     elements = Elements()
     elements.feed(path.read_text(encoding="utf-8"))
     return elements
@@ -98,7 +98,7 @@ def test_scripts_name_no_other_host(page):
 def test_banner_comes_first(page):
     """How the run ended stands above everything else."""
     text = "".join(page.text)
-    assert text.index("over its limit") < text.index("Question")
+    assert text.index(f"{HEADLINE}: {REASON}") < text.index("Question")
 
 
 def test_outputs_are_on_the_page(page):
@@ -119,7 +119,7 @@ def test_page_has_a_title(page):
 def test_page_leaves_the_notebook_alone(notebook, tmp_path):
     """The banner is on the page, not in the notebook."""
     before = nbformat.writes(notebook)
-    write_page(notebook, tmp_path / "page.html", BANNER)
+    write_page(notebook, tmp_path / "page.html", HEADLINE, REASON)
     assert nbformat.writes(notebook) == before
 
 

@@ -7,7 +7,6 @@ from miri_background.cli import TEST_SIZE, main
 from miri_background.cli.tend import TEST_SIZE
 from miri_background.files import content_key
 from miri_background.observation import Observation
-from miri_background.parameters import every_parameter
 from miri_background.repository import repository_file
 from miri_background.runs.notebook import CLOSURE, NAMES
 from miri_background.simulation.observing import require_unsaturated

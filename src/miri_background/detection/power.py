@@ -80,7 +80,8 @@ class PowerTable:
     def _repr_html_(self):
         """Return a table for notebook and page."""
         heads, *rows = self._rows()
-        return html_table(heads, rows)
+        caption = "Smallest amplitude that each criterion notices"
+        return html_table(caption, heads, rows, numbers=range(1, len(heads)))
 
 
 def _text(amplitude):

@@ -7,7 +7,6 @@ memory, so that an answer takes less than a second; the pipeline is not run agai
 from base64 import b64encode
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from html import escape
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from miri_background.calibration_choice import Calibration
 from miri_background.files import replace_recorded
 from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.rendering import macros
 from miri_background.reporting.drawing import block_size, draw, picture
 from miri_background.validation.measurements.statistical import residual_of, with_fainter_sources
 from miri_background.validation.prediction.clipping import kept_values, member_averages
@@ -313,7 +313,7 @@ def controls(explorer):
         choice = Choice(sigma.value, exposure.value, region.value)
         alt, content = _drawn(explorer, choice)
         source = f"data:image/png;base64,{b64encode(content).decode()}"
-        answer.value = f'<img src="{source}" alt="{escape(alt)}" style="max-width: 100%">'
+        answer.value = str(macros().picture(source, alt))
 
     for control in (sigma, exposure, region):
         control.observe(change, names="value")

@@ -1,11 +1,12 @@
 """The HTML page of an executed notebook: one file that needs nothing from elsewhere."""
 
-from html import escape
+from importlib.resources import files
 
 import nbformat
 from nbconvert import HTMLExporter
 
 from miri_background.files import write_text_recorded
+from miri_background.rendering import TEMPLATES
 
 __all__ = ["tidied", "write_page"]
 
@@ -43,16 +44,7 @@ def tidied(notebook):
     return notebook
 
 
-def _describe_pictures(cell):
-    """Put the alternative text of a cell's pictures where nbconvert's template leaves it out."""
-    for output in cell.get("outputs", []):
-        alt = output.get("metadata", {}).get("image/png", {}).get("alt")
-        if alt:
-            source = "data:image/png;base64," + "".join(output.data["image/png"].split())
-            output.data = {"text/html": f'<img src="{source}" alt="{escape(alt)}"/>'}
-
-
-def write_page(notebook, path, banner):
+def write_page(notebook, path, headline, reason=""):
     """Write an executed notebook as an HTML page.
 
     Parameters
@@ -61,15 +53,20 @@ def write_page(notebook, path, banner):
         Executed notebook.
     path : pathlib.Path
         HTML file to write.
-    banner : str
-        Markdown that stands above everything else: how the run ended.
+    headline : str
+        How the run ended; stands above everything else.
+    reason : str, optional
+        Why it ended so.
     """
-    notebook = nbformat.from_dict(notebook)
-    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(banner))
-    for cell in notebook.cells:
-        _describe_pictures(cell)
-    exporter = HTMLExporter(template_name="lab", **_NO_SCRIPTS)
-    body, _ = exporter.from_notebook_node(
-        notebook, resources={"metadata": {"name": path.stem.replace("_", " ")}}
+    exporter = HTMLExporter(
+        template_name="notebook_page",
+        extra_template_basedirs=[str(files("miri_background") / TEMPLATES)],
+        **_NO_SCRIPTS,
     )
+    resources = {
+        "metadata": {"name": path.stem.replace("_", " ")},
+        "ending": {"headline": headline, "reason": reason},
+    }
+    # The exporter changes what it is given.
+    body, _ = exporter.from_notebook_node(nbformat.from_dict(notebook), resources=resources)
     write_text_recorded(path, body)

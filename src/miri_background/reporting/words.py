@@ -1,10 +1,10 @@
 """What a notebook says of its own data, in sentences with their numbers."""
 
 import textwrap
-from html import escape
 
 from miri_background.instrument.footprint import regions
 from miri_background.instrument.readout import subarrays
+from miri_background.rendering import macros
 
 __all__ = ["Paragraph", "counted", "listed", "observation_in_words"]
 
@@ -63,7 +63,7 @@ class Paragraph(str):
 
     def _repr_html_(self):
         """Return the text as HTML, which breaks lines where there is room."""
-        return f"<p>{escape(' '.join(self.split()))}</p>"
+        return str(macros().paragraph(self))
 
 
 def observation_in_words(observation):

@@ -6,7 +6,6 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 
 import nbformat
@@ -309,8 +308,7 @@ def _write(notebook, stem, outcome, reason, cause):
     """Write an executed notebook and its page, and return their paths."""
     executed, page = _results(stem)
     write_text_recorded(executed, nbformat.writes(notebook) + "\n")
-    banner = f"**{headline(outcome, cause=cause)}**{reason and f': {escape(reason)}'}"
-    write_page(notebook, page, banner)
+    write_page(notebook, page, headline(outcome, cause=cause), reason)
     return executed, page
 
 

@@ -451,7 +451,7 @@ def test_detail_of_a_broken_limit_is_told_everywhere():
     assert verdict.broken_limits() == (
         f"metadata (whole array): 1 products, limit 0 products: {said} (1 of 1 over it)"
     )
-    assert "FILTER = &#x27;x&#x27;" in verdict._repr_html_()
+    assert "FILTER = &#39;x&#39;" in verdict._repr_html_()
     assert verdict.content()["metrics"][0]["detail"] == said
 
 
@@ -472,7 +472,7 @@ def test_what_was_not_judged_is_said_below_the_table(partial):
         "not judged: star leak, star flux (there is no truth)",
         "not judged: combined DQ of exposure 2 (none was saved)",
     ]
-    assert "<td>star leak, star flux</td><td>there is no truth</td>" in partial._repr_html_()
+    assert '"row">star leak, star flux</th><td>there is no truth</td>' in partial._repr_html_()
 
 
 def test_what_was_not_judged_is_kept(partial, tmp_path):

@@ -122,7 +122,7 @@ def covered_part(analysis):
     expectation = analysis.expectation
     header = expectation.science[0].header
     both = np.logical_and.reduce([covered(image, header) for image in expectation.backgrounds])
-    lit = illuminated(expectation.subarray)
+    lit = analysis.masks.lit
     if both[lit].all():
         return
     part = 100 * float(np.mean(both[lit]))

@@ -172,7 +172,9 @@ class Verdict:
             "unit",
             "status",
         )
-        return html_table(heads, rows) + html_table(("not judged", "why"), self._unjudged())
+        return html_table("Verdict", heads, rows, numbers=(2, 4)) + html_table(
+            "What was not judged", ("not judged", "why"), self._unjudged()
+        )
 
     def __repr__(self):
         return self.text_table()
