@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from miri_background.outcomes import Outcome
 
-__all__ = ["TEMPLATES", "Part", "macros", "page_name", "render"]
+__all__ = ["TEMPLATES", "Part", "macros", "markdown", "page_name", "render"]
 
 TEMPLATES = "templates"  # directory in this package
 _IN_PAGE_NAMES = f"{ascii_lowercase}{digits}._-"
@@ -54,7 +54,7 @@ def _environment():
     )
     environment.filters |= {
         "cells": _cells,
-        "markdown": _markdown,
+        "markdown": markdown,
         "one_line": _one_line,
         "outcome": _outcome,
         "page_name": page_name,
@@ -98,7 +98,7 @@ def _cells(items, *names):
     return [tuple(getattr(item, name) for name in names) for item in items]
 
 
-def _markdown(text):
+def markdown(text):
     """Return words as Markdown that shows just them, on one line."""
     return Markup(" ".join(str(text).split()).translate(_ESCAPED_IN_MARKDOWN))  # noqa: S704
 

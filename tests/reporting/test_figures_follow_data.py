@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
-from miri_background.validation.prediction.analysis import Analysis
 
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.observation import Observation

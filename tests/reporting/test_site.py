@@ -1,6 +1,5 @@
 """The site tells what the records tell, its links lead somewhere, and nothing in it runs."""
 
-import copy
 import inspect
 import json
 import re
@@ -17,17 +16,18 @@ from miri_background.cli import main
 from miri_background.detection.faults import FAULTS
 from miri_background.detection.kill_matrix import KillMatrix, Kills
 from miri_background.outcomes import CannotJudge, Cause, Outcome
+from miri_background.rendering import Part, macros, markdown, page_name
 from miri_background.reporting.history import load
 from miri_background.reporting.site import pages
-from miri_background.reporting.site.build import build_site
+from miri_background.reporting.site.build import Places, build_site
 from miri_background.reporting.site.faults import caught_faults
-from miri_background.reporting.site.markup import badge, markdown_text, page_name, table
 from miri_background.reporting.site.notebooks import ENDED, published, section_of_figure
 from miri_background.reporting.site.standing import Run, Standing, family_of
 from miri_background.reporting.site.trends import DARK, history_svg, repainted
 from miri_background.validation.measurements import against_truth
 from miri_background.validation.verdict.limits import criteria
-from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
+from miri_background.validation.verdict.metrics_file import upgraded
+from miri_background.validation.verdict.verdict import criteria, upgraded
 
 BLOCKS = ("caption", "div", "h1", "h2", "li", "p", "td", "th")  # each stands by itself
 LARGEST = 25e6  # bytes of the site of a night
@@ -159,15 +159,24 @@ def test_verdict_of_an_earlier_layout_is_read(add_run, tmp_path):
     assert len(run.verdict.metrics) == len(verdict["metrics"])
 
 
-def test_page_of_a_run_says_what_is_wrong_and_what_was_not_judged(passed_verdict):
+def test_page_of_a_run_says_what_is_wrong_and_what_was_not_judged(add_run, tmp_path):
     """Details of metrics and reasons stand beside the names; nothing is said of nothing."""
-    content = copy.deepcopy(upgraded(passed_verdict))
-    assert "Not judged" not in pages._metrics(verdict_of(content))
-    content["metrics"][0]["detail"] = "a_bsub.fits is wrong"
-    content["not_judged"] = [{"name": "star flux", "where": "", "reason": "there is no truth"}]
-    page = pages._metrics(verdict_of(content))
-    assert "a_bsub.fits is wrong" in page
-    assert "there is no truth" in page.partition("## Not judged")[2]
+    path = add_run(tmp_path, "a", 0, notebook=False)
+
+    def page():
+        """Return the page of the run."""
+        said = standing(tmp_path)
+        return pages.run_page(said, said.runs[0], Places(said, tmp_path / "history"))
+
+    assert "Not judged" not in page()
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["verdict"] = upgraded(content["verdict"])
+    content["verdict"]["metrics"][0]["detail"] = "a_bsub.fits is wrong"
+    left_out = [{"name": "star flux", "where": "", "reason": "there is no truth"}]
+    content["verdict"]["not_judged"] = left_out
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert "a_bsub.fits is wrong" in page()
+    assert "there is no truth" in page().partition("## Not judged")[2]
 
 
 def test_families_are_those_that_the_truth_is_needed_for():
@@ -236,23 +245,45 @@ def test_damaged_kill_matrix_is_named(tmp_path):
 
 def test_markdown_is_text():
     """Whatever has a meaning in Markdown has none in what is told."""
-    told = markdown_text("*a* `b`\n<c> [d](e) | {f}")
+    told = markdown("*a* `b`\n<c> [d](e) | {f}")
     assert told == r"\*a\* \`b\` \<c\> \[d\]\(e\) \| \{f\}"
+
+
+def table(*rows, **options):
+    """Return a table of two columns."""
+    return macros().table("of <all>", ("a & b", "status"), rows, **options)
 
 
 def test_table_escapes_words_and_keeps_badges():
     """A reason is no markup; a badge is."""
-    source = table("of <all>", ("a & b", "status"), [("<script>", badge("passed"))])
+    source = table(("<script>", Part(outcome="passed")))
     assert "<caption>of &lt;all&gt;</caption>" in source
     assert '<th scope="row">&lt;script&gt;</th>' in source
     assert "✓</span> passed</span></td>" in source
+
+
+def test_numbers_of_a_table_are_on_the_right():
+    """Head and cells of their column, and no other."""
+    assert table(("a", 1), numbers=(1,)).count('class="number"') == 2
+
+
+def test_last_cell_of_a_short_row_takes_the_rest_of_it():
+    """A reason that is all there is to say has room."""
+    source = macros().table("of all", ("a", "b", "c"), [("a", "reason")])
+    assert '<td colspan="2"><span class="reason">reason</span></td>' in source
+
+
+def test_table_without_rows_is_not_there():
+    """Nothing is said of nothing."""
+    assert table().strip() == ""
 
 
 @pytest.mark.parametrize("word", [outcome.word for outcome in Outcome])
 def test_badge_has_symbol_and_word(word):
     """No meaning by colour alone."""
     assert re.fullmatch(
-        rf'<span class="badge \w+"><span aria-hidden="true">.</span> {word}</span>', badge(word)
+        rf'<span class="badge \w+"><span aria-hidden="true">.</span> {word}</span>',
+        macros().badge(word),
     )
 
 

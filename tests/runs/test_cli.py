@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from miri_background.cli import TEST_SIZE, main
+from miri_background.cli import main
 from miri_background.cli.tend import TEST_SIZE
 from miri_background.files import content_key
 from miri_background.observation import Observation

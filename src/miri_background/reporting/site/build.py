@@ -18,10 +18,10 @@ from nbformat.reader import NotJSONError
 from miri_background.files import checksum
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.reading import read_text
+from miri_background.rendering import markdown, page_name, render
 from miri_background.reporting.history import load, require_history
 from miri_background.reporting.site import pages
 from miri_background.reporting.site.faults import caught_faults
-from miri_background.reporting.site.markup import markdown_text, page_name
 from miri_background.reporting.site.notebooks import published, section_of_figure, title_of
 from miri_background.reporting.site.standing import Standing
 from miri_background.reporting.site.trends import history_svg, repainted
@@ -360,9 +360,10 @@ def _write_observation(sources, standing, run, places):
     page = sources / places.observation(run).removesuffix(".html")
     notebook = places.notebook(run)
     told = pages.banner(standing, run, places)
-    name = markdown_text(run.record.name)
+    name = markdown(run.record.name)
     if notebook is None:
-        _write(page.with_name(f"{page.name}.md"), f"# {name}\n\n{told}")
+        text = render("site/head.md.j2", title=name, banner=told)
+        _write(page.with_name(f"{page.name}.md"), text)
         return
     committed = repository_file("notebooks").glob("*.ipynb")
     moved = {path.name: f"../notebooks/{path.name}" for path in committed}

@@ -1,9 +1,11 @@
 """Settings of Sphinx for the pages; read by it, not imported."""
 
 import importlib.metadata
-import re
 from datetime import UTC, datetime
 from pathlib import Path
+
+from docutils import nodes
+from sphinx.writers.html5 import HTML5Translator
 
 extensions = ["myst_nb"]
 project = "MIRI background validation"
@@ -23,28 +25,46 @@ myst_heading_anchors = 3
 # A page's source has HTML in blocks of its own; elsewhere it is text to be shown.
 myst_disable_syntax = ["html_block", "html_inline"]
 
-_TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
-_CAPTION = re.compile(r"<caption[^>]*>(.*?)</caption>", re.DOTALL)
-_TAGS = re.compile(r"<[^>]+>")
-_BOX = '<div class="box" tabindex="0" role="region" aria-label="{}">{}</div>'
 
+class Writer(HTML5Translator):
+    """Let wide tables and long lines scroll in themselves, and from the keyboard, not the page."""
 
-def _boxed(number, table):
-    """Return a table in a box that scrolls by itself, and can be scrolled from the keyboard."""
-    caption = _CAPTION.search(table)
-    name = _TAGS.sub("", caption[1]).strip().replace('"', "&quot;") if caption else "Table"
-    return _BOX.format(f"{name} ({number})", table)
+    def starttag(self, node, tagname, *arguments, **attributes):
+        """Return a tag; what has lines that are not broken can get the focus."""
+        if isinstance(node, (nodes.literal_block, nodes.doctest_block)):
+            attributes["tabindex"] = "0"
+        return super().starttag(node, tagname, *arguments, **attributes)
 
+    def visit_table(self, node):
+        """Open a box around a table of a document."""
+        title = node.next_node(nodes.title)
+        self._open_box(title.astext() if title else "Table")
+        super().visit_table(node)
 
-def _make_scrollable(_app, _page, _template, context, _doctree):
-    """Let wide tables and long lines scroll in themselves, not the page."""
-    body = context.get("body", "")
-    numbers = iter(range(1, body.count("<table") + 1))
-    body = _TABLE.sub(lambda found: _boxed(next(numbers), found[0]), body)
-    context["body"] = body.replace("<pre>", '<pre tabindex="0">')
+    def depart_table(self, node):
+        """Close its box."""
+        super().depart_table(node)
+        self.body.append("</div>")
+
+    def visit_raw(self, node):
+        """Write HTML, with a box around tables of notebooks that have none."""
+        bare = "<table" in node.astext() and 'class="box"' not in node.astext()
+        if bare:
+            self._open_box("Table")
+        try:
+            super().visit_raw(node)
+        finally:  # it ends with an exception, so that what is inside is not visited
+            if bare:
+                self.body.append("</div>")
+
+    def _open_box(self, name):
+        """Open a box, the name of which no other on the page has."""
+        self._boxes = getattr(self, "_boxes", 0) + 1
+        named = {"role": "region", "aria-label": f"{name} ({self._boxes})"}
+        self.body.append(self.starttag({}, "div", "", CLASS="box", tabindex="0", **named))
 
 
 def setup(app):
-    """Connect what is done to each page."""
-    app.connect("html-page-context", _make_scrollable)
+    """Let Sphinx write pages as above."""
+    app.set_translator("html", Writer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,16 +4,13 @@ import re
 
 import nbformat
 
+from miri_background.rendering import render
 from miri_background.reporting.page import tidied
 
 __all__ = ["ENDED", "published", "section_of_figure", "title_of"]
 
 # Where a run that broke off did so; the page's own link leads there.
 ENDED = "where-it-ended"
-_BROKE_OFF = (
-    f'``````{{raw}} html\n<p class="note failed" id="{ENDED}">'
-    "The run ended in the cell below.</p>\n``````\n"
-)
 _TITLE = re.compile(r"\A\s*# +(.+?) *\n?$", re.MULTILINE)
 _SECTION = re.compile(r"^## +(.+?) *$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
@@ -56,14 +53,15 @@ def published(notebook, title, banner="", moved=None):
     start = notebook.cells[0] if notebook.cells else None
     if start is not None and start.cell_type == "markdown":
         start.source = _TITLE.sub("", start.source, count=1)
-    head = nbformat.v4.new_markdown_cell(f"# {title}\n\n{banner}", id="page-head")
-    cells = [head]
+    head = render("site/head.md.j2", title=title, banner=banner)
+    cells = [nbformat.v4.new_markdown_cell(head, id="page-head")]
     broken = False
     for cell in notebook.cells:
         if cell.cell_type == "code":
             if not broken and any(each.output_type == "error" for each in cell.outputs):
                 broken = True
-                cells.append(nbformat.v4.new_markdown_cell(_BROKE_OFF, id=ENDED))
+                ended = render("site/broke_off.md.j2", anchor=ENDED)
+                cells.append(nbformat.v4.new_markdown_cell(ended, id=ENDED))
             _make_plain(cell)
         elif cell.cell_type == "markdown":
             cell.source = _LINK.sub(

@@ -1,26 +1,16 @@
-"""What stands on each page: Markdown for words, HTML for tables."""
+"""What stands on each page; the words around it are in templates."""
 
 import math
-from html import escape
+from types import SimpleNamespace
 
 import yaml
 
 from miri_background.outcomes import Cause, Outcome
-from miri_background.reporting.site.markup import (
-    NOT_RUN,
-    Cell,
-    badge,
-    html_block,
-    link,
-    markdown_text,
-    page_name,
-    status_class,
-    status_symbol,
-    table,
-)
+from miri_background.rendering import Part, page_name, render
 from miri_background.reporting.site.notebooks import ENDED
-from miri_background.reporting.site.standing import FAMILIES, family_of
+from miri_background.reporting.site.standing import FAMILIES, NOT_RUN, family_of
 from miri_background.validation.verdict.limits import criteria, critical_value
+from miri_background.validation.verdict.verdict import criteria, critical_value
 
 __all__ = [
     "banner",
@@ -34,33 +24,11 @@ __all__ = [
 
 _NIGHTS = 14  # that the front page looks back
 _MEANINGS = {
-    Outcome.PASSED.word: "every metric is within its limit",
-    Outcome.FAILED.word: "at least one limit is broken",
-    Outcome.CANNOT_JUDGE.word: "data, references or resources did not allow a verdict",
-    Outcome.DRIFTED.word: "within all limits, but not what the last released build gave",
+    Outcome.PASSED: "every metric is within its limit",
+    Outcome.FAILED: "at least one limit is broken",
+    Outcome.CANNOT_JUDGE: "data, references or resources did not allow a verdict",
+    Outcome.DRIFTED: "within all limits, but not what the last released build gave",
 }
-_READING = {
-    "exact": (
-        "The number is a count, and a correct step gives 0: two implementations of the same "
-        "arithmetic are compared pixel by pixel. Any other number is a defect, of the step or of "
-        "its description, not noise: look at which pixels they are, in the figure."
-    ),
-    "statistical": (
-        "The number scatters from run to run by its standard error, the error bar. Inside the band "
-        "it means nothing; outside it, chance would put a correct step in one of a thousand runs. "
-        "Several runs on the same side of zero, each inside the band, are worth a look."
-    ),
-    "against truth": (
-        "The number compares the product with what was simulated, so that an error is seen that "
-        "all products share. It scatters by its standard error, the error bar; outside the band a "
-        "correct step is in one of a thousand runs. It needs the truth of a simulation."
-    ),
-}
-
-
-def _toctree(pages):
-    """Return a hidden list of pages, so that Sphinx knows each to belong somewhere."""
-    return "\n".join(["```{toctree}\n:hidden:\n", *pages, "```\n"])
 
 
 # ------------------------------------------------------------------ the front page
@@ -81,104 +49,77 @@ def front_page(standing, places):
     str
         Markdown.
     """
-    answer = standing.answer
-    parts = ["# MIRI background validation\n", _answer(answer)]
-    parts.append(_told_problems(standing.problems))
-    if standing.last:
-        parts += [_last_night(standing, places), _recent_nights(standing, places), _LEGEND]
-    parts.append(_toctree(["metrics/index", "runs/index", "documents", *places.observations]))
-    return "\n".join(filter(None, parts))
-
-
-def _answer(answer):
-    """Return the answer as what is seen first."""
-    symbol = status_symbol(answer.outcome)
-    words = Cell(f'<span class="sign" aria-hidden="true">{symbol}</span> ')
-    return html_block(
-        f'<p class="answer {status_class(answer.outcome)}">{words}{_escaped(answer.sentence)}</p>'
+    last = [run for run in standing.last.values() if run]
+    nights = list(standing.nights.values())[:_NIGHTS]
+    return render(
+        "site/front.md.j2",
+        answer=standing.answer,
+        problems=standing.problems,
+        observations=list(standing.last),
+        started=f"{min(run.started for run in last):%-d %B %Y at %H:%M}" if last else "",
+        builds=_builds(last) or "unknown",
+        last_night=[row for name in standing.last for row in _rows_of(standing, name, places)],
+        nights=[_night(runs, standing.last, places) for runs in nights],
+        meanings=[(_badge(outcome), meaning) for outcome, meaning in _MEANINGS.items()],
+        pages=places.observations,
     )
 
 
-def _escaped(text):
-    """Return words as HTML, code between backticks."""
-    pieces = escape(text).split("`")
-    return "".join(
-        f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces)
-    )
+def _badge(outcome):
+    """Return an outcome as a cell."""
+    return Part(outcome=outcome.word)
 
 
-def _told_problems(problems):
-    """Return what of the history could not be read."""
-    if not problems:
-        return ""
-    items = "".join(f"<li>{_escaped(each)}</li>" for each in problems)
-    return html_block(
-        '<div class="note unjudged" role="note"><p><strong>Part of the history could not be '
-        f"read.</strong> These pages were made without it:</p><ul>{items}</ul></div>"
-    )
+def _status(metric):
+    """Return whether a metric is within its limit, as a cell."""
+    return _badge(Outcome.PASSED if metric.passed else Outcome.FAILED)
 
 
-def _last_night(standing, places):
-    """Return the table of the last night."""
-    runs = [run for run in standing.last.values() if run]
-    started = min(run.started for run in runs)
-    rows = [row for name in standing.last for row in _rows_of(standing, name, places)]
-    heads = ("observation", "metrics", "status", "worst", "value", "limit", "change", "page")
-    caption = "Each observation of the last night, by family of metrics"
-    builds = ", ".join(sorted({run.build for run in runs if run.verdict})) or "unknown"
-    return (
-        f"## Last night\n\nStarted on {started:%-d %B %Y at %H:%M} UTC, with jwst "
-        f"{markdown_text(builds)}. "
-        "The change compares the same metric with the last good run before.\n\n"
-        + table(caption, heads, rows, broken=False)
-    )
+def _builds(runs):
+    """Return the builds of jwst that runs were made with."""
+    return ", ".join(sorted({run.build for run in runs if run.verdict}))
+
+
+def _metric_place(name):
+    """Return the page of a metric, seen from the front page."""
+    return f"metrics/{page_name(name)}.html"
 
 
 def _rows_of(standing, name, places):
     """Return the rows of one observation: one for each family, or one that says why not."""
     run = standing.last[name]
     if run is None:
-        latest = standing.of(name)[-1]
-        told = f"in the last night; it was before, on {latest.day}"
-        return [(name, "all", badge(NOT_RUN), told)]
+        before = f"in the last night; it was before, on {standing.of(name)[-1].day}"
+        return [(name, "all", Part(outcome=NOT_RUN), before)]
     record = run.record
-    head = link(name, places.run(run))
+    head = Part(name, place=places.run(run))
     families = standing.families(run)
     if record.outcome == Outcome.CANNOT_JUDGE.word or not families:
-        why = link("its page", places.observation(run))
-        told = f"{_escaped(record.cause)}: {_escaped(record.reason)} ({why})"
-        return [(head, "all", badge(record.outcome), Cell(f'<span class="told">{told}</span>'))]
-    rows = []
-    for each in families:
-        status = each.status
-        if status == Outcome.PASSED.word and record.outcome == Outcome.DRIFTED.word:
-            status = record.outcome if _drifted(run, each.family) else status
-        metric = each.worst
-        rows.append(
-            (
-                head,
-                each.family,
-                badge(status),
-                Cell(
-                    f"{link(metric.name, f'metrics/{page_name(metric.name)}.html')}"
-                    f"<br><small>{_escaped(metric.place())}</small>"
-                ),
-                f"{metric.value_text()} {metric.unit}",
-                f"{metric.limit_text()} {metric.unit}",
-                Cell(f"{_escaped(each.change)}{_since(each)}"),
-                link(Cell(f'verdict<span class="hidden"> of {name}</span>'), places.verdict(run)),
-            )
-        )
-    return rows
+        why = Part(f"{record.cause}: {record.reason}")
+        more = Part("its page", place=places.observation(run))
+        return [(head, "all", Part(outcome=record.outcome), (why, " (", more, ")"))]
+    verdict = Part("verdict", place=places.verdict(run), hidden=f"of {name}")
+    return [(head, *_family_cells(run, each), verdict) for each in families]
 
 
-def _since(row):
-    """Return with which run a change compares."""
-    return f"<br><small>since {_escaped(row.since)}</small>" if row.since else ""
+def _family_cells(run, row):
+    """Return the cells of a family of metrics: its status, and its worst metric."""
+    status, metric = row.status, row.worst
+    drifted = run.record.outcome == Outcome.DRIFTED.word and _drifted(run, row.family)
+    if status == Outcome.PASSED.word and drifted:
+        status = run.record.outcome
+    return (
+        row.family,
+        Part(outcome=status),
+        (Part(metric.name, place=_metric_place(metric.name)), Part(small=metric.place())),
+        f"{metric.value_text()} {metric.unit}",
+        f"{metric.limit_text()} {metric.unit}",
+        Part(row.change, small=row.since and f"since {row.since}"),
+    )
 
 
 def _drifted(run, family):
-    """Tell whether a metric of a family moved since the baseline, or a behaviour changed."""
+    """Return whether a metric of a family moved since the baseline, or a behaviour changed."""
     drift = run.verdict.drift
     if drift is None:
         return False
@@ -187,34 +128,16 @@ def _drifted(run, family):
     )
 
 
-def _recent_nights(standing, places):
-    """Return the table of outcomes, a row for each night."""
-    nights = list(standing.nights.items())[:_NIGHTS]
-    names = list(standing.last)
-    rows = []
-    for _, runs in nights:
-        first = min(runs.values(), key=lambda run: run.started)
-        cells = []
-        for name in names:
-            run = runs.get(name)
-            if run is None:
-                cells.append("not run")
-                continue
-            words = badge(run.record.outcome)
-            cause = run.record.cause and f"<br><small>{_escaped(run.record.cause)}</small>"
-            place = places.run(run)
-            cells.append(Cell(f"{link(words, place) if place else words}{cause}"))
-        build = ", ".join(sorted({run.build for run in runs.values() if run.verdict})) or "–"
-        rows.append((first.day, *cells, build))
-    caption = f"The last {len(rows)} nights" if len(rows) > 1 else "The only night so far"
-    return "## Recent nights\n\n" + table(caption, ("started (UTC)", *names, "build of jwst"), rows)
-
-
-_LEGEND = "## What the words mean\n\n" + table(
-    "Outcomes",
-    ("word", "meaning"),
-    [(badge(word), meaning) for word, meaning in _MEANINGS.items()],
-)
+def _night(runs, names, places):
+    """Return the row of a night: the outcome of each observation."""
+    first = min(runs.values(), key=lambda run: run.started)
+    cells = [
+        Part(outcome=run.record.outcome, place=places.run(run), small=run.record.cause)
+        if (run := runs.get(name))
+        else "not run"
+        for name in names
+    ]
+    return (first.day, *cells, _builds(runs.values()) or "–")
 
 
 # ------------------------------------------------------------------ an observation
@@ -237,40 +160,18 @@ def banner(standing, run, places):
     str
         Source of a page in ``observations/``.
     """
-    record = run.record
-    when = f"{_escaped(run.day)} UTC, jwst {_escaped(run.build)}"
-    links = [link("versions, inputs and all metrics of this run", f"../{places.run(run)}")]
+    links = [Part("versions, inputs and all metrics of this run", place=f"../{places.run(run)}")]
     if places.broke_off(run):
-        links.insert(0, link("where it ended", f"#{ENDED}"))
+        links.insert(0, Part("where it ended", place=f"#{ENDED}"))
     if not run.good:
         links.append(_last_good_link(standing, run, places.observation))
-    gone = (
-        ""
-        if places.has_notebook(run)
-        else "<p>There is no executed notebook: the run ended before it was written, or its "
-        f"directory <code>{_escaped(record.directory)}</code> is gone.</p>"
-    )
-    return _ending(record, f" {when}", links, gone)
+    gone = not places.has_notebook(run)
+    return render("site/banner.md.j2", run=run, cause=_cause(run), links=links, gone=gone)
 
 
-def _ending(record, when, links, more=""):
-    """Return the box that says how a run ended, why, and where else to look."""
-    lines = [f"<p><strong>{badge(record.outcome)}</strong>{when}</p>"]
-    if record.cause:
-        lines.append(
-            f"<p><strong>Cause: {_escaped(record.cause)}</strong>, that is, "
-            f"{_escaped(_meaning(record.cause))}.</p>"
-        )
-    if record.reason:
-        lines.append(f"<p>{_escaped(record.reason)}</p>")
-    if links:
-        lines.append(f"<p>{' · '.join(links)}</p>")
-    kind = status_class(record.outcome)
-    return html_block(f'<div class="note {kind}" role="note">{"".join(lines)}{more}</div>')
-
-
-def _meaning(word):
-    """Return what a cause stands for."""
+def _cause(run):
+    """Return what the cause of a run without a verdict stands for, empty if there is none."""
+    word = run.record.cause
     return next((each.meaning for each in Cause if each.word == word), word)
 
 
@@ -279,7 +180,7 @@ def _last_good_link(standing, run, page):
     good = standing.last_good(run.record.name, run)
     if good is None:
         return "no run of this observation passed before"
-    return link(f"the last good run before, {good.day} UTC", f"../{page(good)}")
+    return Part(f"the last good run before, {good.day} UTC", place=f"../{page(good)}")
 
 
 # ------------------------------------------------------------------ metrics
@@ -300,56 +201,37 @@ def metrics_page(standing, names):
     str
         Markdown.
     """
-    by_name = criteria()["criteria"]
-    words = (
-        "# Metrics\n\nWhat is judged, in the order of cost. Each page says what the number is, "
-        "how to read it, which faults it catches, and shows its history.\n"
-    )
-    parts = [words]
-    for family in FAMILIES:
-        rows = [
-            (
-                link(name, f"{page_name(name)}.html"),
-                content["description"],
-                content["unit"],
-                _states(standing, name),
-            )
-            for name, content in by_name.items()
-            if _family(name) == family
-        ]
-        heads = ("metric", "what is counted or measured", "unit", "last night")
-        parts.append(f"## {family.capitalize()}\n\n{table(f'Metrics: {family}', heads, rows)}")
-    others = [(link(name, f"{page_name(name)}.html"),) for name in names if name not in by_name]
-    if others:
-        parts.append(
-            "## Of earlier runs\n\n" + table("Metrics that are no more", ("metric",), others)
-        )
-    return "\n".join([*parts, _toctree([page_name(name) for name in names])])
+    families = {family: [] for family in FAMILIES}
+    for name, content in criteria()["criteria"].items():
+        last = _last_status(standing, name)
+        row = (_metric_link(name), content["description"], content["unit"], last)
+        families[_family(name)].append(row)
+    others = [(_metric_link(name),) for name in names if name not in criteria()["criteria"]]
+    pages = [page_name(name) for name in names]
+    return render("site/metrics.md.j2", families=families, others=others, pages=pages)
 
 
-def _states(standing, criterion):
-    """Return how a criterion ended in the last night, in words."""
-    failed, seen = [], 0
-    for name, run in standing.last.items():
-        metric = run and run.worst.get(criterion)
-        if metric:
-            seen += 1
-            failed += [] if metric.passed else [name]
+def _metric_link(name):
+    """Return a link to a metric from the list of them."""
+    return Part(name, place=f"{page_name(name)}.html")
+
+
+def _last_status(standing, criterion):
+    """Return how a criterion ended in the last night, as a cell."""
+    metrics = {
+        name: run.worst[criterion]
+        for name, run in standing.last.items()
+        if run and criterion in run.worst
+    }
+    failed = [name for name, metric in metrics.items() if not metric.passed]
     if failed:
-        return Cell(f"{badge(Outcome.FAILED.word)} in {_escaped(', '.join(failed))}")
-    return badge(Outcome.PASSED.word) if seen else "not measured"
-
-
-class _Named:
-    """A criterion by name, as `family_of` takes it."""
-
-    def __init__(self, name):
-        self.name, self.limit = name, math.nan
+        return (_badge(Outcome.FAILED), f" in {', '.join(failed)}")
+    return _badge(Outcome.PASSED) if metrics else "not measured"
 
 
 def _family(name):
     """Return the family of a criterion by its name."""
-    return family_of(_Named(name))
+    return family_of(SimpleNamespace(name=name, limit=math.nan))
 
 
 def metric_page(name, series, caught, places, figures):
@@ -374,38 +256,42 @@ def metric_page(name, series, caught, places, figures):
         Markdown.
     """
     content = criteria()["criteria"].get(name, {})
-    latest = [run.worst[name] for runs in series.values() for run in runs if name in run.worst]
-    unit = content.get("unit") or (latest[-1].unit if latest else "")
-    family = family_of(latest[-1]) if latest else _family(name)
-    description = content.get("description") or (latest[-1].description if latest else "")
-    parts = [
-        f"# {markdown_text(name)}\n\n{markdown_text(description.capitalize())}.\n",
-        _facts(content, family, unit, latest),
-        f"## How to read it\n\n{_READING[family]}\n",
-        _shown_in(figures),
-        _history(name, series),
-        _caught(caught),
-        _numbers(name, unit, series, places),
-    ]
-    return "\n".join(filter(None, parts))
+    runs = [run for each in series.values() for run in each]
+    measured = [run.worst[name] for run in runs if name in run.worst]
+    latest = measured[-1] if measured else None
+    unit = content.get("unit") or (latest.unit if latest else "")
+    family = family_of(latest) if latest else _family(name)
+    newest_first = sorted(runs, key=lambda run: run.started, reverse=True)
+    return render(
+        "site/metric.md.j2",
+        name=name,
+        description=content.get("description") or (latest.description if latest else ""),
+        facts=_facts(content, family, unit, latest),
+        family=family,
+        figures=[Part(words, place=place) for words, place in figures],
+        observations=list(series),
+        runs=runs,
+        failed=[run for run in runs if name in run.worst and not run.worst[name].passed],
+        caught=[(each.name, each.family, each.description, _noticed_by(each)) for each in caught],
+        history=[_history_row(run, run.worst.get(name), unit, places) for run in newest_first],
+    )
 
 
 def _facts(content, family, unit, latest):
-    """Return kind, unit and limit with its reason."""
+    """Return family, unit and limit with its reason."""
     rows = [("family", family), ("unit", unit), ("limit", _limit_rule(content, unit))]
     if content:
         rows.append(("why this limit", content["reason"]))
     if latest:
-        last = latest[-1]
-        errors = last.standard_error and f", {last.limit / last.standard_error:.2f} standard errors"
-        rows.append(("limit of the last run", f"{last.limit_text()} {unit}{errors or ''}"))
-    return table("What it is", ("property", "value"), rows)
+        error = latest.standard_error
+        errors = f", {latest.limit / error:.2f} standard errors" if error else ""
+        rows.append(("limit of the last run", f"{latest.limit_text()} {unit}{errors}"))
+    return rows
 
 
 def _limit_rule(content, unit):
     """Return in words how the limit is found."""
     probability = criteria()["false_alarm_probability"]
-    kind = content.get("kind")
     multiple = (
         f"standard errors that a correct run exceeds, in any of its statistics, with a probability "
         f"of {probability:g} (for twenty statistics {critical_value(20, probability):.1f})"
@@ -415,123 +301,61 @@ def _limit_rule(content, unit):
         "statistical": f"as many {multiple}",
         "requirement": f"±{content.get('limit', math.nan):g} {unit}, or as many {multiple}, "
         "where they are more",
-    }.get(kind, "that of an earlier version of the criteria")
+    }.get(content.get("kind"), "that of an earlier version of the criteria")
 
 
-def _shown_in(figures):
-    """Return where the figure is that shows the metric."""
-    if not figures:
-        return ""
-    links = ", ".join(link(words, place) for words, place in figures)
-    return html_block(f"<p>The figure that shows it, in the last night: {links}.</p>")
-
-
-def _history(name, series):
-    """Return the picture of a metric's history."""
-    if not series:
-        return "## History\n\nNothing was measured yet.\n"
-    file = page_name(name)
-    runs = [run for each in series.values() for run in each]
-    failed = [run for run in runs if name in run.worst and not run.worst[name].passed]
-    told = (
-        f"{len(failed)} of {len(runs)} runs over the limit, marked by a cross: "
-        + ", ".join(f"{run.record.name} of {run.day}" for run in failed[-3:])
-        if failed
-        else f"none of {len(runs)} runs over the limit"
-    )
-    alt = markdown_text(
-        f"History of {name} in {', '.join(series)}: {told}. The table further down has all numbers."
-    )
-    pictures = "".join(
-        f"```{{image}} {file}-{scheme}.svg\n:alt: {alt}\n:class: only-{scheme}\n```\n\n"
-        for scheme in ("light", "dark")
-    )
-    return (
-        "## History\n\nThe metric of each run that is closest to its limit or furthest over it, "
-        "with its standard error; the band is where it passes. A cross is over the limit, a "
-        f"question mark could not be judged.\n\n{pictures}"
-    )
-
-
-def _numbers(name, unit, series, places):
-    """Return the table of a metric's history."""
-    runs = sorted(
-        (run for each in series.values() for run in each),
-        key=lambda run: run.started,
-        reverse=True,
-    )
-    rows = [_history_row(run, run.worst.get(name), unit, places) for run in runs]
-    heads = ("run (UTC)", "observation", "status", "value", "limit", "where", "build of jwst")
-    caption = f"{name} in each run, the last one first"
-    shown = table(caption, heads, rows, numbers=(3, 4), broken=False)
-    return shown and f"## The same in numbers\n\n{shown}"
+def _noticed_by(fault):
+    """Return whether a metric is the first to notice a fault."""
+    return "this metric first" if fault.first else "a cheaper one, too"
 
 
 def _history_row(run, metric, unit, places):
     """Return a row of the table of a metric's history."""
     place = places.run(run)
-    day = link(run.day, f"../{place}") if place else run.day
+    day = Part(run.day, place=place and f"../{place}")
+    record = run.record
     if metric is None:
-        judged = run.verdict is not None
-        told = "not measured" if judged else badge(run.record.outcome)
-        return (day, run.record.name, told, "–", "–", run.record.cause or "–", run.build)
-    return (
-        day,
-        run.record.name,
-        badge((Outcome.PASSED if metric.passed else Outcome.FAILED).word),
-        f"{metric.value_text()} {unit}",
-        f"{metric.limit_text()} {unit}",
-        metric.place(),
-        run.build,
-    )
-
-
-def _caught(caught):
-    """Return the faults that a criterion catches."""
-    words = (
-        "## Faults that it catches\n\nThe background step was broken on purpose, in one way at a "
-        "time, and judged; see [what the criteria can detect](../notebooks/detection_power.ipynb)."
-    )
-    if not caught:
-        return f"{words} This metric noticed none of those faults.\n"
-    rows = [
-        (
-            each.name,
-            each.family,
-            each.description,
-            "this metric first" if each.first else "a cheaper one, too",
-        )
-        for each in caught
-    ]
-    heads = ("fault", "what is broken", "how", "noticed by")
-    return f"{words}\n\n{table('Faults that it notices', heads, rows)}"
+        status = Part(outcome=record.outcome) if run.verdict is None else "not measured"
+        return (day, record.name, status, "–", "–", record.cause or "–", run.build)
+    value, limit = f"{metric.value_text()} {unit}", f"{metric.limit_text()} {unit}"
+    return (day, record.name, _status(metric), value, limit, metric.place(), run.build)
 
 
 # ------------------------------------------------------------------ runs
 
 
 def runs_page(standing, places):
-    """Return the source of the list of runs that have a page."""
+    """Return the source of the list of runs that have a page.
+
+    Parameters
+    ----------
+    standing : Standing
+        What the history says.
+    places : Places
+        Where other pages are.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    pages = [places.run(run).removeprefix("runs/") for run in places.runs]
     rows = [
         (
-            link(run.day, places.run(run).removeprefix("runs/")),
+            Part(run.day, place=page),
             run.record.name,
-            badge(run.record.outcome),
+            Part(outcome=run.record.outcome),
             run.record.cause or "–",
             run.build,
             f"{run.record.seconds:.0f} s",
         )
-        for run in reversed(places.runs)
+        for run, page in zip(places.runs, pages, strict=True)
     ]
-    heads = ("run (UTC)", "observation", "outcome", "cause", "build of jwst", "time")
-    number = len(standing.runs)
-    return (
-        f"# Runs\n\nRuns of the last nights, and the last good one of each observation. The "
-        f"history has {number} in all: `miri-background history` lists and compares them.\n\n"
-        + table("Runs that have a page", heads, rows, numbers=(5,), broken=False)
-        + _toctree(
-            [places.run(run).removeprefix("runs/").removesuffix(".html") for run in places.runs]
-        )
+    return render(
+        "site/runs.md.j2",
+        number=len(standing.runs),
+        rows=rows[::-1],
+        pages=[page.removesuffix(".html") for page in pages],
     )
 
 
@@ -556,138 +380,79 @@ def run_page(standing, run, places):
     links = []
     if places.observation(run):
         words = "its notebook" if places.has_notebook(run) else "what is left of it"
-        links.append(link(words, f"../{places.observation(run)}"))
+        links.append(Part(words, place=f"../{places.observation(run)}"))
     before = standing.before(run)
     if before and places.run(before):
-        links.append(link(f"the run before, {before.day}", f"../{places.run(before)}"))
+        links.append(Part(f"the run before, {before.day}", place=f"../{places.run(before)}"))
     if not run.good:
         links.append(_last_good_link(standing, run, places.run))
-    parts = [
-        f"# {markdown_text(record.name)}, {run.day} UTC\n",
-        _ending(record, "", links),
-        _circumstances(run),
-    ]
-    if run.verdict is not None:
-        parts += [_behaviours(run.verdict), _advisories(run.verdict), _drift(run.verdict)]
-        parts += [_metrics(run.verdict), _provenance(run.verdict.provenance)]
-    return "\n".join(filter(None, parts))
+    provenance = run.verdict.provenance if run.verdict else {}
+    return render(
+        "site/run.md.j2",
+        run=run,
+        cause=_cause(run),
+        links=links,
+        circumstances=_circumstances(run, provenance),
+        given=_values(dict(sorted(record.parameters.items()))),
+        observation=_values(provenance.get("observation", {})),
+        calibration=_values(provenance.get("calibration", {})),
+        moved=_moved(run.verdict.drift) if run.verdict and run.verdict.drift else [],
+        metrics=_metric_rows(run.verdict) if run.verdict else [],
+    )
 
 
-def _circumstances(run):
+def _circumstances(run, provenance):
     """Return when, where and with what a run was made."""
     record = run.record
-    told = run.verdict.provenance if run.verdict else {}
-    observation, calibration = told.get("observation", {}), told.get("calibration", {})
-    memory = told.get("peak_memory_bytes")
-    commit = told.get("suite_commit")
-    dirty = ", with changes" if told.get("suite_dirty") else ""
-    rows = [
+    observation, calibration = (provenance.get(of, {}) for of in ("observation", "calibration"))
+    memory = provenance.get("peak_memory_bytes")
+    commit = provenance.get("suite_commit")
+    changed = ", with changes" if provenance.get("suite_dirty") else ""
+    return [
         ("night", record.night or "none"),
         ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC"),
         ("time", f"{record.seconds:.0f} s"),
         ("peak memory of a process", f"{memory / 1e9:.2f} GB" if memory else "–"),
-        ("host", told.get("host", "–")),
+        ("host", provenance.get("host", "–")),
         ("build of jwst", run.build),
-        ("CRDS context", told.get("crds_context", "–")),
-        ("simulator", told.get("simulator", "–")),
+        ("CRDS context", provenance.get("crds_context", "–")),
+        ("simulator", provenance.get("simulator", "–")),
         ("seed", observation.get("seed", record.parameters.get("seed", "–"))),
         ("broken on purpose", calibration.get("control", record.parameters.get("control", "–"))),
-        ("commit of the suite", f"{commit}{dirty}" if commit else "–"),
+        ("commit of the suite", f"{commit}{changed}" if commit else "–"),
         ("run directory", record.directory),
     ]
-    parts = ["## Circumstances\n\n" + table("Circumstances", ("what", "value"), rows)]
-    if record.parameters:
-        given = [(name, _value(value)) for name, value in sorted(record.parameters.items())]
-        parts.append(table("What the notebook was given", ("parameter", "value"), given))
-    if observation:
-        observed = [(name, _value(value)) for name, value in observation.items()]
-        parts.append(table("The observation", ("parameter", "value"), observed))
-        choices = [(name, _value(value)) for name, value in calibration.items()]
-        parts.append(table("The calibration", ("parameter", "value"), choices))
-    return "\n".join(parts)
 
 
-def _value(value):
-    """Return a parameter as it is written in YAML."""
-    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
-
-
-def _provenance(told):
-    """Return versions, references and inputs with their checksums."""
-    parts = [
-        "## Versions\n\n"
-        + table(
-            "Versions of packages", ("package", "version"), list(told.get("versions", {}).items())
-        )
+def _values(parameters):
+    """Return parameters with their values as they are written in YAML."""
+    return [
+        (name, yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip())
+        for name, value in parameters.items()
     ]
-    fingerprint = told.get("pipeline_fingerprint")
-    if fingerprint:
-        parts.append(f"Fingerprint of the installed pipeline's source: `{fingerprint}`.\n")
-    heads = ("file", "SHA-256")
-    references = list(told.get("references", {}).items())
-    parts.append(
-        "## References\n\n"
-        + (
-            table("Reference files that the products name", heads, references)
-            or "This run did not record which reference files it used.\n"
-        )
-    )
-    parts.append(
-        "## Inputs\n\n" + table("Input files", heads, list(told.get("inputs", {}).items()))
-    )
-    return "\n".join(parts)
 
 
-def _behaviours(verdict):
-    """Return what the step does where its documentation leaves a choice."""
-    rows = [(each.aspect, each.name, each.known_in, each.worth) for each in verdict.behaviours]
-    heads = ("aspect", "behaviour", "known in", "what it is worth")
-    return rows and "## Behaviours\n\n" + table("Where there is a choice", heads, rows)
+def _moved(drift):
+    """Return rows of what moved since the baseline."""
+    rows = []
+    for each in drift.moved:
+        place, old, new, *rest = each.cells()
+        rows.append((f"{each.name}, {place}", old, new, each.unit, *rest))
+    return rows
 
 
-def _advisories(verdict):
-    """Return what a user of the products should know."""
-    rows = [(each.name, each.sentence, each.advice) for each in verdict.advisories]
-    heads = ("about", "what is so", "what to do")
-    return rows and "## What to know about these products\n\n" + table("Advisories", heads, rows)
-
-
-def _drift(verdict):
-    """Return what moved since the baseline."""
-    drift = verdict.drift
-    if drift is None:
-        return ""
-    rows = [
-        (f"{each.name}, {place}", old, new, each.unit, difference, errors, limit, concerned)
-        for each in drift.moved
-        for place, old, new, difference, errors, limit, concerned in [each.cells()]
-    ]
-    heads = ("metric", "old", "new", "unit", "difference", "standard errors", "limit", "concerned")
-    return f"## Since the baseline\n\n{markdown_text(drift.sentence())}\n\n" + table(
-        "What moved", heads, rows
-    )
-
-
-def _metrics(verdict):
-    """Return all metrics of a run."""
-    rows = [
+def _metric_rows(verdict):
+    """Return rows of all metrics of a run."""
+    return [
         (
-            link(each.name, f"../metrics/{page_name(each.name)}.html"),
+            Part(each.name, place=f"../{_metric_place(each.name)}"),
             each.place() + (each.detail and f": {each.detail}"),
             f"{each.value_text()} {each.unit}",
             f"{each.limit_text()} {each.unit}",
-            badge((Outcome.PASSED if each.passed else Outcome.FAILED).word),
+            _status(each),
         )
         for each in verdict.metrics
     ]
-    heads = ("metric", "where", "value", "limit", "status")
-    listed = "## Metrics\n\n" + table(
-        "All metrics of this run", heads, rows, numbers=(2, 3), broken=False
-    )
-    left_out = [(each.name, each.where, each.reason) for each in verdict.not_judged]
-    if not left_out:
-        return listed
-    return listed + "\n## Not judged\n\n" + table("Not judged", ("what", "where", "why"), left_out)
 
 
 # ------------------------------------------------------------------ documents
@@ -708,18 +473,17 @@ def documents_page(documents, places):
     str
         Markdown.
     """
-    listed = "\n".join(f"* [{markdown_text(title)}]({page})" for page, title in documents.items())
     observed = [
-        (f"{run.record.name}, {run.day}", places.observation(run)) for run in places.observed
+        Part(f"{run.record.name}, {run.day}", place=places.observation(run))
+        for run in places.observed
     ]
-    metrics = [(name, f"metrics/{page_name(name)}.html") for name in criteria()["criteria"]]
-    ran = [(f"run of {run.record.name}, {run.day}", places.run(run)) for run in places.runs]
-    items = "".join(
-        f"<li>{link(words, place)}</li>" for words, place in (*observed, *metrics, *ran)
-    )
-    return (
-        "# Documents\n\nThe notebooks as they were committed, with their outputs, and what is "
-        f"written about the suite.\n\n{listed}\n\n## All pages\n\n"
-        + html_block(f'<ul class="columns">{items}</ul>')
-        + _toctree([page.rsplit(".", 1)[0] for page in documents])
+    metrics = [Part(name, place=_metric_place(name)) for name in criteria()["criteria"]]
+    runs = [
+        Part(f"run of {run.record.name}, {run.day}", place=places.run(run)) for run in places.runs
+    ]
+    return render(
+        "site/documents.md.j2",
+        documents=documents,
+        places=[*observed, *metrics, *runs],
+        pages=[page.rsplit(".", 1)[0] for page in documents],
     )

@@ -7,14 +7,14 @@ from functools import cached_property
 
 from miri_background.outcomes import Outcome
 from miri_background.reporting.history import Record
-from miri_background.reporting.site.markup import NOT_RUN
 from miri_background.validation.measurements.measurement import normal_deviation
 from miri_background.validation.verdict.limits import Metric, criteria, severity
 from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
 from miri_background.validation.verdict.verdict import Verdict
 
-__all__ = ["FAMILIES", "Answer", "FamilyRow", "Run", "Standing", "family_of"]
+__all__ = ["FAMILIES", "NOT_RUN", "Answer", "FamilyRow", "Run", "Standing", "family_of"]
 
+NOT_RUN = "was not run"
 FAMILIES = ("exact", "statistical", "against truth")
 # The worst first; nothing is known of what was not judged, but a broken limit is known.
 _WORST_FIRST = (

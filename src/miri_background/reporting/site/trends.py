@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from miri_background.reporting.site.markup import status_symbol
+from miri_background.outcomes import Outcome
 
 __all__ = ["DARK", "history_svg", "repainted"]
 
@@ -91,7 +91,7 @@ def _draw_panel(axes, name, criterion, runs):
     _draw_values(axes, metrics, reach)
     for place, (run, metric) in enumerate(zip(runs, metrics, strict=True)):
         if metric is None:
-            symbol = status_symbol(run.record.outcome)
+            symbol = Outcome.of(run.record.outcome).symbol
             axes.annotate(
                 symbol,
                 (place, low),
