@@ -27,7 +27,6 @@ from miri_background.reporting.site.trends import DARK, history_svg, repainted
 from miri_background.validation.measurements import against_truth
 from miri_background.validation.verdict.limits import criteria
 from miri_background.validation.verdict.metrics_file import upgraded
-from miri_background.validation.verdict.verdict import criteria, upgraded
 
 BLOCKS = ("caption", "div", "h1", "h2", "li", "p", "td", "th")  # each stands by itself
 LARGEST = 25e6  # bytes of the site of a night

@@ -10,7 +10,6 @@ from miri_background.rendering import Part, page_name, render
 from miri_background.reporting.site.notebooks import ENDED
 from miri_background.reporting.site.standing import FAMILIES, NOT_RUN, family_of
 from miri_background.validation.verdict.limits import criteria, critical_value
-from miri_background.validation.verdict.verdict import criteria, critical_value
 
 __all__ = [
     "banner",
