@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from astropy.io import fits
 from jwst.pipeline import Detector1Pipeline, Image2Pipeline, Image3Pipeline
 
-from miri_background.observation import Observation
+from miri_background.observation import FIELDS, Observation
 from miri_background.references.cache import crds_environment, synthetic_cache
 from miri_background.references.mappings import CONTEXT, MATCH_KEYS
 
@@ -21,7 +22,16 @@ KINDS = {
     "SUB256": Observation(subarray="SUB256", groups=8),
     "default": Observation(),
     "slow": Observation(filter="F1500W", readout_pattern="SLOWR1", integrations=2),
+    "mixed": Observation(
+        subarray="SUB256",
+        groups=8,
+        background_subarray="FULL",
+        background_groups=(21,),
+        background_integrations=(2,),
+    ),
 }
+# Of these types a file is written for each way to read the detector.
+OF_THE_READOUT = ("dark", "reset", "readnoise")
 ALWAYS = "SUB256"
 EVERY_KIND = [
     name if name == ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in KINDS
@@ -48,15 +58,16 @@ NOT_COVERED = {
 }
 
 
-def header(observation):
+def header(observation, field="science"):
     """Return what CRDS is told of an exposure."""
+    readout = observation.readout(field)
     return {
         "META.INSTRUMENT.NAME": "MIRI",
         "META.INSTRUMENT.DETECTOR": "MIRIMAGE",
         "META.INSTRUMENT.FILTER": observation.filter,
         "META.EXPOSURE.TYPE": "MIR_IMAGE",
-        "META.EXPOSURE.READPATT": observation.readout_pattern,
-        "META.SUBARRAY.NAME": observation.subarray,
+        "META.EXPOSURE.READPATT": readout.pattern,
+        "META.SUBARRAY.NAME": readout.subarray,
         "META.OBSERVATION.DATE": "2022-08-09",
         "META.OBSERVATION.TIME": "00:00:00",
     }
@@ -120,11 +131,58 @@ def test_context_knows_names_of_early_builds(listed_types):
 
 @pytest.mark.parametrize("name", EVERY_KIND)
 def test_crds_finds_every_reference(ask_crds, cache_of, name):
-    """CRDS finds a file of the cache for each type that an exposure of its kind asks for."""
-    (found,) = ask_crds(name, (header(KINDS[name]), list(MATCH_KEYS)))
+    """CRDS finds a file of the cache for each type that exposures of its kind ask for."""
+    questions = [(header(KINDS[name], field), list(MATCH_KEYS)) for field in FIELDS]
+    answers = ask_crds(name, *questions)
     folder = cache_of(name) / "references" / "jwst" / "miri"
-    assert set(found) == set(MATCH_KEYS)
-    assert set(found.values()) == {os.fspath(path) for path in folder.iterdir()}
+    assert all(set(found) == set(MATCH_KEYS) for found in answers)
+    named = {path for found in answers for path in found.values()}
+    assert named == {os.fspath(path) for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def of_fields(ask_crds):
+    """Return what CRDS recommends for science and background that are read in different ways."""
+    questions = [(header(KINDS["mixed"], field), list(MATCH_KEYS)) for field in FIELDS]
+    return dict(zip(FIELDS, ask_crds("mixed", *questions), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("reftype", OF_THE_READOUT)
+def test_reference_is_of_the_readout_of_the_field(of_fields, field, reftype):
+    """What differs from readout to readout is selected for each field by its own."""
+    readout = KINDS["mixed"].readout(field)
+    found = fits.getheader(of_fields[field][reftype])
+    assert found["READPATT"] == readout.pattern
+    # The pipeline cuts the noise of reads out of the full array.
+    subarray = "FULL" if reftype == "readnoise" else readout.subarray
+    assert found["SUBARRAY"] == subarray
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("field", FIELDS)
+def test_dark_is_long_enough_for_its_field(of_fields, field):
+    """Groups of the dark are at least those of the exposures that it is selected for."""
+    readout = KINDS["mixed"].readout(field)
+    shape = fits.getdata(of_fields[field]["dark"], "SCI").shape
+    assert shape[1] == -(-readout.groups // 20) * 20
+    assert shape[-2:] == readout.window.shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("field", FIELDS)
+def test_reset_has_the_integrations_of_its_field(of_fields, field):
+    """The anomaly of later integrations is there where there are any."""
+    readout = KINDS["mixed"].readout(field)
+    assert fits.getdata(of_fields[field]["reset"], "SCI").shape[0] == readout.integrations
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reftype", [name for name in MATCH_KEYS if name not in ("dark", "reset")])
+def test_both_fields_share_what_does_not_depend_on_the_readout(of_fields, reftype):
+    """Both are read with one pattern: all but dark and reset are the same files."""
+    assert len({found[reftype] for found in of_fields.values()}) == 1
 
 
 @pytest.fixture(scope="module")
