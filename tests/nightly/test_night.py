@@ -16,7 +16,8 @@ import psutil
 import pytest
 import yaml
 
-from miri_background import cli
+from miri_background.cli import main
+from miri_background.cli import nights as verbs_of_nights
 from miri_background.nightly.night import Night
 from miri_background.outcomes import Cause, DiskFailed, Outcome
 from miri_background.references.mappings import CONTEXT
@@ -337,8 +338,8 @@ def test_pages_are_built_however_the_night_ended(hopeless):
 @pytest.mark.parametrize("ended", list(Outcome))
 def test_pages_that_cannot_be_built_are_no_pass(monkeypatch, tmp_path, capsys, ended):
     """The exit code is the worse one of the night's and theirs."""
-    monkeypatch.setattr(cli, "_night", lambda _: ended)
-    code = cli.main(["nightly", "--history", str(tmp_path), "--site", "/proc/pages"])
+    monkeypatch.setattr(verbs_of_nights, "_night", lambda _: ended)
+    code = main(["nightly", "--history", str(tmp_path), "--site", "/proc/pages"])
     assert code == (1 if ended is Outcome.FAILED else 2)
     assert "/proc" in capsys.readouterr().err
 
@@ -386,14 +387,22 @@ def test_disk_without_room_for_anything_is_one_sentence(start, write_matrix, tmp
 
 
 @pytest.mark.slow
-def test_stopped_night_says_so(start, write_matrix, tmp_path):
-    """A server that stops a night gets one sentence, and no process is left."""
+@pytest.mark.parametrize(
+    ("stop", "code", "sentence"),
+    [
+        (signal.SIGTERM, 2, "COULD NOT JUDGE (time limit): The night was stopped"),
+        (signal.SIGINT, 130, "INTERRUPTED: what had ended is in the history"),
+    ],
+    ids=["server", "Ctrl-C"],
+)
+def test_stopped_night_says_so(start, write_matrix, tmp_path, stop, code, sentence):
+    """Who stops a night gets one sentence, and no process is left."""
     process = start(tmp_path, write_matrix(tmp_path, "nightly.yaml", {"any": {}}))
     assert wait_until(lambda: len(family_of(process)) > 1)
     family = family_of(process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(stop)
     said, _ = process.communicate(timeout=SOON)
-    assert (process.returncode, "The night was stopped" in said) == (2, True)
+    assert (process.returncode, sentence in said) == (code, True)
     assert psutil.wait_procs(family, timeout=SOON)[1] == []
     assert "Traceback" not in said
 
