@@ -10,12 +10,13 @@ from miri_background.parameters import (
     RunParameters,
 )
 
-KINDS = {
-    kind.__name__: kind for kind in (ObservationParameters, CalibrationParameters, RunParameters)
+HEADINGS = {
+    "Parameters of the observation": ObservationParameters,
+    "Parameters of the calibration": CalibrationParameters,
+    "Parameters of the run": RunParameters,
 }
-_MARKS = re.compile(
-    r"(<!-- ((?:Observation|Calibration|Run)Parameters) -->\n).*?(<!-- end -->)", re.DOTALL
-)
+# The site shows no HTML, comments included: the heading above a table is its mark.
+_TABLE = re.compile(r"(?<=^### )([^\n]+)\n\n(?:\|[^\n]*(?:\n|\Z))*", re.MULTILINE)
 
 
 def parameter_table(kind):
@@ -40,19 +41,25 @@ def parameter_table(kind):
 
 
 def with_tables(text):
-    """Return a document with the tables of the registry between its marks.
+    """Return a document with the tables of the registry below their headings.
 
     Parameters
     ----------
     text : str
-        Markdown; a mark such as ``<!-- RunParameters -->`` stands above each table.
+        Markdown.
 
     Returns
     -------
     str
         The document.
     """
-    return _MARKS.sub(lambda mark: f"{mark[1]}{parameter_table(KINDS[mark[2]])}\n{mark[3]}", text)
+    return _TABLE.sub(_heading_and_table, text)
+
+
+def _heading_and_table(found):
+    """Return a heading with the table that belongs below it, or what was found."""
+    kind = HEADINGS.get(found[1])
+    return found[0] if kind is None else f"{found[1]}\n\n{parameter_table(kind)}\n"
 
 
 if __name__ == "__main__":
