@@ -66,9 +66,9 @@ def test_part_that_backgrounds_cover_passes(validated):
     changes = {"subarray": "BRIGHTSKY", "background_subarray": "SUB256"}
     code, said, verdict = validated(**changes)
     assert code == 0, said
-    (part,) = [each for each in verdict.advisories if each.name == "part with background"]
-    assert "(SUB256) have read 20.7 %" in part.sentence
-    assert "columns 1 to 212 and rows 1 to 256" in part.sentence
+    (part,) = [each for each in verdict.not_judged if "illuminated pixels" in each.where]
+    assert part.where.startswith("79.3 % of")
+    assert "(SUB256) have read only columns 1 to 212 and rows 1 to 256" in part.reason
 
 
 def test_backgrounds_at_the_wrong_place_fail(validated):

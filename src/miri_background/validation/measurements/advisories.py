@@ -8,7 +8,6 @@ import numpy as np
 
 from miri_background.validation.measurements.remarks import Advisory
 from miri_background.validation.prediction.clipping_theory import largest_deviation
-from miri_background.validation.products.frames import covered
 from miri_background.validation.products.images import DO_NOT_USE
 
 __all__ = ["advisories"]
@@ -32,15 +31,7 @@ def advisories(analysis):
     """
     if all(image is None for image in analysis.products.combined):
         return []
-    measures = (
-        unclipped,
-        lost_light,
-        lost_pixels,
-        covered_part,
-        unsubtracted,
-        bad_values,
-        small_errors,
-    )
+    measures = (unclipped, lost_light, lost_pixels, unsubtracted, bad_values, small_errors)
     return [advisory for measure in measures for advisory in measure(analysis)]
 
 
@@ -114,28 +105,6 @@ def lost_pixels(analysis):
         f"{lost:.0f} pixels ({part:.3f} %) of a science exposure are DO_NOT_USE after the "
         "subtraction because of one background, though others are good there.",
         "Drop the exposure that flags them, or clear its flags where the others are good.",
-    )
-
-
-def covered_part(analysis):
-    """Yield which part of the science exposures all backgrounds have read, if not all of it."""
-    expectation = analysis.expectation
-    header = expectation.science[0].header
-    both = np.logical_and.reduce([covered(image, header) for image in expectation.backgrounds])
-    lit = analysis.masks.lit
-    if both[lit].all():
-        return
-    part = 100 * float(np.mean(both[lit]))
-    columns, rows = (np.flatnonzero(both.any(axis=axis)) + 1 for axis in (0, 1))
-    read = sorted({str(image.header["SUBARRAY"]) for image in expectation.backgrounds})
-    yield Advisory(
-        "part with background",
-        part,
-        "%",
-        f"The backgrounds ({', '.join(read)}) have read {part:.1f} % of the illuminated pixels of "
-        f"the science exposures ({expectation.subarray}): their columns {columns[0]} to "
-        f"{columns[-1]} and rows {rows[0]} to {rows[-1]}. The verdict is about these only.",
-        "Take backgrounds of the same subarray, or use only this part of the science exposures.",
     )
 
 

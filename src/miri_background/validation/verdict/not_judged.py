@@ -1,10 +1,13 @@
 """What a verdict does not speak of, and why: nothing is left out without a word."""
 
-from miri_background.instrument.footprint import regions
+import numpy as np
+
+from miri_background.instrument.footprint import illuminated, regions
 from miri_background.references.mappings import CONTEXT
 from miri_background.validation.measurements.against_truth import CONTRASTS
 from miri_background.validation.measurements.build import skipped
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY
+from miri_background.validation.products.frames import covered
 from miri_background.validation.verdict.limits import criteria
 from miri_background.validation.verdict.verdict import NotJudged
 
@@ -40,7 +43,8 @@ def not_judged(analysis, metrics):
     -------
     list of NotJudged
         Criteria, in their order, without a metric or without one of an exposure, a region or a
-        class; exposures without calibrated product; subtracted images that were not read.
+        class; pixels that the backgrounds have not read; exposures without calibrated product;
+        subtracted images that were not read.
     """
     products, found = analysis.products, []
     for name in criteria()["criteria"]:
@@ -55,6 +59,7 @@ def not_judged(analysis, metrics):
         for name in regions(analysis.expectation.subarray)
         if name not in analysis.masks.regions
     ]
+    found += _uncovered(analysis.expectation)
     found += [
         NotJudged("metadata", f"the calibrated product of exposure {number + 1}", "it is not there")
         for number, path in enumerate(products.calibrated_files)
@@ -62,6 +67,23 @@ def not_judged(analysis, metrics):
     ]
     why = "no association that was judged names its exposure"
     return found + [NotJudged(name, "", why) for name in products.left_out]
+
+
+def _uncovered(expectation):
+    """Yield how much of the science exposures the backgrounds have not read, if any."""
+    header = expectation.science[0].header
+    read = np.logical_and.reduce([covered(image, header) for image in expectation.backgrounds])
+    lit = illuminated(expectation.subarray)
+    if read[lit].all():
+        return
+    names = sorted({str(image.header["SUBARRAY"]) for image in expectation.backgrounds})
+    columns, rows = (np.flatnonzero(read.any(axis=axis)) + 1 for axis in (0, 1))
+    yield NotJudged(
+        "residual",
+        f"{100 * np.mean(~read[lit]):.1f} % of the illuminated pixels of {expectation.subarray}",
+        f"the backgrounds ({', '.join(names)}) have read only columns {columns[0]} to "
+        f"{columns[-1]} and rows {rows[0]} to {rows[-1]}",
+    )
 
 
 def _missing(metrics, analysis):
