@@ -215,7 +215,8 @@ def test_history_among_the_pages_is_kept(pages):
 HOLD = """
 import json, sys
 from miri_background.observation import Observation
-from miri_background.run_directory import RunDirectory, executing
+from miri_background.run_directory import RunDirectory
+from miri_background.places import executing
 
 run = RunDirectory(sys.argv[1], Observation.create(**json.loads(sys.argv[2])))
 print("held", flush=True)
@@ -224,7 +225,7 @@ sys.stdin.read()
 EXECUTE = """
 import sys
 from pathlib import Path
-from miri_background.run_directory import executing
+from miri_background.places import executing
 
 with executing(Path(sys.argv[1])):
     print("held", flush=True)

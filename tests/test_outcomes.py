@@ -19,7 +19,7 @@ from miri_background.outcomes import (
     worst,
 )
 from miri_background.parallel import completed, process_pool
-from miri_background.run_directory import writable
+from miri_background.places import writable
 
 
 @pytest.mark.parametrize(

@@ -30,13 +30,14 @@ from miri_background.references.plausible import check_readable
 from miri_background.reporting.history import load
 from miri_background.reporting.site.faults import caught_faults
 from miri_background.run_directory import RunDirectory, recorded_verdicts
+from miri_background.validation.products.clipping_choice import read_clipping
 from miri_background.validation.products.images import (
     read_header,
     read_hits,
     read_image,
     read_truth,
 )
-from miri_background.validation.products.stage2 import read_clipping, read_products
+from miri_background.validation.products.stage2 import read_products
 from miri_background.validation.verdict.baselines import load_baseline
 from miri_background.validation.verdict.metrics_file import load_metrics
 

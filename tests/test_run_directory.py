@@ -16,13 +16,8 @@ from miri_background.calibration_choice import Calibration
 from miri_background.files import checksum
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
-from miri_background.run_directory import (
-    RunDirectory,
-    recorded_verdicts,
-    run_path,
-    space_needed,
-    writable,
-)
+from miri_background.places import writable
+from miri_background.run_directory import RunDirectory, recorded_verdicts, run_path, space_needed
 
 OBSERVATION = Observation()
 OTHER_OBSERVATION = Observation(seed=7)

@@ -12,12 +12,10 @@ An observation has a directory, and in it are its ramps once::
 The directory of the run also has links to all that it was made from.
 """
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,22 +30,15 @@ from miri_background.files import (
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, DirectoryRefused, DiskFailed
 from miri_background.parameters import InvalidParameter
+from miri_background.places import locked, refuse_foreign, writable
 from miri_background.reading import NotRegularFile, read_json, read_text
 
-__all__ = [
-    "RunDirectory",
-    "executing",
-    "held",
-    "recorded_verdicts",
-    "require_writable",
-    "run_path",
-    "space_needed",
-    "writable",
-]
+__all__ = ["RunDirectory", "recorded_verdicts", "run_path", "space_needed"]
 
 # Measured, bytes per pixel: what an exposure has, whatever its groups ...
 _BYTES_OF_TRUTH = 10
 _BYTES_PER_GROUP = 2.55  # 16-bit pixels and reference output
+
 # ... and each of its rates, subtracted images and calibrated images, and combined background.
 _BYTES_PER_IMAGE = 21
 _BYTES_OF_TABLES = 2e6  # catalogue and cosmic rays of an exposure, headers
@@ -56,125 +47,6 @@ _MARGIN = 1.2  # files written aside, logs, figures, notebook
 # Locks that this process holds, by directory: a notebook cell that is run again takes
 # its own directory over.
 _held = {}
-
-
-@contextmanager
-def writable(directory):
-    """Turn failures to write below a directory into a sentence and a could-not-judge.
-
-    Parameters
-    ----------
-    directory : path-like
-        What is written to, for the sentence.
-
-    Raises
-    ------
-    CannotJudge
-        In place of an `OSError`.
-    """
-    try:
-        yield
-    except OSError as error:
-        msg = (
-            f"{directory} cannot be written ({error.strerror or error}): "
-            "free space or permissions there, or name another directory."
-        )
-        raise DiskFailed(msg) from error
-
-
-def require_writable(directory):
-    """Refuse a directory that cannot be written or made, before the work and without a trace.
-
-    Parameters
-    ----------
-    directory : path-like
-        Where results are to be written.
-
-    Raises
-    ------
-    DiskFailed
-        If a file cannot be written there.
-    """
-    directory = Path(directory).expanduser().absolute()
-    there = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
-    # Tried, because permissions show neither a read-only disk nor the superuser's rights.
-    with writable(directory), tempfile.TemporaryDirectory(prefix=".writing-", dir=there):
-        pass
-
-
-def _refuse_foreign(root):
-    """Refuse a directory that holds something else, before anything is written there."""
-    if not root.exists():
-        return
-    foreign = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
-    if foreign and not (root / "observation.json").exists():
-        msg = (
-            f"{root} is not empty and not a run of this suite "
-            f"(it holds {foreign[0]}): name an empty or a new directory."
-        )
-        raise DirectoryRefused(msg)
-
-
-def _locked(root, name):
-    """Return a lock of a run directory; the system releases it when the process ends."""
-    (root / ".records").mkdir(parents=True, exist_ok=True)
-    lock = (root / ".records" / name).open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        msg = (
-            f"{root} is in use by another run: wait for it to end, "
-            "or use another working directory."
-        )
-        raise DirectoryRefused(msg) from None
-    return lock
-
-
-@contextmanager
-def executing(root):
-    """Keep a run directory for the notebook that is executed into it, to its last page.
-
-    The kernel holds the directory while it computes (`RunDirectory`), and ends before notebook
-    and page are written.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-        The directory of the observation; made if there is none.
-
-    Raises
-    ------
-    DirectoryRefused
-        If it holds something else, or another notebook is executed into it; nothing is written.
-    """
-    _refuse_foreign(root)
-    with _locked(root, "executing"):
-        yield
-
-
-@contextmanager
-def held(root):
-    """Keep runs from a directory while results are added to it.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-        A run directory, or one that is none and needs no protection.
-
-    Raises
-    ------
-    DirectoryRefused
-        If a run is using it.
-    """
-    root = root.resolve()
-    # The lock is that of the observation, two directories above the run's own.
-    observed = root.parents[1] if len(root.parents) > 1 else root
-    if not (observed / ".records").is_dir():
-        yield
-        return
-    with _locked(observed, "lock"):
-        yield
 
 
 def space_needed(observation, calibration):
@@ -292,10 +164,10 @@ class RunDirectory:
             self.calibrated = self.root.parent
             self.observed = self.calibrated.parent
             self.observed.mkdir(parents=True, exist_ok=True)
-            _refuse_foreign(self.observed)
+            refuse_foreign(self.observed)
             self.records = ProductRecords(self.observed)
             self.release()
-            _held[self.observed] = _locked(self.observed, "lock")
+            _held[self.observed] = locked(self.observed, "lock")
         try:
             with writable(self.observed):
                 self._claim(self.observed / "observation.json", self.observation)

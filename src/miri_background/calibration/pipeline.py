@@ -16,8 +16,8 @@ from miri_background.files import checksum, content_key
 from miri_background.observation import PROGRAM, exposures
 from miri_background.outcomes import SetUpWrong, unforeseen
 from miri_background.parallel import completed
+from miri_background.places import writable
 from miri_background.provenance import pipeline_fingerprint
-from miri_background.run_directory import writable
 
 __all__ = [
     "calibrated_ramp",

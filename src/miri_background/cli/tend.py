@@ -107,7 +107,7 @@ def faults(run, names, output, workers):
     from miri_background.detection.kill_matrix import KillMatrix, kill_matrix, take_rates
     from miri_background.files import require_own
     from miri_background.parallel import process_pool
-    from miri_background.run_directory import held, require_writable
+    from miri_background.places import held, require_writable
     from miri_background.runs.notebook import point_latest_to, require_latest
 
     for name in names:
@@ -175,7 +175,7 @@ def false_alarms(runs, seed, output, workers):
     from miri_background.detection.false_alarms import correct_runs, is_table, write_correct_runs
     from miri_background.files import require_own
     from miri_background.parallel import process_pool
-    from miri_background.run_directory import require_writable
+    from miri_background.places import require_writable
 
     require_own(output, ours=is_table)
     require_writable(output.parent)

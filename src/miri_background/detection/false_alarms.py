@@ -14,9 +14,10 @@ from miri_background.files import replace_whole
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.parallel import completed
+from miri_background.places import writable
 from miri_background.reading import read_text
 from miri_background.references.choice import use_references
-from miri_background.run_directory import RunDirectory, writable
+from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures
 from miri_background.validation.judgement import judge_products
 from miri_background.validation.measurements.measurement import normal_deviation

@@ -20,9 +20,10 @@ from miri_background.files import json_value, replace_whole, write_text_whole
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
 from miri_background.parallel import completed, process_pool
+from miri_background.places import writable
 from miri_background.reading import open_fits, read_json
 from miri_background.references.choice import use_references
-from miri_background.run_directory import RunDirectory, writable
+from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures
 from miri_background.tables import text_table
 from miri_background.validation.judgement import judge_products

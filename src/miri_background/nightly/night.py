@@ -28,10 +28,11 @@ from miri_background.outcomes import (
     headline,
     worst,
 )
+from miri_background.places import writable
 from miri_background.references.doctor import IMPLAUSIBLE, examine_choice, report
 from miri_background.reporting.history import Record, append
 from miri_background.reporting.junit import junit_error, junit_xml
-from miri_background.run_directory import RunDirectory, run_path, space_needed, writable
+from miri_background.run_directory import RunDirectory, run_path, space_needed
 from miri_background.runs.notebook import (
     VALIDATION,
     execute_notebook,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from miri_background.outcomes import SetUpWrong
+from miri_background.places import writable
 from miri_background.references.cache import check_cache, crds_environment, synthetic_cache
 from miri_background.references.mappings import CONTEXT
-from miri_background.run_directory import writable
 from miri_background.settings import suite_cache
 from miri_background.simulation.mirisim.calibration import mirisim_calibration
 from miri_background.simulation.mirisim.installation import MIRISim

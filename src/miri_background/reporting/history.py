@@ -14,8 +14,8 @@ from pathlib import Path
 import jsonschema
 
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.places import writable
 from miri_background.reading import read_json
-from miri_background.run_directory import writable
 from miri_background.tables import text_table
 from miri_background.validation.measurements.measurement import place_in_words, share_of_limit
 from miri_background.validation.verdict.drift import ChangedLimit, compare

@@ -7,17 +7,14 @@ from pathlib import Path
 
 from miri_background.files import require_own, write_text_whole
 from miri_background.outcomes import CannotJudge, CriterionFailed, unforeseen
+from miri_background.places import require_writable, writable
 from miri_background.provenance import provenance_of_check
 from miri_background.reading import read_json
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
-from miri_background.run_directory import require_writable, writable
 from miri_background.validation.judgement import judge_products
+from miri_background.validation.products.clipping_choice import ClippingParameters, read_clipping
 from miri_background.validation.products.images import Products
-from miri_background.validation.products.stage2 import (
-    ClippingParameters,
-    read_clipping,
-    read_products,
-)
+from miri_background.validation.products.stage2 import read_products
 from miri_background.validation.verdict.notes import Notes
 from miri_background.validation.verdict.verdict import Verdict
 

@@ -34,9 +34,9 @@ from miri_background.outcomes import (
     headline,
     is_cannot_judge,
 )
+from miri_background.places import executing, writable
 from miri_background.reporting.page import tidied, write_page
 from miri_background.repository import repository_file
-from miri_background.run_directory import executing, writable
 from miri_background.validation.verdict.metrics_file import load_metrics
 from miri_background.validation.verdict.verdict import Verdict
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from miri_background.files import checksum
 from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong
+from miri_background.places import writable
 from miri_background.references.mappings import CONTEXT
 from miri_background.repository import ask_git, checkout_state, repository_file
-from miri_background.run_directory import recorded_verdicts, writable
+from miri_background.run_directory import recorded_verdicts
 from miri_background.validation.measurements.measurement import Measurement
 from miri_background.validation.verdict.baselines import (
     Baseline,

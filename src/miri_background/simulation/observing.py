@@ -9,8 +9,8 @@ from miri_background.instrument.throughput import electrons_per_surface_brightne
 from miri_background.observation import exposures
 from miri_background.outcomes import SetUpWrong
 from miri_background.parallel import completed
+from miri_background.places import writable
 from miri_background.provenance import source_fingerprint, versions
-from miri_background.run_directory import writable
 from miri_background.simulation.exposures import simulate
 from miri_background.simulation.mirisim.installation import MIRISim
 from miri_background.simulation.mirisim.observing import take_mirisim_exposures

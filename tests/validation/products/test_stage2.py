@@ -12,8 +12,9 @@ import pytest
 from astropy.io import fits
 
 from miri_background.outcomes import CannotJudge
+from miri_background.validation.products.clipping_choice import read_clipping
 from miri_background.validation.products.images import read_truth
-from miri_background.validation.products.stage2 import read_clipping, read_products
+from miri_background.validation.products.stage2 import read_products
 
 EXPOSURES = ["science", "background1", "background2", "background3"]
 PLANES = ["SCI", "ERR", "DQ"]

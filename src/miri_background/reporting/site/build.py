@@ -17,6 +17,7 @@ from nbformat.reader import NotJSONError
 
 from miri_background.files import checksum
 from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.places import writable
 from miri_background.reading import read_text
 from miri_background.rendering import markdown, page_name, render
 from miri_background.reporting.history import load, require_history
@@ -26,7 +27,6 @@ from miri_background.reporting.site.notebooks import published, section_of_figur
 from miri_background.reporting.site.standing import Standing
 from miri_background.reporting.site.trends import history_svg, repainted
 from miri_background.repository import repository_file
-from miri_background.run_directory import writable
 from miri_background.validation.verdict.limits import criteria
 
 __all__ = ["Places", "Site", "build_site", "require_replaceable"]

@@ -23,8 +23,8 @@ from miri_background.instrument.footprint import regions
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.instrument.throughput import electrons_per_microjansky, pivot_wavelength
 from miri_background.outcomes import CannotJudge
+from miri_background.places import writable
 from miri_background.reading import read_json
-from miri_background.run_directory import writable
 from miri_background.settings import suite_cache
 from miri_background.simulation.mirisim.configuration import (
     SceneSource,

@@ -13,7 +13,7 @@ import numpy as np
 from configobj import ConfigObj
 
 from miri_background.instrument.throughput import SKY_LEVELS, pivot_wavelength
-from miri_background.run_directory import writable
+from miri_background.places import writable
 from miri_background.simulation.mirisim.constants import (
     MIRISIM_MODES,
     MIRISIM_PIXEL_SCALE,

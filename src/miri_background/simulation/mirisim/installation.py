@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from miri_background.outcomes import CannotJudge, SetUpWrong, TimeLimitReached
-from miri_background.run_directory import writable
+from miri_background.places import writable
 
 __all__ = ["MIRISim", "working_directory"]
 

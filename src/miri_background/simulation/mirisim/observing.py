@@ -13,8 +13,8 @@ from miri_background.instrument.optics import point_spread_function
 from miri_background.instrument.readout import subarrays
 from miri_background.instrument.throughput import COLLECTING_AREA, TELESCOPE_TRANSMISSION
 from miri_background.observation import FIELDS, exposures
+from miri_background.places import writable
 from miri_background.provenance import source_fingerprint
-from miri_background.run_directory import writable
 from miri_background.simulation.exposures import SimulatedExposure, field_catalogue
 from miri_background.simulation.level1b import level1b_model
 from miri_background.simulation.mirisim.calibration import (

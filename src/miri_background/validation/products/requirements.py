@@ -1,0 +1,114 @@
+"""What a rate or a result has to have, so that it can be judged."""
+
+from miri_background.instrument.readout import subarrays
+from miri_background.outcomes import CannotJudge
+from miri_background.validation.products.clipping_choice import is_number
+
+__all__ = ["require_keywords", "require_matching", "require_same_shape", "require_shape"]
+RATES = {2: "rate", 3: "rateints"}
+
+# Keywords of a rate that have one legal value ...
+_FIXED = {"INSTRUME": "MIRI", "EXP_TYPE": "MIR_IMAGE"}
+
+# ... those that name something, and the least value of those that are numbers.
+_NAMES = ("FILTER", "READPATT", "SUBARRAY")
+_LEAST = {
+    "SUBSTRT1": 1,
+    "SUBSTRT2": 1,
+    "SUBSIZE1": 1,
+    "SUBSIZE2": 1,
+    "NGROUPS": 3,  # the last is left out, and a slope needs two
+    "NINTS": 1,
+}
+
+
+def require_keywords(image):
+    """Refuse a rate without the keywords that are needed, or of another instrument or mode."""
+    header, path = image.header, image.path
+    for name in (*_FIXED, *_NAMES, *_LEAST, "TFRAME"):
+        if header.get(name) is None:
+            msg = f"{path} has no keyword {name}, or no value of it, which is needed."
+            raise CannotJudge(msg)
+    for name, value in _FIXED.items():
+        if header[name] != value:
+            msg = f"{path} has {name} = {header[name]!r}: only {value} exposures are judged."
+            raise CannotJudge(msg)
+    for name in _NAMES:
+        if not isinstance(header[name], str):
+            msg = f"{path} has {name} = {header[name]!r}, which is not a name."
+            raise CannotJudge(msg)
+    for name, least in _LEAST.items():
+        if not isinstance(header[name], int) or header[name] < least:
+            msg = f"{path} has {name} = {header[name]!r}: a whole number from {least} is needed."
+            raise CannotJudge(msg)
+    if not is_number(header["TFRAME"]) or header["TFRAME"] <= 0:
+        msg = f"{path} has TFRAME = {header['TFRAME']!r}: a time above 0 s is needed."
+        raise CannotJudge(msg)
+    if header["SUBARRAY"] not in subarrays():
+        msg = (
+            f"{path} has SUBARRAY = {header['SUBARRAY']!r}: the subarrays of imaging that are "
+            f"known here are {', '.join(subarrays())}."
+        )
+        raise CannotJudge(msg)
+
+
+def require_shape(image):
+    """Refuse a rate that is not of the size and place of its subarray."""
+    header, path = image.header, image.path
+    read = subarrays()[header["SUBARRAY"]]
+    for name, value in (
+        ("SUBSTRT1", read.x.start + 1),
+        ("SUBSTRT2", read.y.start + 1),
+        ("SUBSIZE1", read.shape[1]),
+        ("SUBSIZE2", read.shape[0]),
+    ):
+        if header[name] != value:
+            msg = (
+                f"{path} has {name} = {header[name]}, and subarray {read.name} has {value}: "
+                "make it anew."
+            )
+            raise CannotJudge(msg)
+    if image.data.ndim not in RATES or image.data.shape[-2:] != read.shape or not image.data.size:
+        msg = (
+            f"{path} has arrays of shape {image.data.shape}, and subarray {read.name} has "
+            f"{read.shape[0]} rows of {read.shape[1]} columns: make it anew."
+        )
+        raise CannotJudge(msg)
+
+
+def require_same_shape(image, shape, rate):
+    """Refuse a result of another shape than its rate."""
+    if image.data.shape != shape:
+        msg = (
+            f"{image.path} has arrays of shape {image.data.shape}, and {shape} belongs to "
+            f"{rate.path}: make it anew."
+        )
+        raise CannotJudge(msg)
+
+
+def require_matching(image, first, same=("FILTER",)):
+    """Refuse a member that does not belong to the first science exposure.
+
+    Parameters
+    ----------
+    image, first : Image
+        The member, and the first science exposure.
+    same : tuple of str, optional
+        Keywords in which both have to agree.
+    """
+    kinds = [RATES[each.data.ndim] for each in (image, first)]
+    if kinds[0] != kinds[1]:
+        msg = (
+            f"{image.path} is a {kinds[0]} file and {first.path} a {kinds[1]} file: "
+            "they do not belong together, correct the association."
+        )
+        raise CannotJudge(msg)
+    for name in same:
+        values = [each.header[name] for each in (image, first)]
+        if values[0] == values[1]:
+            continue
+        msg = (
+            f"{image.path} has {name} = {values[0]} and {first.path} {values[1]}: "
+            "they do not belong together, correct the association."
+        )
+        raise CannotJudge(msg)
