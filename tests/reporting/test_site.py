@@ -18,10 +18,10 @@ from miri_background.detection.kill_matrix import KillMatrix, Kills
 from miri_background.outcomes import CannotJudge, Cause, Outcome
 from miri_background.rendering import Part, macros, markdown, page_name
 from miri_background.reporting.history import load
-from miri_background.reporting.site import pages
 from miri_background.reporting.site.build import Places, build_site
 from miri_background.reporting.site.faults import caught_faults
 from miri_background.reporting.site.notebooks import ENDED, published, section_of_figure
+from miri_background.reporting.site.pages import Pages
 from miri_background.reporting.site.standing import Run, Standing, family_of
 from miri_background.reporting.site.trends import DARK, history_svg, repainted
 from miri_background.validation.measurements import against_truth
@@ -165,7 +165,7 @@ def test_page_of_a_run_says_what_is_wrong_and_what_was_not_judged(add_run, tmp_p
     def page():
         """Return the page of the run."""
         said = standing(tmp_path)
-        return pages.run_page(said, said.runs[0], Places(said, tmp_path / "history"))
+        return Pages(said, Places(said, tmp_path / "history")).run(said.runs[0])
 
     assert "Not judged" not in page()
     content = json.loads(path.read_text(encoding="utf-8"))

@@ -11,8 +11,8 @@ import pytest
 
 from miri_background.outcomes import Cause, Outcome
 from miri_background.reporting.history import load
-from miri_background.reporting.site import pages
 from miri_background.reporting.site.build import Places
+from miri_background.reporting.site.pages import Pages
 from miri_background.reporting.site.standing import Standing
 from miri_background.validation.measurements.measurement import normal_deviation
 
@@ -88,7 +88,7 @@ def test_front_page_names_the_run_that_it_compares_with(
 ):
     """A change of several nights is not taken for that of one."""
     standing = nights_of(*((each, [metric_of(passed_verdict, value=ERROR)]) for each in outcomes))
-    page = pages.front_page(standing, Places(standing, tmp_path / "history"))
+    page = Pages(standing, Places(standing, tmp_path / "history")).front()
     named = re.findall(r"since ([-\d]+ [:\d]+)</small>", page)
     assert named == ([] if good is None else [standing.runs[good].day])
 
@@ -155,7 +155,7 @@ def test_links_lead_to_the_last_good_run_before(nights_of, passed_verdict, tmp_p
     assert runs == [run for run in places.runs if run.record.name == "a"]
     for number, run in enumerate(runs):
         earlier = [each for each in runs[:number] if each.good]
-        page = pages.run_page(standing, run, places)
+        page = Pages(standing, places).run(run)
         if run.good:
             assert "last good run" not in page
         elif not earlier:
@@ -173,7 +173,7 @@ def test_last_good_run_of_long_ago_has_a_page(nights_of, passed_verdict, tmp_pat
     first = standing.of("a")[0]
     assert places.run(first)
     failed = places.runs[1]
-    assert places.run(first) in pages.run_page(standing, failed, places)
+    assert places.run(first) in Pages(standing, places).run(failed)
 
 
 def test_run_outside_of_nights_is_no_last_good_one_of_a_night_before(
@@ -188,7 +188,7 @@ def test_run_outside_of_nights_is_no_last_good_one_of_a_night_before(
     good, failed, _ = standing.runs
     assert standing.last == {"a": failed}
     assert places.observed == [failed, good]
-    assert f"the last good run before, {good.day}" in pages.banner(standing, failed, places)
+    assert f"the last good run before, {good.day}" in Pages(standing, places).banner(failed)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 3.0, 7.0, 7.2, 41.0, 1000.0])

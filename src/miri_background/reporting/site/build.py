@@ -21,9 +21,9 @@ from miri_background.places import writable
 from miri_background.reading import read_text
 from miri_background.rendering import markdown, page_name, render
 from miri_background.reporting.history import load, require_history
-from miri_background.reporting.site import pages
 from miri_background.reporting.site.faults import caught_faults
 from miri_background.reporting.site.notebooks import published, section_of_figure, title_of
+from miri_background.reporting.site.pages import Pages
 from miri_background.reporting.site.standing import Standing
 from miri_background.reporting.site.trends import history_svg, repainted
 from miri_background.repository import repository_file
@@ -306,16 +306,17 @@ def _write(path, text):
 
 def _write_sources(sources, standing, places):
     """Write the sources of all pages."""
+    pages = Pages(standing, places)
     documents = _write_documents(sources)
-    _write(sources / "index.md", pages.front_page(standing, places))
-    _write(sources / "documents.md", pages.documents_page(documents, places))
-    _write(sources / "runs" / "index.md", pages.runs_page(standing, places))
+    _write(sources / "index.md", pages.front())
+    _write(sources / "documents.md", pages.documents(documents))
+    _write(sources / "runs" / "index.md", pages.runs())
     for run in places.runs:
         path = sources / f"{places.run(run).removesuffix('.html')}.md"
-        _write(path, pages.run_page(standing, run, places))
+        _write(path, pages.run(run))
     for run in places.observed:
-        _write_observation(sources, standing, run, places)
-    _write_metrics(sources, standing, places)
+        _write_observation(sources, run, places, pages)
+    _write_metrics(sources, standing, places, pages)
 
 
 def _write_documents(sources):
@@ -355,11 +356,11 @@ def _with_links_of_site(text, path, root, sources):
     return _LINK.sub(changed, text)
 
 
-def _write_observation(sources, standing, run, places):
+def _write_observation(sources, run, places, pages):
     """Write the page of a run's notebook, or of what is known without one."""
     page = sources / places.observation(run).removesuffix(".html")
     notebook = places.notebook(run)
-    told = pages.banner(standing, run, places)
+    told = pages.banner(run)
     name = markdown(run.record.name)
     if notebook is None:
         text = render("site/head.md.j2", title=name, banner=told)
@@ -372,13 +373,13 @@ def _write_observation(sources, standing, run, places):
     _write(page.with_name(f"{page.name}.ipynb"), text)
 
 
-def _write_metrics(sources, standing, places):
+def _write_metrics(sources, standing, places, pages):
     """Write the pages of all metrics with their pictures."""
     directory = sources / "metrics"
     series = {name: standing.of(name)[-_RUNS:] for name in standing.names}
     measured = dict.fromkeys(name for runs in series.values() for run in runs for name in run.worst)
     names = list(dict.fromkeys([*criteria()["criteria"], *measured]))
-    _write(directory / "index.md", pages.metrics_page(standing, names))
+    _write(directory / "index.md", pages.metrics(names))
     caught = caught_faults()
     for name in names:
         mine = {
@@ -392,7 +393,7 @@ def _write_metrics(sources, standing, places):
             for scheme, painted in (("light", picture), ("dark", repainted(picture))):
                 _write(directory / f"{page_name(name)}-{scheme}.svg", painted)
         figures = _figures(name, standing, places)
-        text = pages.metric_page(name, mine, caught.get(name, []), places, figures)
+        text = pages.metric(name, mine, caught.get(name, []), figures)
         _write(directory / f"{page_name(name)}.md", text)
 
 

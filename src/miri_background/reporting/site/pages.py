@@ -11,15 +11,7 @@ from miri_background.reporting.site.notebooks import ENDED
 from miri_background.reporting.site.standing import FAMILIES, NOT_RUN, family_of
 from miri_background.validation.verdict.limits import criteria, critical_value
 
-__all__ = [
-    "banner",
-    "documents_page",
-    "front_page",
-    "metric_page",
-    "metrics_page",
-    "run_page",
-    "runs_page",
-]
+__all__ = ["Pages"]
 
 _NIGHTS = 14  # that the front page looks back
 _MEANINGS = {
@@ -30,38 +22,268 @@ _MEANINGS = {
 }
 
 
-# ------------------------------------------------------------------ the front page
-
-
-def front_page(standing, places):
-    """Return the source of the front page.
+class Pages:
+    """Sources of pages, in Markdown.
 
     Parameters
     ----------
     standing : Standing
         What the history says.
     places : Places
-        Where other pages are.
-
-    Returns
-    -------
-    str
-        Markdown.
+        Where the pages are.
     """
-    last = [run for run in standing.last.values() if run]
-    nights = list(standing.nights.values())[:_NIGHTS]
-    return render(
-        "site/front.md.j2",
-        answer=standing.answer,
-        problems=standing.problems,
-        observations=list(standing.last),
-        started=f"{min(run.started for run in last):%-d %B %Y at %H:%M}" if last else "",
-        builds=_builds(last) or "unknown",
-        last_night=[row for name in standing.last for row in _rows_of(standing, name, places)],
-        nights=[_night(runs, standing.last, places) for runs in nights],
-        meanings=[(_badge(outcome), meaning) for outcome, meaning in _MEANINGS.items()],
-        pages=places.observations,
-    )
+
+    def __init__(self, standing, places):
+        self._standing, self._places = standing, places
+
+    def front(self):
+        """Return the source of the front page."""
+        last = [run for run in self._standing.last.values() if run]
+        nights = list(self._standing.nights.values())[:_NIGHTS]
+        return render(
+            "site/front.md.j2",
+            answer=self._standing.answer,
+            problems=self._standing.problems,
+            observations=list(self._standing.last),
+            started=f"{min(run.started for run in last):%-d %B %Y at %H:%M}" if last else "",
+            builds=_builds(last) or "unknown",
+            last_night=[row for name in self._standing.last for row in self._rows_of(name)],
+            nights=[self._night(runs, self._standing.last) for runs in nights],
+            meanings=[(_badge(outcome), meaning) for outcome, meaning in _MEANINGS.items()],
+            pages=self._places.observations,
+        )
+
+    def _rows_of(self, name):
+        """Return the rows of one observation: one for each family, or one that says why not."""
+        run = self._standing.last[name]
+        if run is None:
+            before = f"in the last night; it was before, on {self._standing.of(name)[-1].day}"
+            return [(name, "all", Part(outcome=NOT_RUN), before)]
+        record = run.record
+        head = Part(name, place=self._places.run(run))
+        families = self._standing.families(run)
+        if record.outcome == Outcome.CANNOT_JUDGE.word or not families:
+            why = Part(f"{record.cause}: {record.reason}")
+            more = Part("its page", place=self._places.observation(run))
+            return [(head, "all", Part(outcome=record.outcome), (why, " (", more, ")"))]
+        verdict = Part("verdict", place=self._places.verdict(run), hidden=f"of {name}")
+        return [(head, *_family_cells(run, each), verdict) for each in families]
+
+    def _night(self, runs, names):
+        """Return the row of a night: the outcome of each observation."""
+        first = min(runs.values(), key=lambda run: run.started)
+        cells = [
+            Part(outcome=run.record.outcome, place=self._places.run(run), small=run.record.cause)
+            if (run := runs.get(name))
+            else "not run"
+            for name in names
+        ]
+        return (first.day, *cells, _builds(runs.values()) or "–")
+
+    def banner(self, run):
+        """Return what stands on top of the page of a run: how it ended, and where else to look.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+
+        Returns
+        -------
+        str
+            Markdown.
+        """
+        words = "versions, inputs and all metrics of this run"
+        links = [Part(words, place=f"../{self._places.run(run)}")]
+        if self._places.broke_off(run):
+            links.insert(0, Part("where it ended", place=f"#{ENDED}"))
+        if not run.good:
+            links.append(self._last_good_link(run, self._places.observation))
+        gone = not self._places.has_notebook(run)
+        return render("site/banner.md.j2", run=run, cause=_cause(run), links=links, gone=gone)
+
+    def _last_good_link(self, run, page):
+        """Return a link to a page of the last run before another one that kept all limits."""
+        good = self._standing.last_good(run.record.name, run)
+        if good is None:
+            return "no run of this observation passed before"
+        return Part(f"the last good run before, {good.day} UTC", place=f"../{page(good)}")
+
+    def metrics(self, names):
+        """Return the source of the list of metrics.
+
+        Parameters
+        ----------
+        names : sequence of str
+            All that have a page.
+
+        Returns
+        -------
+        str
+            Markdown.
+        """
+        families = {family: [] for family in FAMILIES}
+        for name, content in criteria()["criteria"].items():
+            last = self._last_status(name)
+            row = (_metric_link(name), content["description"], content["unit"], last)
+            families[_family(name)].append(row)
+        others = [(_metric_link(name),) for name in names if name not in criteria()["criteria"]]
+        pages = [page_name(name) for name in names]
+        return render("site/metrics.md.j2", families=families, others=others, pages=pages)
+
+    def _last_status(self, criterion):
+        """Return how a criterion ended in the last night, as a cell."""
+        metrics = {
+            name: run.worst[criterion]
+            for name, run in self._standing.last.items()
+            if run and criterion in run.worst
+        }
+        failed = [name for name, metric in metrics.items() if not metric.passed]
+        if failed:
+            return (_badge(Outcome.FAILED), f" in {', '.join(failed)}")
+        return _badge(Outcome.PASSED) if metrics else "not measured"
+
+    def metric(self, name, series, caught, figures):
+        """Return the source of the page of a metric.
+
+        Parameters
+        ----------
+        name : str
+            The criterion.
+        series : dict of list of Run
+            By observation, its runs in order of time.
+        caught : list of CaughtFault
+            The faults that it was seen to notice.
+        figures : list of (str, str)
+            Names and places of sections that show the metric's figure.
+
+        Returns
+        -------
+        str
+            Markdown.
+        """
+        content = criteria()["criteria"].get(name, {})
+        runs = [run for each in series.values() for run in each]
+        measured = [run.worst[name] for run in runs if name in run.worst]
+        latest = measured[-1] if measured else None
+        unit = content.get("unit") or (latest.unit if latest else "")
+        family = family_of(latest) if latest else _family(name)
+        newest_first = sorted(runs, key=lambda run: run.started, reverse=True)
+        return render(
+            "site/metric.md.j2",
+            name=name,
+            description=content.get("description") or (latest.description if latest else ""),
+            facts=_facts(content, family, unit, latest),
+            family=family,
+            figures=[Part(words, place=place) for words, place in figures],
+            observations=list(series),
+            runs=runs,
+            failed=[run for run in runs if name in run.worst and not run.worst[name].passed],
+            caught=[
+                (each.name, each.family, each.description, _noticed_by(each)) for each in caught
+            ],
+            history=[self._history_row(run, run.worst.get(name), unit) for run in newest_first],
+        )
+
+    def _history_row(self, run, metric, unit):
+        """Return a row of the table of a metric's history."""
+        place = self._places.run(run)
+        day = Part(run.day, place=place and f"../{place}")
+        record = run.record
+        if metric is None:
+            status = Part(outcome=record.outcome) if run.verdict is None else "not measured"
+            return (day, record.name, status, "–", "–", record.cause or "–", run.build)
+        value, limit = f"{metric.value_text()} {unit}", f"{metric.limit_text()} {unit}"
+        return (day, record.name, _status(metric), value, limit, metric.place(), run.build)
+
+    def runs(self):
+        """Return the source of the list of runs that have a page."""
+        pages = [self._places.run(run).removeprefix("runs/") for run in self._places.runs]
+        rows = [
+            (
+                Part(run.day, place=page),
+                run.record.name,
+                Part(outcome=run.record.outcome),
+                run.record.cause or "–",
+                run.build,
+                f"{run.record.seconds:.0f} s",
+            )
+            for run, page in zip(self._places.runs, pages, strict=True)
+        ]
+        return render(
+            "site/runs.md.j2",
+            number=len(self._standing.runs),
+            rows=rows[::-1],
+            pages=[page.removesuffix(".html") for page in pages],
+        )
+
+    def run(self, run):
+        """Return the source of the page of a run.
+
+        Parameters
+        ----------
+        run : Run
+            The run.
+
+        Returns
+        -------
+        str
+            Markdown.
+        """
+        record = run.record
+        links = []
+        if self._places.observation(run):
+            words = "its notebook" if self._places.has_notebook(run) else "what is left of it"
+            links.append(Part(words, place=f"../{self._places.observation(run)}"))
+        before = self._standing.before(run)
+        if before and self._places.run(before):
+            links.append(
+                Part(f"the run before, {before.day}", place=f"../{self._places.run(before)}")
+            )
+        if not run.good:
+            links.append(self._last_good_link(run, self._places.run))
+        provenance = run.verdict.provenance if run.verdict else {}
+        return render(
+            "site/run.md.j2",
+            run=run,
+            cause=_cause(run),
+            links=links,
+            circumstances=_circumstances(run, provenance),
+            given=_values(dict(sorted(record.parameters.items()))),
+            observation=_values(provenance.get("observation", {})),
+            calibration=_values(provenance.get("calibration", {})),
+            moved=_moved(run.verdict.drift) if run.verdict and run.verdict.drift else [],
+            metrics=_metric_rows(run.verdict) if run.verdict else [],
+        )
+
+    def documents(self, documents):
+        """Return the source of the list of notebooks, documents and all pages.
+
+        Parameters
+        ----------
+        documents : dict of str
+            By page, its title.
+
+        Returns
+        -------
+        str
+            Markdown.
+        """
+        observed = [
+            Part(f"{run.record.name}, {run.day}", place=self._places.observation(run))
+            for run in self._places.observed
+        ]
+        metrics = [Part(name, place=_metric_place(name)) for name in criteria()["criteria"]]
+        runs = [
+            Part(f"run of {run.record.name}, {run.day}", place=self._places.run(run))
+            for run in self._places.runs
+        ]
+        return render(
+            "site/documents.md.j2",
+            documents=documents,
+            places=[*observed, *metrics, *runs],
+            pages=[page.rsplit(".", 1)[0] for page in documents],
+        )
 
 
 def _badge(outcome):
@@ -82,23 +304,6 @@ def _builds(runs):
 def _metric_place(name):
     """Return the page of a metric, seen from the front page."""
     return f"metrics/{page_name(name)}.html"
-
-
-def _rows_of(standing, name, places):
-    """Return the rows of one observation: one for each family, or one that says why not."""
-    run = standing.last[name]
-    if run is None:
-        before = f"in the last night; it was before, on {standing.of(name)[-1].day}"
-        return [(name, "all", Part(outcome=NOT_RUN), before)]
-    record = run.record
-    head = Part(name, place=places.run(run))
-    families = standing.families(run)
-    if record.outcome == Outcome.CANNOT_JUDGE.word or not families:
-        why = Part(f"{record.cause}: {record.reason}")
-        more = Part("its page", place=places.observation(run))
-        return [(head, "all", Part(outcome=record.outcome), (why, " (", more, ")"))]
-    verdict = Part("verdict", place=places.verdict(run), hidden=f"of {name}")
-    return [(head, *_family_cells(run, each), verdict) for each in families]
 
 
 def _family_cells(run, row):
@@ -127,87 +332,10 @@ def _drifted(run, family):
     )
 
 
-def _night(runs, names, places):
-    """Return the row of a night: the outcome of each observation."""
-    first = min(runs.values(), key=lambda run: run.started)
-    cells = [
-        Part(outcome=run.record.outcome, place=places.run(run), small=run.record.cause)
-        if (run := runs.get(name))
-        else "not run"
-        for name in names
-    ]
-    return (first.day, *cells, _builds(runs.values()) or "–")
-
-
-# ------------------------------------------------------------------ an observation
-
-
-def banner(standing, run, places):
-    """Return what stands on top of the page of a run: how it ended, and where else to look.
-
-    Parameters
-    ----------
-    standing : Standing
-        What the history says.
-    run : Run
-        The run.
-    places : Places
-        Where other pages are.
-
-    Returns
-    -------
-    str
-        Source of a page in ``observations/``.
-    """
-    links = [Part("versions, inputs and all metrics of this run", place=f"../{places.run(run)}")]
-    if places.broke_off(run):
-        links.insert(0, Part("where it ended", place=f"#{ENDED}"))
-    if not run.good:
-        links.append(_last_good_link(standing, run, places.observation))
-    gone = not places.has_notebook(run)
-    return render("site/banner.md.j2", run=run, cause=_cause(run), links=links, gone=gone)
-
-
 def _cause(run):
     """Return what the cause of a run without a verdict stands for, empty if there is none."""
     word = run.record.cause
     return next((each.meaning for each in Cause if each.word == word), word)
-
-
-def _last_good_link(standing, run, page):
-    """Return a link to a page of the last run before another of its name that kept all limits."""
-    good = standing.last_good(run.record.name, run)
-    if good is None:
-        return "no run of this observation passed before"
-    return Part(f"the last good run before, {good.day} UTC", place=f"../{page(good)}")
-
-
-# ------------------------------------------------------------------ metrics
-
-
-def metrics_page(standing, names):
-    """Return the source of the list of metrics.
-
-    Parameters
-    ----------
-    standing : Standing
-        What the history says.
-    names : sequence of str
-        All that have a page.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
-    families = {family: [] for family in FAMILIES}
-    for name, content in criteria()["criteria"].items():
-        last = _last_status(standing, name)
-        row = (_metric_link(name), content["description"], content["unit"], last)
-        families[_family(name)].append(row)
-    others = [(_metric_link(name),) for name in names if name not in criteria()["criteria"]]
-    pages = [page_name(name) for name in names]
-    return render("site/metrics.md.j2", families=families, others=others, pages=pages)
 
 
 def _metric_link(name):
@@ -215,65 +343,9 @@ def _metric_link(name):
     return Part(name, place=f"{page_name(name)}.html")
 
 
-def _last_status(standing, criterion):
-    """Return how a criterion ended in the last night, as a cell."""
-    metrics = {
-        name: run.worst[criterion]
-        for name, run in standing.last.items()
-        if run and criterion in run.worst
-    }
-    failed = [name for name, metric in metrics.items() if not metric.passed]
-    if failed:
-        return (_badge(Outcome.FAILED), f" in {', '.join(failed)}")
-    return _badge(Outcome.PASSED) if metrics else "not measured"
-
-
 def _family(name):
     """Return the family of a criterion by its name."""
     return family_of(SimpleNamespace(name=name, limit=math.nan))
-
-
-def metric_page(name, series, caught, places, figures):
-    """Return the source of the page of a metric.
-
-    Parameters
-    ----------
-    name : str
-        The criterion.
-    series : dict of list of Run
-        By observation, its runs in order of time.
-    caught : list of CaughtFault
-        The faults that it was seen to notice.
-    places : Places
-        Where other pages are.
-    figures : list of (str, str)
-        Names and places of sections that show the metric's figure.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
-    content = criteria()["criteria"].get(name, {})
-    runs = [run for each in series.values() for run in each]
-    measured = [run.worst[name] for run in runs if name in run.worst]
-    latest = measured[-1] if measured else None
-    unit = content.get("unit") or (latest.unit if latest else "")
-    family = family_of(latest) if latest else _family(name)
-    newest_first = sorted(runs, key=lambda run: run.started, reverse=True)
-    return render(
-        "site/metric.md.j2",
-        name=name,
-        description=content.get("description") or (latest.description if latest else ""),
-        facts=_facts(content, family, unit, latest),
-        family=family,
-        figures=[Part(words, place=place) for words, place in figures],
-        observations=list(series),
-        runs=runs,
-        failed=[run for run in runs if name in run.worst and not run.worst[name].passed],
-        caught=[(each.name, each.family, each.description, _noticed_by(each)) for each in caught],
-        history=[_history_row(run, run.worst.get(name), unit, places) for run in newest_first],
-    )
 
 
 def _facts(content, family, unit, latest):
@@ -306,98 +378,6 @@ def _limit_rule(content, unit):
 def _noticed_by(fault):
     """Return whether a metric is the first to notice a fault."""
     return "this metric first" if fault.first else "a cheaper one, too"
-
-
-def _history_row(run, metric, unit, places):
-    """Return a row of the table of a metric's history."""
-    place = places.run(run)
-    day = Part(run.day, place=place and f"../{place}")
-    record = run.record
-    if metric is None:
-        status = Part(outcome=record.outcome) if run.verdict is None else "not measured"
-        return (day, record.name, status, "–", "–", record.cause or "–", run.build)
-    value, limit = f"{metric.value_text()} {unit}", f"{metric.limit_text()} {unit}"
-    return (day, record.name, _status(metric), value, limit, metric.place(), run.build)
-
-
-# ------------------------------------------------------------------ runs
-
-
-def runs_page(standing, places):
-    """Return the source of the list of runs that have a page.
-
-    Parameters
-    ----------
-    standing : Standing
-        What the history says.
-    places : Places
-        Where other pages are.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
-    pages = [places.run(run).removeprefix("runs/") for run in places.runs]
-    rows = [
-        (
-            Part(run.day, place=page),
-            run.record.name,
-            Part(outcome=run.record.outcome),
-            run.record.cause or "–",
-            run.build,
-            f"{run.record.seconds:.0f} s",
-        )
-        for run, page in zip(places.runs, pages, strict=True)
-    ]
-    return render(
-        "site/runs.md.j2",
-        number=len(standing.runs),
-        rows=rows[::-1],
-        pages=[page.removesuffix(".html") for page in pages],
-    )
-
-
-def run_page(standing, run, places):
-    """Return the source of the page of a run.
-
-    Parameters
-    ----------
-    standing : Standing
-        What the history says.
-    run : Run
-        The run.
-    places : Places
-        Where other pages are.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
-    record = run.record
-    links = []
-    if places.observation(run):
-        words = "its notebook" if places.has_notebook(run) else "what is left of it"
-        links.append(Part(words, place=f"../{places.observation(run)}"))
-    before = standing.before(run)
-    if before and places.run(before):
-        links.append(Part(f"the run before, {before.day}", place=f"../{places.run(before)}"))
-    if not run.good:
-        links.append(_last_good_link(standing, run, places.run))
-    provenance = run.verdict.provenance if run.verdict else {}
-    return render(
-        "site/run.md.j2",
-        run=run,
-        cause=_cause(run),
-        links=links,
-        circumstances=_circumstances(run, provenance),
-        given=_values(dict(sorted(record.parameters.items()))),
-        observation=_values(provenance.get("observation", {})),
-        calibration=_values(provenance.get("calibration", {})),
-        moved=_moved(run.verdict.drift) if run.verdict and run.verdict.drift else [],
-        metrics=_metric_rows(run.verdict) if run.verdict else [],
-    )
 
 
 def _circumstances(run, provenance):
@@ -452,37 +432,3 @@ def _metric_rows(verdict):
         )
         for each in verdict.metrics
     ]
-
-
-# ------------------------------------------------------------------ documents
-
-
-def documents_page(documents, places):
-    """Return the source of the list of notebooks, documents and all pages.
-
-    Parameters
-    ----------
-    documents : dict of str
-        By page, its title.
-    places : Places
-        Where other pages are.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
-    observed = [
-        Part(f"{run.record.name}, {run.day}", place=places.observation(run))
-        for run in places.observed
-    ]
-    metrics = [Part(name, place=_metric_place(name)) for name in criteria()["criteria"]]
-    runs = [
-        Part(f"run of {run.record.name}, {run.day}", place=places.run(run)) for run in places.runs
-    ]
-    return render(
-        "site/documents.md.j2",
-        documents=documents,
-        places=[*observed, *metrics, *runs],
-        pages=[page.rsplit(".", 1)[0] for page in documents],
-    )
