@@ -10,10 +10,13 @@ from miri_background.calibration.pipeline import detector1_rates, write_associat
 from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
-from miri_background.references.cache import crds_environment
-from miri_background.run_directory import RunDirectory, run_path
+from miri_background.parallel import process_pool
+from miri_background.references.cache import crds_environment, synthetic_cache
+from miri_background.run_directory import RunDirectory
+from miri_background.simulation.observing import take_exposures
 
 OBSERVATION = Observation(science_exposures=1, background_exposures=3)
+FEW = Observation(subarray="SUB256", groups=8, science_exposures=1, background_exposures=2)
 
 
 @pytest.fixture
@@ -86,51 +89,51 @@ class Waiting(Executor):
         return future
 
 
-@pytest.fixture
-def finished_run(finished_copy, small_cache, monkeypatch):
-    """Return the run of a directory with all products, in the environment of its references."""
-    for name, value in crds_environment(small_cache).items():
-        monkeypatch.setenv(name, value)
-    described = json.loads((finished_copy / "observation.json").read_text())
-    run = RunDirectory(finished_copy, Observation.create(**described))
-    yield run
-    run.release()
+@pytest.fixture(scope="module")
+def calibrated(synthetic_caches, tmp_path_factory):
+    """Return a directory with the rates of an observation, in the environment of its references."""
+    cache = synthetic_cache(synthetic_caches, FEW)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in crds_environment(cache).items():
+            patch.setenv(name, value)
+        run = RunDirectory(tmp_path_factory.mktemp("calibrated"), FEW)
+        with process_pool(1) as executor:
+            take_exposures(run, executor)
+            detector1_rates(run, executor)
+        run.release()
+        yield run.observed
 
 
-def made_again(run):
-    """Return how many rates of a run would be made."""
-    executor = Waiting()
+def made_again(directory, **changed):
+    """Return how many rates a calibration of the observation would make."""
+    run, executor = RunDirectory(directory, FEW, Calibration(**changed)), Waiting()
     detector1_rates(run, executor)
+    run.release()
     return len(executor.taken)
 
 
 @pytest.mark.slow
-def test_rates_that_are_there_are_used(finished_run):
-    """The same build with the same references has nothing to do."""
-    assert made_again(finished_run) == 0
+@pytest.mark.parametrize("changed", [{}, {"sigma": 3.0}, {"control": "step skipped"}], ids=str)
+def test_rates_that_are_there_are_used(calibrated, changed):
+    """What is decided after the rates leaves nothing to do before them."""
+    assert made_again(calibrated, **changed) == 0
 
 
 @pytest.mark.slow
-def test_rates_of_another_context_are_made_again(finished_run, monkeypatch):
-    """A context that CRDS chose later under the same name of the run gives other rates."""
+def test_slopes_of_integrations_are_made(calibrated):
+    """Rates of exposures are not taken for those of integrations."""
+    assert made_again(calibrated, rate_product="rateints") == len(exposures(FEW))
+
+
+@pytest.mark.slow
+def test_rates_of_another_context_are_made_again(calibrated, monkeypatch):
+    """Where the choice of the context is CRDS's, it may choose another one later."""
     monkeypatch.setenv("CRDS_CONTEXT", "jwst_1322.pmap")
-    assert made_again(finished_run) == len(exposures(finished_run.observation))
+    assert made_again(calibrated) == len(exposures(FEW))
 
 
 @pytest.mark.slow
-def test_rates_of_a_build_that_was_changed_are_made_again(finished_run, monkeypatch):
-    """A pipeline that somebody edited keeps its version, and not its rates."""
+def test_rates_of_a_build_that_was_edited_are_made_again(calibrated, monkeypatch):
+    """A pipeline that somebody changed by hand keeps its version, and not its rates."""
     monkeypatch.setattr(pipeline, "pipeline_fingerprint", lambda: "edited")
-    assert made_again(finished_run) == len(exposures(finished_run.observation))
-
-
-@pytest.mark.slow
-def test_another_sigma_starts_from_the_same_files(finished_copy, command_line, small_options):
-    """Ramps and rates stay as they are, and the run has a verdict beside the first one."""
-    made = [*finished_copy.glob("uncal/*.fits"), *finished_copy.glob("*/rate/*.fits")]
-    before = {path: path.stat().st_mtime_ns for path in made}
-    ended = command_line("validate", "--run", finished_copy, "--sigma=3", *small_options)
-    assert ended.returncode == 0, ended.stdout
-    assert {path: path.stat().st_mtime_ns for path in made} == before
-    runs = [run_path(finished_copy, each) for each in (Calibration(), Calibration(sigma=3))]
-    assert all((each / "metrics.json").is_file() for each in runs)
+    assert made_again(calibrated) == len(exposures(FEW))
