@@ -205,9 +205,10 @@ def time_dependence(amplitude):
 
     def change(hdus):
         # As in flight references, a row for each of the other table's.
-        names = hdus["PHOTOM"].data["filter"]
-        rows = [(name, "FULL", amplitude, 59_000.0, 200.0, 1.0) for name in names]
-        kinds = [("filter", "S12"), ("subarray", "S15")]
+        table = hdus["PHOTOM"].data
+        pairs = zip(table["filter"], table["subarray"], strict=True)
+        rows = [(*pair, amplitude, 59_000.0, 200.0, 1.0) for pair in pairs]
+        kinds = [("filter", "S12"), ("subarray", "S17")]
         kinds += [(name, "f4") for name in ("amplitude", "t0", "tau", "const")]
         table = fits.BinTableHDU(np.array(rows, dtype=kinds), name="TIMECOEFF_EXPONENTIAL")
         hdus.append(table)
