@@ -21,6 +21,7 @@ from miri_background.references import doctor, plausible
 from miri_background.references.cache import crds_environment, synthetic_cache
 from miri_background.references.doctor import IMPLAUSIBLE, NOT_APPLICABLE, PLAUSIBLE, Finding
 from miri_background.references.mappings import CONTEXT, MATCH_KEYS
+from miri_background.references.needs import ImplausibleReference, Needs
 from miri_background.simulation import exposures as simulated
 
 pytestmark = pytest.mark.slow
@@ -551,7 +552,7 @@ def test_first_integration_alone_keeps_its_groups(own_cache, examine):
 
 def subarray_needs(name):
     """Return what an observation with a subarray asks of its references."""
-    return plausible.Needs(Observation(subarray=name, groups=8))
+    return Needs(Observation(subarray=name, groups=8))
 
 
 def test_full_reference_serves_a_subarray(whole_cache):
@@ -563,7 +564,7 @@ def test_full_reference_serves_a_subarray(whole_cache):
 def test_full_dark_does_not_serve_a_subarray(whole_cache):
     """The pipeline cuts no dark."""
     with pytest.raises(
-        plausible.ImplausibleReference, match="the observation reads 256 x 256 pixels from column"
+        ImplausibleReference, match="the observation reads 256 x 256 pixels from column"
     ):
         plausible.CHECKS["dark"](path_of(whole_cache, "dark"), subarray_needs("SUB256"))
 
@@ -579,7 +580,7 @@ def test_subarray_reference_does_not_serve_the_full_array(own_cache):
     change_reference(own_cache, "gain", reduce)
     path = path_of(own_cache, "gain")
     assert plausible.CHECKS["gain"](path, subarray_needs("SUB256"))
-    with pytest.raises(plausible.ImplausibleReference, match="covers 256 x 256"):
+    with pytest.raises(ImplausibleReference, match="covers 256 x 256"):
         plausible.CHECKS["gain"](path, subarray_needs("FULL"))
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from miri_background.outcomes import Outcome, ReferencesUnfit
 from miri_background.reading import open_regular
 from miri_background.references.choice import use_references
-from miri_background.references.plausible import CHECKS, ImplausibleReference, Needs, check_readable
+from miri_background.references.needs import ImplausibleReference, Needs
+from miri_background.references.plausible import CHECKS, check_readable
 from miri_background.simulation.level1b import START
 from miri_background.tables import text_table
 
