@@ -301,7 +301,7 @@ class RunDirectory:
 
     @property
     def products_directories(self):
-        """Directories of large files: a run that is judged can do without them."""
+        """The directories of large files: a run that is judged can do without them."""
         return [
             self.observed / "uncal",
             self.observed / "truth",

@@ -215,6 +215,13 @@ def cut_to_window(hdus, name, dimensions, needs, exactly=False):
         What is observed.
     exactly : bool, optional
         Whether the step that uses it cuts nothing out of it.
+
+    Returns
+    -------
+    hdu : astropy.io.fits.ImageHDU
+        The extension.
+    index : tuple of slice
+        Rows and columns.
     """
     hdu = extension_of(hdus, name, dimensions)
     header = hdus[0].header
@@ -282,6 +289,11 @@ def ordinary_values(values, good, limits, unit, needs, tolerated=BLEMISHED):
         Says where the pixels are.
     tolerated : float, optional
         Part of the good pixels that may lie outside.
+
+    Returns
+    -------
+    str
+        Such as ``median 5.5 e-/DN, 5.2 to 5.8``.
     """
     number = np.count_nonzero(good)
     if number == 0:

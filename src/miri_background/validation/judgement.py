@@ -139,7 +139,19 @@ class Judgement:
 
 
 def judge_products(products, expectation=None):
-    """Return the judgement of products; see `Judgement`.
+    """Return the judgement of products.
+
+    Parameters
+    ----------
+    products : Products
+        What was read.
+    expectation : Expectation, optional
+        Of the same rates, where it is known already.
+
+    Returns
+    -------
+    Judgement
+        Analysis, metrics, behaviours, advisories, and from them the verdict.
 
     Raises
     ------

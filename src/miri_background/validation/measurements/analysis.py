@@ -130,5 +130,5 @@ class Analysis:
 
     @property
     def numbers(self):
-        """Numbers of the science exposures, from 0."""
+        """The science exposures, numbered from 0."""
         return range(len(self.products.science))

@@ -82,7 +82,7 @@ class Masks:
 
     @property
     def clean_sky(self):
-        """Pixels of empty sky that no background flags or hits by a cosmic ray."""
+        """Boolean image of empty sky that no background flags or hits by a cosmic ray."""
         return self.sky & self.clean_backgrounds
 
 
