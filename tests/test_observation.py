@@ -13,7 +13,7 @@ from miri_background.observation import (
     exposures,
 )
 from miri_background.parameters import InvalidParameter
-from miri_background.simulation.exposures import START, start_time
+from miri_background.simulation.level1b import START, start_time
 from miri_background.simulation.sky import sky_brightness, sky_rate
 
 SCHEMA = Observation.model_json_schema()["properties"]

@@ -73,7 +73,7 @@ def test_each_way_to_read_is_in_the_kind_once():
 def test_one_way_to_read_has_what_its_longest_exposure_needs():
     """Exposures of one subarray and pattern share a dark and a reset, whoever is longer."""
     observation = Observation.create(
-        integrations=1, background_groups="8,21,6,6", background_integrations="1,1,3,1"
+        integrations=1, background_groups="8,21,8,8", background_integrations="1,1,3,1"
     ).model_copy(update={"groups": 8})
     assert ExposureKind.of(observation).read == (("FASTR1", "FULL", 40, 2),)
 

@@ -11,7 +11,7 @@ from astropy.table import QTable
 
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.observation import Observation
-from miri_background.reporting import figures
+from miri_background.reporting import background_figures, figures
 from miri_background.reporting.words import counted, listed, observation_in_words
 from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.statistical import statistical_measurements
@@ -148,9 +148,9 @@ def drawn(analysis):
     metrics = judge(statistical_measurements(analysis))
     figures_by_name = {
         "rates": figures.rates_figure(products.science, products.backgrounds),
-        "combined background": figures.combined_background_figure(analysis),
-        "star": figures.star_figure(analysis),
-        "leak": figures.leak_figure(analysis),
+        "combined background": background_figures.combined_background_figure(analysis),
+        "star": background_figures.star_figure(analysis),
+        "leak": background_figures.leak_figure(analysis),
         "subtracted": figures.subtracted_figure(analysis),
         "residuals": figures.residuals_figure(analysis, metrics),
         "structure": figures.structure_figure(analysis, metrics),

@@ -3,7 +3,7 @@
 import pytest
 
 from miri_background.outcomes import Outcome
-from miri_background.validation.verdict.verdict import load_metrics
+from miri_background.validation.verdict.metrics_file import load_metrics
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ from astropy.time import Time
 
 from miri_background.instrument.optics import point_spread_function
 from miri_background.observation import Observation, exposures
-from miri_background.simulation.exposures import simulate, start_time
+from miri_background.simulation.exposures import simulate
+from miri_background.simulation.level1b import start_time
 
 pytestmark = pytest.mark.slow
 
