@@ -10,8 +10,15 @@ from astropy.io import fits
 from astropy.stats import sigma_clip
 from astropy.table import QTable
 
-from miri_background.detection import faults
-from miri_background.detection.faults import FAULTS, Rates, broken_pipeline, spoil_rates
+from miri_background.detection.faults import patterns
+from miri_background.detection.faults.broken_step import (
+    broken_pipeline,
+    injected,
+    ready,
+    spoil_rates,
+)
+from miri_background.detection.faults.catalogue import FAULTS
+from miri_background.detection.faults.fault import Fault, Rates
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.products.images import Truth
 
@@ -102,7 +109,7 @@ def step(rates):
 
     @cache
     def run(fault=None):
-        context = nullcontext() if fault is None else faults._injected(faults._ready(fault))
+        context = nullcontext() if fault is None else injected(ready(fault))
         with context:
             combined, result = background_step.background_sub(
                 science.copy(), backgrounds, SIGMA, MAXITERS
@@ -205,8 +212,8 @@ def test_stale_background_is_that_of_the_exposure_before(rates, correct):
     from jwst.background import background_step
 
     science, backgrounds = rates
-    stale = faults._ready(FAULTS["stale background"])
-    with faults._injected(stale):
+    stale = ready(FAULTS["stale background"])
+    with injected(stale):
         of_three, of_four = (
             background_step.background_sub(science.copy(), backgrounds, SIGMA, MAXITERS)[0]
             for _ in range(2)
@@ -235,8 +242,8 @@ def test_damage_is_local_and_small(step, correct, name, number):
 
 def test_lyot_damage_is_in_the_lyot_field_only():
     """On the full array the damage keeps to the rectangle of the Lyot field."""
-    where = faults._in_lyot((1024, 1032))
-    np.testing.assert_array_equal(where > 0, faults.regions()["Lyot"].mask())
+    where = patterns.in_lyot((1024, 1032))
+    np.testing.assert_array_equal(where > 0, patterns.regions()["Lyot"].mask())
 
 
 def test_gradient_has_no_mean(step, correct):
@@ -299,7 +306,7 @@ def test_installed_functions_are_back_after_an_error(step):
     from jwst.background import background_step, background_sub
 
     before = background_sub.average_background, background_step.background_sub
-    failing = faults.Fault("fails", "test", "raises", average=lambda *_: 1 / 0)
+    failing = Fault("fails", "test", "raises", average=lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         step(failing)
     assert (background_sub.average_background, background_step.background_sub) == before
@@ -433,8 +440,8 @@ def test_tilt_has_no_mean(files):
 
 def test_tilt_is_in_the_imager_only_and_changes_no_mean_there():
     """On the full array no region has another mean, so that only a gradient can tell."""
-    where = faults._tilted_imager((1024, 1032))
-    means = {name: where[each.slices].mean() for name, each in faults.regions().items()}
+    where = patterns.tilted_imager((1024, 1032))
+    means = {name: where[each.slices].mean() for name, each in patterns.regions().items()}
     assert set(means.values()) - {0.0} == {means["imager"]}
     assert abs(means["imager"]) < 1e-6
     assert np.abs(where).max() == 1

@@ -7,7 +7,7 @@ import pytest
 
 from miri_background.calibration_choice import Calibration
 from miri_background.cli import main
-from miri_background.detection.faults import FAULTS
+from miri_background.detection.faults.catalogue import FAULTS
 from miri_background.detection.kill_matrix import CONTROL, KillMatrix, Kills, kill_matrix
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome

@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from miri_background.cli import main
-from miri_background.detection.faults import FAULTS
+from miri_background.detection.faults.catalogue import FAULTS
 from miri_background.detection.kill_matrix import KillMatrix, Kills
 from miri_background.outcomes import CannotJudge, Cause, Outcome
 from miri_background.rendering import Part, macros, markdown, page_name

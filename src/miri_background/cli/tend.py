@@ -103,7 +103,7 @@ def faults(run, names, output, workers):
     Each fault is put in at run time, one at a time; the pipeline's files stay as they are.
     """
     workers = given({"workers": workers}).get("workers", 0)
-    from miri_background.detection.faults import fault
+    from miri_background.detection.faults.catalogue import fault
     from miri_background.detection.kill_matrix import KillMatrix, kill_matrix, take_rates
     from miri_background.files import require_own
     from miri_background.parallel import process_pool

@@ -15,7 +15,9 @@ import numpy as np
 from miri_background.calibration.image2 import subtract_backgrounds
 from miri_background.calibration.pipeline import detector1_rates
 from miri_background.calibration_choice import Calibration
-from miri_background.detection.faults import FAULTS, Rates, broken_pipeline, fault, spoil_rates
+from miri_background.detection.faults.broken_step import broken_pipeline, spoil_rates
+from miri_background.detection.faults.catalogue import FAULTS, fault
+from miri_background.detection.faults.fault import Rates
 from miri_background.files import json_value, replace_whole, write_text_whole
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome

@@ -1,0 +1,1 @@
+"""Background steps that are broken on purpose: a module for each kind of fault."""
