@@ -1,0 +1,159 @@
+"""Every exposure is expected to scatter as its own header says that it was read."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.stats import sigma_clip
+from astropy.table import QTable
+
+from miri_background.instrument.footprint import illuminated
+from miri_background.instrument.readout import Readout
+from miri_background.validation.measurements.analysis import Analysis
+from miri_background.validation.prediction.expectation import Expectation
+from miri_background.validation.prediction.known_detector import KnownDetector
+from miri_background.validation.prediction.slopes import pipeline_weights, slope_noise
+from miri_background.validation.products.frames import in_frame
+from miri_background.validation.products.images import Image, Products, Truth
+
+SKY = 14.0  # DN/s
+SHORT, LONG = (Readout("SUB256", "FASTR1", groups, 1) for groups in (12, 60))
+SIGMA, MAXITERS = 2.0, 3
+
+
+def scatter(readout, sky=SKY):
+    """Return the noise of a rate in each pixel, and what the pipeline reports of photons and reads.
+
+    DN/s, and (DN/s)^2.
+    """
+    detector, averaging = KnownDetector(readout), pipeline_weights(KnownDetector(readout).fitted)
+    rate = sky + detector.dark
+    reads = detector.read_noise(rate)
+    true, _ = slope_noise(rate, detector.gain, reads, detector.time, averaging)
+    photons = averaging.photons * sky / (detector.gain * detector.time)
+    return true, photons, averaging.reads * (detector.raw_read_noise / detector.time) ** 2
+
+
+def rate_of(readout, generator, sky=SKY):
+    """Return a rate of empty sky that was read in one way."""
+    window = readout.window
+    header = {
+        "SUBARRAY": window.name,
+        "SUBSTRT1": window.x.start + 1,
+        "SUBSTRT2": window.y.start + 1,
+        "SUBSIZE1": window.shape[1],
+        "SUBSIZE2": window.shape[0],
+        "READPATT": readout.pattern,
+        "NGROUPS": readout.groups,
+        "NINTS": readout.integrations,
+        "TFRAME": readout.frame_time,
+    }
+    noise, photons, reads = scatter(readout, sky)
+    lit = illuminated(window.name)
+    data = np.where(lit, sky, 0.0) + noise * generator.standard_normal(window.shape)
+    planes = [data, np.sqrt(photons + reads)]
+    return Image(
+        "in memory",
+        fits.Header(header),
+        *(plane.astype(np.float32) for plane in planes),
+        np.zeros(window.shape, dtype=np.uint32),
+        {
+            name: np.broadcast_to(plane, window.shape).astype(np.float32)
+            for name, plane in (("VAR_POISSON", photons), ("VAR_RNOISE", reads))
+        },
+    )
+
+
+def products_of(science, backgrounds, skies=(SKY, SKY), seed=770):
+    """Return products of exposures that are read in given ways, before any step."""
+    generator = np.random.default_rng(seed)
+    rates, truths = [], []
+    for readouts, sky in ((science, skies[0]), (backgrounds, skies[1])):
+        images = [rate_of(readout, generator, sky) for readout in readouts]
+        rates.append(images)
+        shape = science[0].window.shape
+        plane = np.where(illuminated(science[0].subarray), sky, 0.0)
+        truths.append([Truth(plane, np.zeros(shape), QTable())] * len(images))
+    frame = rates[0][0].header
+    backgrounds = [in_frame(image, frame) for image in rates[1]]
+    empty = [None] * len(science)
+    return Products(
+        rates[0],
+        backgrounds,
+        rates[0],
+        empty,
+        [image.header for image in rates[0]],
+        *truths,
+        SIGMA,
+        MAXITERS,
+        ["image2_asn.json"] * len(science),
+    )
+
+
+def typical(readout, sky=SKY):
+    """Return the noise of the good pixels of a readout, DN/s."""
+    return float(np.sqrt(np.mean(scatter(readout, sky)[0][KnownDetector(readout).good] ** 2)))
+
+
+def variance_of_clipped_mean(scatters):
+    """Return the variance of what astropy leaves of normal values, from many draws."""
+    draws = np.random.default_rng(1).standard_normal((100_000, len(scatters))).T
+    values = draws * np.array(scatters)[:, np.newaxis]
+    return float(sigma_clip(values, sigma=SIGMA, maxiters=MAXITERS, axis=0).mean(axis=0).var())
+
+
+@pytest.mark.parametrize(
+    ("science", "backgrounds"),
+    [
+        ([LONG], [SHORT] * 4),
+        ([SHORT], [LONG] * 4),
+        ([LONG], [SHORT, LONG, LONG, LONG]),
+        ([SHORT, LONG], [SHORT, SHORT, LONG, LONG]),
+    ],
+    ids=["long science", "short science", "one short background", "both in both fields"],
+)
+def test_noise_is_that_of_each_exposure(science, backgrounds):
+    """An exposure of few groups is noisy, whatever the others are."""
+    found = Expectation(products_of(science, backgrounds))
+    noise = [*found.science_noise, *found.background_noise]
+    expected = [typical(readout) for readout in (*science, *backgrounds)]
+    # Two rates say it to half a percent; where there is one alone, the median pixel of its
+    # readout stands for all, whose noise differs by some per cent.
+    np.testing.assert_allclose(noise, expected, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    "backgrounds",
+    [[LONG] * 4, [SHORT, LONG, LONG, LONG], [SHORT, SHORT, LONG, LONG]],
+    ids=["equal", "one noisy", "two noisy"],
+)
+def test_clipped_mean_has_the_noise_of_its_members(backgrounds):
+    """Of unequal members, clipping leaves out the noisy ones more often."""
+    found = Expectation(products_of([LONG], backgrounds))
+    # Of 100 000 draws each, the ratio of two variances is certain to half a percent.
+    expected = variance_of_clipped_mean(found.background_noise)
+    assert found.clipping.variance == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("skies", [(14.0, 14.0), (14.0, 16.8), (20.0, 14.0)])
+def test_known_difference_of_skies_is_expected(skies):
+    """What is left on empty sky is the difference of the fields."""
+    found = Expectation(products_of([LONG], [LONG] * 4, skies))
+    left = found.left(0)[illuminated("SUB256")]
+    # The choice of weights moves slopes by up to two parts in a thousand.
+    np.testing.assert_allclose(left, skies[0] - skies[1], atol=2e-3 * max(skies))
+
+
+def test_science_noise_is_of_its_own_sky():
+    """A brighter science field is noisier than the backgrounds."""
+    found = Expectation(products_of([LONG], [LONG] * 4, (28.0, 14.0)))
+    assert found.science_noise[0] == pytest.approx(typical(LONG, 28.0), rel=0.02)
+    assert found.background_noise[0] == pytest.approx(typical(LONG), rel=0.02)
+
+
+def test_only_what_all_backgrounds_cover_is_judged():
+    """BRIGHTSKY begins 44 columns after SUB256."""
+    other = Readout("BRIGHTSKY", "FASTR1", 12, 1)
+    products = products_of([LONG], [other] * 4)
+    judged = Analysis(products, Expectation(products)).residuals.judged[0]
+    assert not judged[:, :44].any()
+    assert judged[:, 44:].mean() > 0.9
