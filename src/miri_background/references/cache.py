@@ -280,9 +280,12 @@ def check_cache(path, context, server_url=None):
             "name the directory of an existing cache, or use the synthetic references."
         )
         raise ReferencesUnfit(msg)
-    if server_url is not None:
-        return
+    if server_url is None:
+        _check_offline(path, context)
 
+
+def _check_offline(path, context):
+    """Refuse a cache that CRDS cannot work with offline; see `check_cache`."""
     mappings = path / "mappings" / "jwst"
     found = sorted(pmap.name for pmap in mappings.glob("*.pmap"))
     if not found:

@@ -127,15 +127,6 @@ def read_ramps(path, observation, log, calibrated=None):
         asked for, has an effect that is to be off, has another read noise than calibrated,
         or has numbers that are not finite.
     """
-
-    def refuse(what, found, wanted, advice=""):
-        advice = advice or _ADVICE.get(what.split()[0], _GENERAL).format(log=log)
-        msg = (
-            f"MIRISim's image {path.name} has {what} = {found!r}, and {wanted!r} was asked for: "
-            f"{advice}."
-        )
-        raise CannotJudge(msg)
-
     try:
         with open_fits(path) as hdus:
             # The unit is in the header of the array, all else in the first.
@@ -145,21 +136,19 @@ def read_ramps(path, observation, log, calibrated=None):
     except (OSError, KeyError, TypeError, ValueError) as error:
         msg = f"MIRISim's image {path.name} cannot be read ({error}): see its log, {log}."
         raise CannotJudge(msg) from error
-    asked = _asked(observation)
-    # MIRISim's published headers have the sizes always, the subarray's name not always.
-    if "SUBARRAY" in header:
-        asked["SUBARRAY"] = (observation.subarray,)
-    for keyword, values in asked.items():
-        found = header.get(keyword)
-        if not any(_is(found, value) for value in values):
-            refuse(keyword, found, values[0])
-    history = [str(line) for line in header.get("HISTORY", [])]
-    for line in _SWITCHED_OFF:
-        if not any(found.startswith(line) for found in history):
-            start = line.partition(":")[0]
-            refuse("HISTORY", next((one for one in history if one.startswith(start)), None), line)
-    rows, columns = subarrays()[observation.subarray].shape
-    shape = (observation.integrations, observation.groups, rows, columns)
+
+    def refuse(what, found, wanted, advice=""):
+        advice = advice or _ADVICE.get(what.split()[0], _GENERAL).format(log=log)
+        msg = (
+            f"MIRISim's image {path.name} has {what} = {found!r}, and {wanted!r} was asked for: "
+            f"{advice}."
+        )
+        raise CannotJudge(msg)
+
+    _require_what_was_asked_for(header, observation, refuse)
+    readout = observation.readout("science")
+    rows, columns = readout.window.shape
+    shape = (readout.integrations, readout.groups, rows, columns)
     for name, ramp, wanted in (
         ("SCI", science, shape),
         ("REFOUT", blind, (*shape[:3], columns // _OUTPUTS)),
@@ -173,6 +162,28 @@ def read_ramps(path, observation, log, calibrated=None):
                 f"see its log, {log}."
             )
             raise CannotJudge(msg)
+    return Ramps(science, blind, *_samples_and_noise(header, calibrated, refuse))
+
+
+def _require_what_was_asked_for(header, observation, refuse):
+    """Refuse a header of another filter, readout, unit or gain, or with an effect that is on."""
+    asked = _asked(observation)
+    # MIRISim's published headers have the sizes always, the subarray's name not always.
+    if "SUBARRAY" in header:
+        asked["SUBARRAY"] = (observation.subarray,)
+    for keyword, values in asked.items():
+        found = header.get(keyword)
+        if not any(_is(found, value) for value in values):
+            refuse(keyword, found, values[0])
+    history = [str(line) for line in header.get("HISTORY", [])]
+    for line in _SWITCHED_OFF:
+        if not any(found.startswith(line) for found in history):
+            start = line.partition(":")[0]
+            refuse("HISTORY", next((one for one in history if one.startswith(start)), None), line)
+
+
+def _samples_and_noise(header, calibrated, refuse):
+    """Return NSAMPLES and RDNOISE, refused where they are none or not those of the calibration."""
     samples, noise = header.get("NSAMPLES"), header.get("RDNOISE")
     if not (isinstance(samples, int) and samples > 0):
         refuse("NSAMPLES", samples, "a number of samples")
@@ -186,4 +197,4 @@ def read_ramps(path, observation, log, calibrated=None):
             f"that is the noise of MIRISim's test image, so remove {calibrated[1]}, and it is "
             "measured anew",
         )
-    return Ramps(science, blind, samples, float(noise))
+    return samples, float(noise)
