@@ -73,25 +73,24 @@ def refusal(kind, **parameters):
 # ------------------------------------------------------------------ the registry
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_parameter_has_a_meaning(kind, name):
+def test_every_parameter_has_a_meaning():
     """Each parameter says what it means."""
-    assert kind.model_fields[name].description
+    assert [name for kind, name in EVERY if not kind.model_fields[name].description] == []
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_parameter_has_a_unit(kind, name):
-    """What is measured or counted has a unit; names, texts and the seed have none."""
-    measured = (kind, name) in (*NUMBERS, *EACH) and name != "seed"
-    assert bool(kind.unit(name)) is measured
+def test_what_is_measured_or_counted_has_a_unit():
+    """Names, texts and the seed have none."""
+    with_unit = {name for kind, name in EVERY if kind.unit(name)}
+    assert with_unit == {name for _, name in (*NUMBERS, *EACH)} - {"seed"}
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_parameter_has_a_legal_range(kind, name):
-    """The range is in words, and ends with the meaning."""
-    words = kind.legal_range(name)
-    assert words.endswith(f" ({kind.model_fields[name].description})")
-    assert not words.startswith(" ")
+def test_every_legal_range_ends_with_the_meaning():
+    """The range is in words, and says of what it is."""
+    for kind, name in EVERY:
+        meaning = f" ({kind.model_fields[name].description})"
+        words = kind.legal_range(name)
+        assert words.endswith(meaning)
+        assert words.removesuffix(meaning).strip()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,12 +137,12 @@ def test_table_has_every_parameter(kind):
 
 
 @pytest.mark.parametrize("side", ["below", "above"])
-@pytest.mark.parametrize(("kind", "name"), NUMBERS)
-def test_number_out_of_range_is_refused(kind, name, side):
+def test_number_out_of_range_is_refused(side):
     """The sentence names parameter, value and range."""
-    value = beyond(kind, name, side)
-    expected = f"{name} = {value!r} is not {kind.legal_range(name)}"
-    assert refusal(kind, **{name: value}) == expected
+    for kind, name in NUMBERS:
+        value = beyond(kind, name, side)
+        expected = f"{name} = {value!r} is not {kind.legal_range(name)}"
+        assert refusal(kind, **{name: value}) == expected
 
 
 @pytest.mark.parametrize(
@@ -167,24 +166,24 @@ def test_number_of_an_exposure_that_is_wrong_is_refused(given, wrong):
     assert sentence == f"background_groups = {wrong!r} is not {expected}"
 
 
-@pytest.mark.parametrize(("kind", "name"), CHOICES)
-def test_unknown_choice_is_refused(kind, name):
+def test_unknown_choice_is_refused():
     """The sentence names parameter, value and choices."""
-    expected = f"{name} = 'ABC' is not {kind.legal_range(name)}"
-    assert refusal(kind, **{name: "ABC"}) == expected
+    for kind, name in CHOICES:
+        expected = f"{name} = 'ABC' is not {kind.legal_range(name)}"
+        assert refusal(kind, **{name: "ABC"}) == expected
 
 
 @pytest.mark.parametrize("value", ["many", None, math.nan, math.inf])
-@pytest.mark.parametrize(("kind", "name"), NUMBERS)
-def test_value_that_is_no_number_is_refused(kind, name, value):
+def test_value_that_is_no_number_is_refused(value):
     """Neither words nor infinities pass for numbers."""
-    assert refusal(kind, **{name: value}).startswith(f"{name} = {value!r} is not ")
+    for kind, name in NUMBERS:
+        assert refusal(kind, **{name: value}).startswith(f"{name} = {value!r} is not ")
 
 
-@pytest.mark.parametrize(("kind", "name"), WHOLE)
-def test_fraction_of_a_whole_number_is_refused(kind, name):
+def test_fraction_of_a_whole_number_is_refused():
     """What is counted is not rounded."""
-    assert refusal(kind, **{name: 6.5}).startswith(f"{name} = 6.5 is not a whole number ")
+    for kind, name in WHOLE:
+        assert refusal(kind, **{name: 6.5}).startswith(f"{name} = 6.5 is not a whole number ")
 
 
 @pytest.mark.parametrize(
@@ -237,20 +236,18 @@ def test_parameter_of_another_description_is_refused():
     assert sentence.startswith("sigma is not a parameter; the parameters are simulator, ")
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "value"),
-    [(kind, name, value) for kind, name in CHOICES for value in SCHEMAS[kind][name]["enum"]],
-)
-def test_choice_is_accepted(kind, name, value):
+def test_every_choice_is_accepted():
     """Each choice that is offered can be made."""
-    assert getattr(kind.create(**{name: value}), name) == value
+    for kind, name in CHOICES:
+        for value in SCHEMAS[kind][name]["enum"]:
+            assert getattr(kind.create(**{name: value}), name) == value
 
 
-@pytest.mark.parametrize(("kind", "name"), NUMBERS)
-def test_text_is_converted(kind, name):
+def test_text_is_converted():
     """A command line gives text."""
-    value = other_value(kind, name)
-    assert getattr(kind.create(**{name: str(value)}), name) == value
+    for kind, name in NUMBERS:
+        value = other_value(kind, name)
+        assert getattr(kind.create(**{name: str(value)}), name) == value
 
 
 @pytest.mark.parametrize(
@@ -312,10 +309,11 @@ def test_key_of_defaults_is_that_of_nothing(kind):
     assert kind.create(**kind().model_dump(mode="json")).key == kind().key
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_key_changes_with_each_parameter(kind, name):
+@pytest.mark.parametrize("kind", KINDS)
+def test_key_changes_with_each_parameter(kind):
     """No two descriptions share a key."""
-    assert kind.create(**{name: other_value(kind, name)}).key != kind().key
+    keys = {kind.create(**{name: other_value(kind, name)}).key for name in kind.model_fields}
+    assert len(keys - {kind().key}) == len(kind.model_fields)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -332,12 +330,12 @@ def test_new_parameter_changes_no_key(kind):
     assert Later.create(later=2).key != kind().key
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_changes_are_what_differs_from_the_defaults(kind, name):
+def test_changes_are_what_differs_from_the_defaults():
     """Only what somebody changed is named, as JSON has it."""
-    value = other_value(kind, name)
-    expected = list(value) if isinstance(value, tuple) else value
-    assert kind.create(**{name: value}).changes() == {name: expected}
+    for kind, name in EVERY:
+        value = other_value(kind, name)
+        expected = list(value) if isinstance(value, tuple) else value
+        assert kind.create(**{name: value}).changes() == {name: expected}
 
 
 def test_key_does_not_depend_on_how_values_are_written():
@@ -377,28 +375,28 @@ def test_notebook_has_the_defaults(assigned, kind):
     assert kind.of(assigned) == kind()
 
 
-@pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_notebook_has_units_and_meanings(cell, kind, name):
+def test_notebook_has_units_and_meanings(cell):
     """The comment of a parameter is its unit and its meaning."""
-    (comment,) = re.findall(rf"^{name} = .*?  # (.*)$", cell, re.MULTILINE)
-    described = (kind.unit(name), kind.model_fields[name].description)
-    assert comment == ", ".join(filter(None, described))
+    for kind, name in EVERY:
+        (comment,) = re.findall(rf"^{name} = .*?  # (.*)$", cell, re.MULTILINE)
+        described = (kind.unit(name), kind.model_fields[name].description)
+        assert comment == ", ".join(filter(None, described))
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [pair for pair in EVERY if pair[1] not in OWN_TO_THE_NIGHT]
-)
-def test_night_takes_every_parameter(tmp_path, kind, name):
+def test_night_takes_every_parameter(tmp_path):
     """What a run can be given, an entry of nightly.yaml can be given."""
-    value = other_value(kind, name)
-    entry = {name: list(value) if isinstance(value, tuple) else value}
     path = tmp_path / "nightly.yaml"
-    path.write_text(yaml.safe_dump({"observations": {"a": entry}}))
-    (job,) = read_matrix(path, night_seed=770).jobs
-    taken = kind.of(job.parameters()).changes()
-    # A path is meant from where the file is.
-    expected = str(tmp_path / value) if name in {"crds_cache", "baselines"} else entry[name]
-    assert taken.items() >= {name: expected}.items()
+    for kind, name in EVERY:
+        if name in OWN_TO_THE_NIGHT:
+            continue
+        value = other_value(kind, name)
+        entry = {name: list(value) if isinstance(value, tuple) else value}
+        path.write_text(yaml.safe_dump({"observations": {"a": entry}}))
+        (job,) = read_matrix(path, night_seed=770).jobs
+        taken = kind.of(job.parameters()).changes()
+        # A path is meant from where the file is.
+        expected = str(tmp_path / value) if name in {"crds_cache", "baselines"} else entry[name]
+        assert taken.items() >= {name: expected}.items()
 
 
 def test_command_line_has_every_parameter(capsys):
