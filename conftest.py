@@ -214,16 +214,26 @@ def stand_in(repository, program, tmp_path_factory):
     return root / "bin"
 
 
+@pytest.fixture(scope="session")
+def link_observation():
+    """Return a function that copies the directory of an observation; files are linked."""
+
+    def copy(observed, target):
+        # Products are only ever replaced, never written in place, so links are safe.  A lock is
+        # that of the linked file: with it, a copy would be in use together with its original.
+        locks = shutil.ignore_patterns("lock", "executing")
+        return shutil.copytree(observed, target, copy_function=os.link, symlinks=True, ignore=locks)
+
+    return copy
+
+
 @pytest.fixture
-def copied_observation(finished, tmp_path):
-    """Return a copy of the observation's directory with the finished run; files are linked.
+def copied_observation(finished, link_observation, tmp_path):
+    """Return a copy of the observation's directory with the finished run.
 
     A test may change it, and give it to ``--run``.
     """
-    target = tmp_path / "copy"
-    # Products are only ever replaced, never written in place, so links are safe.
-    shutil.copytree(finished[0].parents[1], target, copy_function=os.link, symlinks=True)
-    return target
+    return link_observation(finished[0].parents[1], tmp_path / "copy")
 
 
 @pytest.fixture

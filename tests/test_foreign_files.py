@@ -168,7 +168,7 @@ def test_edited_result_of_a_run_is_kept(name, finished_copy, command_line, small
     (finished_copy / name).unlink()  # linked to the original
     (finished_copy / name).write_text(text.replace("observation", "exposure"))
     before = contents(finished_copy)
-    ended = command_line("validate", "--run", finished_copy, *small_options)
+    ended = command_line("validate", "--run", finished_copy.parents[1], *small_options)
     assert (ended.returncode, name in ended.stdout) == (2, True), ended.stdout
     assert contents(finished_copy) == before
 
@@ -269,11 +269,22 @@ def test_closure_leaves_a_run_in_use_alone(program, place, hold, capsys):
     """Notebook and page of the run that has the directory stay."""
     few = {"science_exposures": 2, "background_exposures": 2, "science_brightest": 10_000}
     observation = few | {"subarray": "SUB256"}
-    RunDirectory(place / "closure", Observation.create(**observation)).release()
+    RunDirectory(place / "closure", Observation.create(**observation), purpose="closure").release()
     hold(program, place / "closure", json.dumps(observation))
     before = contents(place)
     assert main(["closure", "--run=closure", "--subarray=SUB256"]) == 2
     assert "is in use by another run" in capsys.readouterr().err
+    assert contents(place) == before
+
+
+def test_run_inside_an_observation_is_told_from_the_observation(place, capsys):
+    """Named by its own directory, a run is not buried in itself, and the other one is said."""
+    run = RunDirectory(place / "night", Observation())
+    run.release()
+    before = contents(place)
+    assert main(["validate", f"--run={run.root}"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"name the directory of the observation, {place / 'night'}." in said
     assert contents(place) == before
 
 
@@ -289,7 +300,7 @@ def test_closure_leaves_another_observation_alone(place, capsys):
 @pytest.mark.slow
 def test_faults_leave_a_run_in_use_alone(finished_copy, hold, capsys):
     """No matrix is written into a directory that a run is using."""
-    hold(HOLD, finished_copy, (finished_copy / "observation.json").read_text())
+    hold(HOLD, finished_copy.parents[1], (finished_copy / "observation.json").read_text())
     assert main(["faults", str(finished_copy), "--names", "median"]) == 2
     assert "is in use by another run" in capsys.readouterr().err
     assert not (finished_copy / "kill_matrix.json").exists()

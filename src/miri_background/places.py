@@ -59,6 +59,12 @@ def refuse_foreign(root):
     """Refuse a directory that holds something else, before anything is written there."""
     if not root.exists():
         return
+    if (root / "calibration.json").exists():
+        msg = (
+            f"{root} holds one run of an observation: name the directory of the observation, "
+            f"{root.parents[1]}."
+        )
+        raise DirectoryRefused(msg)
     foreign = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
     if foreign and not (root / "observation.json").exists():
         msg = (

@@ -1,7 +1,5 @@
 """Each link of the closure passes on a correct chain, and fails for a fault of its own."""
 
-import os
-import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -379,10 +377,9 @@ def _references(observed, synthetic_caches):
 
 
 @pytest.fixture
-def run(finished_closure, observed, tmp_path):
-    """Give a copy of the finished run that a test may change; files are linked."""
-    target = tmp_path / "copy"
-    shutil.copytree(finished_closure[0].parents[1], target, copy_function=os.link, symlinks=True)
+def run(finished_closure, observed, link_observation, tmp_path):
+    """Give a copy of the finished run that a test may change."""
+    target = link_observation(finished_closure[0].parents[1], tmp_path / "copy")
     directory = RunDirectory(target, observed, purpose=PURPOSE)
     yield directory
     directory.release()

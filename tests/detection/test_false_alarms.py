@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from miri_background.calibration_choice import Calibration
 from miri_background.detection.false_alarms import (
     correct_runs,
     deviation,
@@ -23,8 +24,8 @@ IMPROBABLE = 1e-3
 QUICK = {"groups": 8, "science_exposures": 1, "background_exposures": 3}
 # The second integration is fitted to fewer groups, so that it scatters more than the first.
 KINDS = {
-    "rates": {},
-    "rateints": {"groups": 10, "integrations": 2, "rate_product": "rateints"},
+    "rates": ({}, Calibration()),
+    "rateints": ({"groups": 10, "integrations": 2}, Calibration(rate_product="rateints")),
 }
 
 
@@ -55,8 +56,9 @@ def test_deviation_of_the_furthest_is_standard_normal(trials):
 @pytest.fixture(scope="module", params=KINDS.values(), ids=list(KINDS))
 def runs(request):
     """Return two correct runs of a small subarray."""
+    changes, calibration = request.param
     with process_pool(2) as executor:
-        return correct_runs(executor, [1, 2], QUICK | request.param)
+        return correct_runs(executor, [1, 2], QUICK | changes, calibration)
 
 
 @pytest.mark.slow

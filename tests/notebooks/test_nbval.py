@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -89,11 +88,9 @@ def validation(command_line, small_options, copied_observation, tmp_path):
 
 
 @pytest.fixture
-def closure(finished_closure, tmp_path):
+def closure(finished_closure, link_observation, tmp_path):
     """Return the closure's notebook on rates that are already there."""
-    directory = tmp_path / "copy"
-    # Products are only ever replaced, never written in place, so links are safe.
-    shutil.copytree(finished_closure[0].parents[1], directory, copy_function=os.link, symlinks=True)
+    directory = link_observation(finished_closure[0].parents[1], tmp_path / "copy")
     observed = json.loads((directory / "observation.json").read_text())
     path = tmp_path / "notebooks" / f"{CLOSURE}.ipynb"
     path.parent.mkdir()

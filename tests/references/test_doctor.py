@@ -22,7 +22,7 @@ from miri_background.references.cache import crds_environment, synthetic_cache
 from miri_background.references.doctor import IMPLAUSIBLE, NOT_APPLICABLE, PLAUSIBLE, Finding
 from miri_background.references.mappings import CONTEXT, MATCH_KEYS
 from miri_background.references.needs import ImplausibleReference, Needs
-from miri_background.simulation import exposures as simulated
+from miri_background.simulation import level1b
 
 pytestmark = pytest.mark.slow
 
@@ -587,10 +587,10 @@ def test_subarray_reference_does_not_serve_the_full_array(own_cache):
 def test_parameters_are_those_of_the_exposures():
     """CRDS is asked with the header that a simulated exposure has."""
     first = exposures(OBSERVATION)[0]
-    start = Time(simulated.START, scale="utc")
+    start = Time(level1b.START, scale="utc")
     with Level1bModel() as model:
-        model.update({"meta": simulated._exposure_metadata(OBSERVATION, first.readout, start)})
-        model.update({"meta": simulated._identity_metadata(OBSERVATION, first, start)})
+        model.update({"meta": level1b._exposure_metadata(OBSERVATION, first.readout, start)})
+        model.update({"meta": level1b._identity_metadata(OBSERVATION, first, start)})
         header = model.get_crds_parameters()
     asked = doctor.crds_parameters(OBSERVATION)
     when = ("meta.observation.date", "meta.observation.time")

@@ -1,9 +1,7 @@
 """A validation with MIRISim, as users run it; a stand-in takes the place of MIRISim."""
 
 import json
-import os
 import shlex
-import shutil
 
 import pytest
 
@@ -53,10 +51,12 @@ def test_only_what_is_known_is_judged(metrics):
     assert names.isdisjoint(unknown)
 
 
-def test_missing_step_is_seen_with_mirisim(validated, command_line, options, stand_in, tmp_path):
+def test_missing_step_is_seen_with_mirisim(
+    validated, command_line, options, stand_in, link_observation, tmp_path
+):
     """Less is judged than with a known truth, and still enough to see that the step is missing."""
     # Level-1b files and rates of the first run are used again.
-    copied = shutil.copytree(validated[0], tmp_path / "run", copy_function=os.link, symlinks=True)
+    copied = link_observation(validated[0], tmp_path / "run")
     command = shlex.quote(str(stand_in / "mirisim"))
     arguments = ["--mirisim-command", command, "--control", "step skipped"]
     ended = command_line("validate", "--run", copied, *arguments, *options)

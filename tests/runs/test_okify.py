@@ -10,7 +10,7 @@ import pytest
 
 from miri_background import repository as of_package
 from miri_background.calibration_choice import Calibration
-from miri_background.files import checksum, write_text_whole
+from miri_background.files import checksum
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.references.mappings import CONTEXT
@@ -222,7 +222,9 @@ def test_run_without_verdict_is_refused(propose, tmp_path):
 
 def test_broken_on_purpose_is_refused(finished_run, propose):
     """A control shows that the suite fails, whatever the verdict was."""
-    said = refusal(propose, finished_run(control="background missing"))
+    said = refusal(
+        propose, finished_run(calibration=Calibration(control="background missing").model_dump())
+    )
     assert "broken on purpose (control: background missing)" in said
 
 
@@ -231,12 +233,12 @@ def edited(run, old, new):
     path = run / "metrics.json"
     text = path.read_text()
     assert old in text
-    write_text_whole(path, text.replace(old, new))
+    path.write_text(text.replace(old, new))
 
 
 def recorded(run):
     """Record the metrics file of a run as if the suite had written it."""
-    write_text_whole(run / ".records" / "verdicts", checksum(run / "metrics.json") + "\n")
+    (run / ".records" / "verdicts").write_text(checksum(run / "metrics.json") + "\n")
 
 
 def test_edited_metrics_file_is_refused(finished_run, propose):
@@ -275,7 +277,7 @@ def test_verdict_by_other_criteria_is_refused(finished_run, propose, old, new):
 def test_damaged_metrics_file_is_refused(finished_run, propose):
     """A file that was cut short is named."""
     run = finished_run()
-    write_text_whole(run / "metrics.json", (run / "metrics.json").read_text()[:300])
+    (run / "metrics.json").write_text((run / "metrics.json").read_text()[:300])
     assert "is not a whole metrics file" in refusal(propose, run)
 
 
@@ -327,7 +329,7 @@ def test_missing_git_is_told(finished_run, propose, checkout, monkeypatch):
     """Where git is not installed, the sentence says so."""
     run = finished_run()
     monkeypatch.setenv("PATH", str(checkout))
-    assert f"The suite in {checkout} is of a state that git does not" in refusal(propose, run)
+    assert f"The suite in {checkout} is of a state that is unknown to git" in refusal(propose, run)
 
 
 @pytest.mark.parametrize("jwst", ["3.0.1.dev5+gabcdef0", "3.0.0+mine", "3.0.0rc1", "unknown"])
@@ -461,7 +463,7 @@ def test_run_that_drifted_ends_with_code_3(
 ):
     """It passes, says in its last line what changed, and machines read the same."""
     ended = command_line(
-        "validate", "--run", finished_copy, "--baselines", moved_baseline, *small_options
+        "validate", "--run", finished_copy.parents[1], "--baselines", moved_baseline, *small_options
     )
     assert ended.returncode == 3, ended.stdout
     assert "PASSED, BUT DRIFTED FROM THE BASELINE: 1 metric changed" in ended.stdout
@@ -470,7 +472,7 @@ def test_run_that_drifted_ends_with_code_3(
 
 def test_rerun_counts_as_another_attempt(finished, finished_copy, command_line, small_options):
     """A run directory that was judged again says so."""
-    command_line("validate", "--run", finished_copy, *small_options)
+    command_line("validate", "--run", finished_copy.parents[1], *small_options)
     attempts = [
         load_metrics(directory / "metrics.json").provenance["attempt"]
         for directory in (finished[0], finished_copy)

@@ -43,11 +43,12 @@ FLOAT32_ROUNDING = 2.0**-22  # of a product of a few numbers
 DETECTOR1 = """
 import sys
 from pathlib import Path
+from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation
 from miri_background.references.choice import use_references
 uncal, description, command, rate = sys.argv[1:]
 observation = Observation.model_validate_json(Path(description).read_text())
-use_references("synthetic", observation, mirisim_command=command)
+use_references(observation, Calibration(), mirisim_command=command)
 from jwst.pipeline import Detector1Pipeline
 Detector1Pipeline.call(uncal, steps={"refpix": {"skip": True}}).save(rate)
 """
@@ -62,7 +63,7 @@ def _same_cache(cache, monkeypatch):
 @pytest.fixture
 def copied(taken, observation, tmp_path):
     """Give a copy of the run that a test may change."""
-    run = RunDirectory(shutil.copytree(taken.root, tmp_path / "run"), observation)
+    run = RunDirectory(shutil.copytree(taken.observed, tmp_path / "run"), observation)
     yield run
     run.release()
 
@@ -76,19 +77,14 @@ def broken(installation, monkeypatch):
 
 def written(run):
     """Return the exposures' files with the time when they were written."""
-    paths = [*run.root.glob("uncal/*.fits"), *run.root.glob("truth/*.fits")]
+    paths = [*run.observed.glob("uncal/*.fits"), *run.observed.glob("truth/*.fits")]
     return {path: path.stat().st_mtime_ns for path in paths}
 
 
 # A fit to no star at all: the position says so.
 astray = pytest.mark.filterwarnings("ignore:The fit may not have converged")
 every_exposure = pytest.mark.parametrize(
-    "exposure",
-    [
-        Observation().exposure(*of_field)
-        for of_field in (("science", 0), ("background", 0), ("background", 1))
-    ],
-    ids=lambda exposure: f"{exposure.field} {exposure.dither}",
+    ("field", "dither"), [("science", 0), ("background", 0), ("background", 1)]
 )
 
 
@@ -130,8 +126,9 @@ def largest_miss(run, exposure):
 
 @astray
 @every_exposure
-def test_stars_are_where_the_catalogue_says(taken, exposure):
+def test_stars_are_where_the_catalogue_says(taken, observation, field, dither):
     """In the last frame minus the first, in every dither, through the distortion."""
+    exposure = observation.exposure(field, dither)
     assert largest_miss(taken, exposure) < POSITION_TOLERANCE
 
 
@@ -183,9 +180,10 @@ def test_galaxy_is_where_the_catalogue_says(taken, observation):
 
 
 @every_exposure
-def test_metadata_are_those_of_the_embedded_simulator(taken, observation, exposure):
+def test_metadata_are_those_of_the_embedded_simulator(taken, observation, field, dither):
     """All that MIRISim leaves out or has wrong is replaced."""
-    where = pointing(observation, exposure.field, exposure.dither)
+    exposure = observation.exposure(field, dither)
+    where = pointing(observation, field, dither)
     with fits.open(taken.uncal(exposure)) as hdus:
         arrays = hdus["SCI"].data, hdus["REFOUT"].data
         model = level1b_model(observation, exposure, where, *arrays)
