@@ -322,7 +322,7 @@ def test_sources_of_an_observation_are_those_that_it_has(stars, galaxy):
     ],
 )
 def test_observation_is_the_one_that_was_asked_for(field, value, words):
-    """Each parameter that is told is that of the run."""
+    """Each parameter that is written down is that of the run."""
     assert words in " ".join(observation_in_words(Observation(**{field: value})).split())
 
 

@@ -354,7 +354,7 @@ def test_unknown_name_is_told_with_those_that_there_are(record, history, capsys)
 
 
 def test_list_that_lacks_runs_is_no_success(record, history, capsys):
-    """What can be read is listed; what cannot is told, and the code is 2."""
+    """What can be read is listed; what cannot be read is named, and the code is 2."""
     path = append(record, history)
     (history / "broken.json").write_text("{")
     assert main(["history", "--history", str(history)]) == 2

@@ -47,7 +47,7 @@ def nights_of(add_run, tmp_path):
 
 
 def change(standing):
-    """Return the change that the front page tells of the last run."""
+    """Return the change of the last run that the front page shows."""
     (row,) = standing.families(standing.last["a"])
     return row.change
 

@@ -365,7 +365,7 @@ def test_contradiction_of_the_calibrated_product_names_its_file(of_rates):
 
 
 def test_many_contradictions_are_counted(of_rates):
-    """Three are told, and how many more there are."""
+    """Three are named, and how many more there are."""
     keywords = dict.fromkeys(("FILTER", "SUBARRAY", "TARGNAME", "PROGRAM", "VISIT"), "x")
     told = detail(with_header(of_rates, "subtracted", **keywords), "metadata")
     assert told.count("science0_bsub.fits has") == 3
@@ -390,7 +390,7 @@ def test_step_that_was_not_completed_is_named(of_rates):
     ],
 )
 def test_first_wrong_pixel_is_named(of_rates, images, plane, criterion, name):
-    """File, row and column of the first pixel are told."""
+    """File, row and column of the first pixel are named."""
     before = getattr(of_rates.products, images)
     changed = first_changed(before, **{plane: at(getattr(before[0], plane), 77, (5, 6))})
     told = detail(other(of_rates, **{images: changed}), criterion)
@@ -398,7 +398,7 @@ def test_first_wrong_pixel_is_named(of_rates, images, plane, criterion, name):
 
 
 def test_missing_variance_is_named(of_rates):
-    """A part of the variance that was dropped is told with its file."""
+    """A part of the variance that was dropped is named with its file."""
     first = of_rates.products.subtracted[0]
     kept = {"VAR_RNOISE": first.variances["VAR_RNOISE"]}
     changed = other(

@@ -16,7 +16,7 @@ OF_COMBINED = ["combined value", "combined error", "combined DQ"]
 
 
 def reasons(directory):
-    """Return why criteria were not judged, each by its name; every criterion is told."""
+    """Return why criteria were not judged, each by its name; none is left out."""
     verdict = check(directory).verdict
     told = {each.name: each.reason for each in verdict.not_judged}
     assert {each.name for each in verdict.metrics} | set(told) >= set(criteria()["criteria"])
