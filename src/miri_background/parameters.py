@@ -16,6 +16,7 @@ from miri_background.outcomes import SetUpWrong
 from miri_background.tables import html_table
 
 __all__ = [
+    "FILTERS",
     "KINDS",
     "MOST_DITHERS",
     "CalibrationParameters",
@@ -28,6 +29,17 @@ __all__ = [
 ]
 
 MOST_DITHERS = 12  # dithers of the pattern, three sets of four
+FILTERS = (  # imaging filters, without coronagraphs
+    "F560W",
+    "F770W",
+    "F1000W",
+    "F1130W",
+    "F1280W",
+    "F1500W",
+    "F1800W",
+    "F2100W",
+    "F2550W",
+)
 _SUBARRAYS = ("FULL", "BRIGHTSKY", "SUB256")
 _PATTERNS = ("FASTR1", "SLOWR1")
 _GROUPS = {"ge": 6, "le": 100}
@@ -186,17 +198,7 @@ class ObservationParameters(Description):
     """What is taken: these decide the level-1b files and their truth."""
 
     simulator: Literal["embedded", "mirisim"] = _parameter("embedded", "", "source of the data")
-    filter: Literal[
-        "F560W",
-        "F770W",
-        "F1000W",
-        "F1130W",
-        "F1280W",
-        "F1500W",
-        "F1800W",
-        "F2100W",
-        "F2550W",
-    ] = _parameter("F770W", "", "imaging filter")
+    filter: Literal[*FILTERS] = _parameter("F770W", "", "imaging filter")
     subarray: Literal[*_SUBARRAYS] = _parameter("FULL", "", "subarray")
     readout_pattern: Literal[*_PATTERNS] = _parameter("FASTR1", "", "readout pattern")
     groups: int = _parameter(20, "groups", "groups in an integration", **_GROUPS)

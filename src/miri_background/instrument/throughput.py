@@ -8,6 +8,7 @@ from sedpy.observate import Filter
 
 from miri_background.instrument.aperture import ARCSEC_TO_RAD, imager_aperture
 from miri_background.instrument.detector import GAIN
+from miri_background.parameters import FILTERS
 
 __all__ = [
     "BORESIGHT_OFFSETS",
@@ -22,18 +23,6 @@ __all__ = [
     "photmjsr",
     "pivot_wavelength",
 ]
-
-FILTERS = (
-    "F560W",
-    "F770W",
-    "F1000W",
-    "F1130W",
-    "F1280W",
-    "F1500W",
-    "F1800W",
-    "F2100W",
-    "F2550W",
-)
 
 # Sky towards the Large Magellanic Cloud, MJy/sr: zodiacal light of the DIRBE model (Kelsall et
 # al. 1998, median over the visible epochs) and the telescope's thermal light (STScI's table 4.0
