@@ -167,23 +167,23 @@ def test_each_exposure_has_its_files(observation, taken):
     expected = [
         path(exposure) for path in (taken.truth, taken.uncal) for exposure in exposures(observation)
     ]
-    assert products(taken.root) == sorted(expected)
+    assert products(taken.observed) == sorted(expected)
 
 
 @pytest.mark.slow
 def test_exposures_are_taken_once(taken):
     """Asked for again, files that are there are left as they are."""
-    before = {path: path.stat().st_mtime_ns for path in products(taken.root)}
+    before = {path: path.stat().st_mtime_ns for path in products(taken.observed)}
     with ThreadPoolExecutor(1) as executor:
         take_exposures(taken, executor)
-    assert {path: path.stat().st_mtime_ns for path in products(taken.root)} == before
+    assert {path: path.stat().st_mtime_ns for path in products(taken.observed)} == before
 
 
 @pytest.mark.slow
 def test_killed_run_leaves_no_part_of_a_file(killed, taken, checksums):
     """What is in its place after a kill has all its bytes."""
     names = [path.relative_to(killed) for path in products(killed) if path.parent.name == "uncal"]
-    order = [path.name for path in products(taken.root) if path.parent.name == "uncal"]
+    order = [path.name for path in products(taken.observed) if path.parent.name == "uncal"]
     found = {name.name: level1b_checksum(killed / name) for name in names}
     assert found.items() <= dict(zip(order, checksums, strict=True)).items()
 
@@ -209,4 +209,4 @@ def test_foreign_file_is_left_alone(observation, run):
     foreign.write_text("mine")
     with ThreadPoolExecutor(1) as executor, pytest.raises(CannotJudge, match=foreign.name):
         take_exposures(run, executor)
-    assert products(run.root) == [foreign]
+    assert products(run.observed) == [foreign]

@@ -1,4 +1,4 @@
-"""One exposure of the full array takes seconds and little memory, on one core."""
+"""One exposure of the full array takes little time and memory, on one core."""
 
 import json
 import os
@@ -9,12 +9,15 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-TIME_LIMIT = 3.0  # s of processor time, scene and ramp of 20 groups and 340 stars
+# Scene and ramp of 20 groups and 340 stars, over the time in which the same machine draws photon
+# and read noise for as many reads, which no simulation can do without: 2.1 to 2.4 were measured.
+TIME_LIMIT = 3.5
 MEMORY_LIMIT = 1.5e9  # bytes
-# Processor time, so that other work on the machine does not count; the maps of the detector
+# Processor time, so that other work on the machine counts little; the maps of the detector
 # and the point-spread function, made once for all exposures, are there before.
 MEASURE = """
 import json, time
+import numpy as np
 from miri_background.instrument.optics import point_spread_function
 from miri_background.observation import Observation, exposures
 from miri_background.provenance import peak_memory
@@ -23,19 +26,24 @@ from miri_background.simulation.exposures import simulate
 observation = Observation(groups=20, science_stars=340)
 psf = point_spread_function(observation.filter)
 simulate(observation, exposures(observation)[0], psf)
-times = []
+draw = np.random.default_rng(0)
+times, noise = [], []
 for dither in range(1, 4):
     start = time.process_time()
     simulate(observation, exposures(observation)[dither], psf)
     times.append(time.process_time() - start)
-print(json.dumps({"time_s": min(times), "memory_bytes": peak_memory()}))
+    start = time.process_time()
+    for _ in range(observation.groups):
+        draw.poisson(100 + draw.standard_normal((1024, 1032)))
+    noise.append(time.process_time() - start)
+print(json.dumps({"time": min(times) / min(noise), "memory_bytes": peak_memory()}))
 """
 ONE_CORE = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
 
 @pytest.fixture(scope="module")
 def measured():
-    """Return processor time of an exposure, the best of three, and memory of a process."""
+    """Return the time of an exposure over that of its noise, and the memory of a process."""
     ended = subprocess.run(
         [sys.executable, "-c", MEASURE],
         env=os.environ | ONE_CORE,
@@ -47,8 +55,8 @@ def measured():
 
 
 def test_exposure_takes_seconds(measured):
-    """Scene and ramp of one exposure stay within the time."""
-    assert measured["time_s"] <= TIME_LIMIT
+    """Scene and ramp of one exposure take little more than its noise alone."""
+    assert measured["time"] <= TIME_LIMIT
 
 
 def test_exposure_takes_little_memory(measured):

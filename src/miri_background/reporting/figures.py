@@ -33,20 +33,21 @@ _BRIGHT = 99.9  # percentile of the science pixels that colours reach to
 _MARKERS = "osD^vP"
 
 
-def _gallery(columns, subarray, images, titles, low, high, label):
-    """Return a figure of detector images with one stretch."""
+def _gallery(columns, subarrays, images, titles, low, high, label):
+    """Return a figure of detector images, of a subarray each, with one stretch."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
+    one_frame = len(set(subarrays)) == 1
     figure, axes = plt.subplots(
         rows,
         columns,
         figsize=(11, 2.75 * rows + 0.7),
-        sharex=True,
-        sharey=True,
+        sharex=one_frame,
+        sharey=one_frame,
         layout="compressed",
         squeeze=False,
     )
-    for panel, image, title in zip(axes.flat, images, titles, strict=False):
+    for panel, subarray, image, title in zip(axes.flat, subarrays, images, titles, strict=False):
         drawn = draw(panel, image, subarray, low, high)
         panel.set_title(title, fontsize=9)
     for panel in axes.flat[len(images) :]:
@@ -59,9 +60,9 @@ def _gallery(columns, subarray, images, titles, low, high, label):
     return figure
 
 
-def _part_that_stands_out(images, seen, level, noise):
+def _part_that_stands_out(values, level, noise):
     """Return which part of the pixels that see the sky is brighter than its noise, percent."""
-    high = [image[seen] > level + STANDS_OUT * noise for image in images]
+    high = [each > level + STANDS_OUT * noise for each in values]
     return 100 * float(np.mean(high))
 
 
@@ -73,32 +74,34 @@ def rates_figure(science, backgrounds) -> Figure:
         for field, rates in (("science", science), ("background", backgrounds))
         for number in range(1, len(rates) + 1)
     ]
-    subarray = backgrounds[0].header["SUBARRAY"]
-    seen = illuminated(subarray)
-    first = images[len(science)][seen]
-    level = float(np.nanmedian(first))
+    subarrays = [image.header["SUBARRAY"] for image in (*science, *backgrounds)]
+    values = [
+        image[illuminated(subarray)] for image, subarray in zip(images, subarrays, strict=True)
+    ]
+    level = float(np.nanmedian(values[len(science)]))
     # A difference has neither the gradient nor the shadows of the sky.
-    pair = (images[-1] - images[-2])[seen]
+    pair = values[-1] - values[-2]
     noise = float(clipped_scatter(pair[np.isfinite(pair)]) / np.sqrt(2))
-    bright = np.nanpercentile(np.array(images[: len(science)])[:, seen], _BRIGHT) - level
+    bright = np.nanpercentile(np.array(values[: len(science)]), _BRIGHT) - level
     above = max(colour_reach(noise, images[0]), min(0.5 * level, bright))
     below = max(0.4 * above, 0.6 * colour_reach(noise, images[0]))
     label = "rate (DN/s, linear stretch)"
-    figure = _gallery(4, subarray, images, titles, level - below, level + above, label)
+    figure = _gallery(4, subarrays, images, titles, level - below, level + above, label)
     parts = [
-        f"{_part_that_stands_out(rates, seen, level, noise):.2g} % of the {field} pixels"
+        f"{_part_that_stands_out(rates, level, noise):.2g} % of the {field} pixels"
         for field, rates in (
-            ("science", images[: len(science)]),
-            ("background", images[len(science) :]),
+            ("science", values[: len(science)]),
+            ("background", values[len(science) :]),
         )
     ]
+    parts_of_detector = sorted({name for each in subarrays for name in regions(each)})
     title = write_title(
         figure, f"Rates of calwebb_detector1: sky of {level:.2f} DN/s under the sources"
     )
     return described(
         figure,
         f"Detector images of {counted(len(science), 'science exposure')} and "
-        f"{counted(len(backgrounds), 'background exposure')} ({listed(list(regions(subarray)))}) "
+        f"{counted(len(backgrounds), 'background exposure')} ({listed(parts_of_detector)}) "
         f"in the same colours. {title}; noise of a pixel {noise:.2g} DN/s. "
         f"{' and '.join(parts)} are more than {STANDS_OUT:g} times the noise above the sky.",
     )
@@ -113,9 +116,8 @@ def subtracted_figure(analysis) -> Figure:
         for number in range(len(images))
     ]
     high = NOISE_RANGE * analysis.expectation.sky_noise
-    figure = _gallery(
-        4, analysis.expectation.subarray, images, titles, -high, high, "DN/s, linear stretch"
-    )
+    subarrays = [analysis.expectation.subarray] * len(images)
+    figure = _gallery(4, subarrays, images, titles, -high, high, "DN/s, linear stretch")
     title = write_title(
         figure,
         f"After subtraction: of {sky_level(analysis):.2f} DN/s of sky, "

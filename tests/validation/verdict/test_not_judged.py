@@ -108,10 +108,10 @@ def test_complete_run_leaves_nothing_out(finished_copy):
 
 
 @pytest.mark.slow
-def test_linked_truth_is_compared(finished_copy):
+def test_linked_truth_is_compared(copied_observation, finished_copy, tmp_path):
     """With its truth behind a link, a run is judged by the same criteria."""
-    (finished_copy / "truth").rename(finished_copy.with_name("elsewhere"))
-    (finished_copy / "truth").symlink_to(finished_copy.with_name("elsewhere"))
+    (copied_observation / "truth").rename(tmp_path / "elsewhere")
+    (copied_observation / "truth").symlink_to(tmp_path / "elsewhere")
     told = check(finished_copy).verdict
     assert told.provenance["truth"] == "compared"
     assert told.not_judged == ()
