@@ -18,7 +18,7 @@ def test_memory_is_of_the_process_itself():
     large = dedent(f"""
         import subprocess, sys
         ballast = bytearray(b"1") * {BALLAST}
-        small = "from miri_background.provenance import peak_memory; print(peak_memory())"
+        small = "from miri_background.memory import peak_memory; print(peak_memory())"
         print(subprocess.check_output([sys.executable, "-c", small], text=True))
     """)
     peak = int(subprocess.check_output([sys.executable, "-c", large], text=True))
@@ -29,7 +29,7 @@ def test_memory_of_ended_children_counts():
     """A worker that took more than this process is what the machine has to have."""
     small = dedent(f"""
         import subprocess, sys
-        from miri_background.provenance import peak_memory
+        from miri_background.memory import peak_memory
         subprocess.run([sys.executable, "-c", "bytearray(b'1') * {BALLAST}"], check=True)
         print(peak_memory())
     """)
@@ -52,3 +52,16 @@ def test_references_are_those_that_products_name(tmp_path, place):
         (cache / name).write_text(name)
     expected = {name: checksum(cache / name) for name in ("dark.fits", "flat.fits")}
     assert used_references(tmp_path, tmp_path / "cache") == expected
+
+
+def test_memory_of_workers_counts():
+    """A worker is no child of the process that it works for, but takes its memory."""
+    small = dedent(f"""
+        from miri_background.memory import peak_memory
+        from miri_background.parallel import completed, process_pool
+        if __name__ == "__main__":
+            with process_pool(1) as executor:
+                completed(executor, exec, ["bytearray(b'1') * {BALLAST}"], "Taking memory")
+            print(peak_memory())
+    """)
+    assert int(subprocess.check_output([sys.executable, "-c", small], text=True)) > BALLAST

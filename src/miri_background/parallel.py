@@ -2,23 +2,36 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 
 from tqdm.auto import tqdm
 
+from miri_background.memory import own_peak_memory, worker_took
 from miri_background.outcomes import MemoryFailed
 from miri_background.parameters import RunParameters
 
-__all__ = ["completed", "process_pool"]
+__all__ = ["completed", "prepare_processes", "process_pool"]
 
 # More processes than this gain little for eight exposures, and each needs up to 1.4 GB.
 _MOST_WORKERS = 8
 
 
+def prepare_processes():
+    """Start to import, in another process, what the processes of a pool work with.
+
+    Those of every later pool of this process are forked from it.
+    """
+    # Not forks of this process: a fork of a process with threads can hang.
+    forkserver.set_forkserver_preload(["miri_background.preloaded"])
+    forkserver.ensure_running()
+
+
 def process_pool(workers=0):
-    """Return a pool of processes that start afresh and inherit the environment variables.
+    """Return a pool of processes that have this process's environment variables.
 
     Parameters
     ----------
@@ -40,14 +53,26 @@ def process_pool(workers=0):
         available = getattr(os, "sched_getaffinity", None)
         cores = len(available(0)) if available else os.cpu_count() or 1
         workers = min(cores, _MOST_WORKERS)
-    # Started afresh (not forked): a fork of a process with threads can hang.
+    prepare_processes()
     return ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        workers,
+        mp_context=multiprocessing.get_context("forkserver"),
+        initializer=_begin,
+        initargs=(dict(os.environ),),
     )
 
 
-def _end_with_parent():
-    """End this worker when the process that started it has ended, even if it was killed."""
+def _begin(variables):
+    """Take over the environment variables of the process whose worker this is, and end with it.
+
+    It ends even if that process was killed.
+    """
+    os.environ.clear()
+    os.environ.update(variables)
+    crds = sys.modules.get("crds")
+    if crds and "CRDS_SERVER_URL" in variables:
+        # The one variable that CRDS looks at when it is imported, which has been done before.
+        crds.client.api.set_crds_server(variables["CRDS_SERVER_URL"])
 
     def wait_and_end():
         multiprocessing.parent_process().join()
@@ -85,13 +110,13 @@ def completed(executor, function, items, description):
     futures = []
     try:
         # A pool may break while it is still being given work.
-        futures.extend(executor.submit(function, item) for item in items)
+        futures.extend(executor.submit(_with_memory, function, item) for item in items)
         # In a worker process there is no progress to show: its parent shows it for all.
         worker = multiprocessing.parent_process() is not None
         for future in tqdm(
             as_completed(futures), description, len(futures), leave=False, disable=worker
         ):
-            future.result()
+            worker_took(future.result()[1])
     except BrokenProcessPool as error:
         msg = (
             f"A worker process died while {description[0].lower()}{description[1:]}, most likely "
@@ -101,4 +126,9 @@ def completed(executor, function, items, description):
     finally:
         for future in futures:
             future.cancel()
-    return [future.result() for future in futures]
+    return [future.result()[0] for future in futures]
+
+
+def _with_memory(function, item):
+    """Return the result of a call, and the memory that this process took so far, bytes."""
+    return function(item), own_peak_memory()

@@ -2,8 +2,6 @@
 
 import hashlib
 import platform
-import resource
-import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -11,13 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from miri_background.files import checksum, json_object
+from miri_background.memory import peak_memory
 from miri_background.outcomes import CannotJudge
 from miri_background.reading import open_fits
 from miri_background.repository import checkout_state
 
 __all__ = [
     "level1b_checksum",
-    "peak_memory",
     "pipeline_fingerprint",
     "provenance_of_check",
     "provenance_of_run",
@@ -249,24 +247,3 @@ def _calibrations(headers):
     keywords = ("CAL_VER", "CRDS_CTX")
     pairs = {tuple(str(header.get(name, "")) for name in keywords) for header in headers}
     return [dict(zip(keywords, pair, strict=True)) for pair in sorted(pairs)]
-
-
-def peak_memory():
-    """Return the largest resident memory so far of this process or of an ended child, bytes."""
-    children = _bytes(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-    return max(_own_peak_memory(), children)
-
-
-def _own_peak_memory():
-    """Return the largest resident memory so far of this process, bytes."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return _bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    # Linux counts in ru_maxrss what the process that started this one had, too.
-    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(peak.split()[1]) * 1024
-
-
-def _bytes(maxrss):
-    """Return what `getrusage` counts, in bytes: Linux counts kibibytes, macOS bytes."""
-    return maxrss if sys.platform == "darwin" else maxrss * 1024

@@ -683,7 +683,7 @@ def test_memory_stays_small(whole_cache):
     """A dark is read a group at a time."""
     measure = (
         "from miri_background.observation import Observation; "
-        "from miri_background.provenance import peak_memory; "
+        "from miri_background.memory import peak_memory; "
         "from miri_background.references.doctor import examine; "
         f"examine(Observation(groups={OBSERVATION.groups})); print(peak_memory())"
     )

@@ -20,7 +20,7 @@ import json, time
 import numpy as np
 from miri_background.instrument.optics import point_spread_function
 from miri_background.observation import Observation, exposures
-from miri_background.provenance import peak_memory
+from miri_background.memory import peak_memory
 from miri_background.simulation.exposures import simulate
 
 observation = Observation(groups=20, science_stars=340)
