@@ -65,7 +65,7 @@ format: $(STAMP) ## format code and notebooks, and make the safe corrections
 
 lock: $(STAMP) ## bring the lock files in line with pyproject.toml (ARGS=--upgrade for newer releases)
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-	    --generate-hashes --all-extras --no-emit-index-url --custom-compile-command 'make lock' \
+	    --generate-hashes --all-extras --no-strip-extras --no-emit-index-url --custom-compile-command 'make lock' \
 	    $(ARGS) pyproject.toml --output-file requirements.lock
 	@.venv/bin/python tools/environment_yml.py requirements.lock environment.yml
 

@@ -7,13 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from miri_background.cli import main
 from miri_background.outcomes import CannotJudge, Cause, Outcome
 from miri_background.reporting import history as module
 from miri_background.reporting.history import Record, append, compare_records, load, text_list
+from miri_background.schemas import NotAsDescribed
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.verdict.limits import judge
 from miri_background.validation.verdict.verdict import Verdict
@@ -233,7 +233,7 @@ WRONG = {
 @pytest.mark.parametrize("change", WRONG.values(), ids=list(WRONG))
 def test_record_is_checked_when_written(change, record, history):
     """A record that would not tell the truth is refused, and nothing is written."""
-    with pytest.raises(jsonschema.ValidationError):
+    with pytest.raises(NotAsDescribed):
         append(replace(record, **change), history)
     assert load(history) == module.History((), ())
 

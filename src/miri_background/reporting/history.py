@@ -11,11 +11,10 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-import jsonschema
-
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.places import writable
 from miri_background.reading import read_json
+from miri_background.schemas import NotAsDescribed, require
 from miri_background.tables import text_table
 from miri_background.validation.measurements.measurement import place_in_words, share_of_limit
 from miri_background.validation.verdict.drift import ChangedLimit, compare
@@ -189,12 +188,6 @@ def history_schema():
     return json.loads((files(__package__) / "history.schema.json").read_text(encoding="utf-8"))
 
 
-@lru_cache(maxsize=1)
-def _validator():
-    """Return what checks a record; made once, because a history has thousands."""
-    return jsonschema.Draft202012Validator(history_schema())
-
-
 def _home(history):
     """Return the directory that holds the history, to which run directories are relative."""
     return Path(history).expanduser().resolve().parent
@@ -226,14 +219,14 @@ def append(record, history):
     ------
     DiskFailed
         If it cannot be written.
-    jsonschema.ValidationError
+    NotAsDescribed
         If the record is not what the schema describes.
     """
     history = Path(history).expanduser()
     content = {"schema_version": _VERSION} | asdict(record)
     content["directory"] = _relative(record.directory, history)
     del content["id"]
-    _validator().validate(content)
+    require(content, history_schema)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     started = datetime.fromisoformat(record.started).strftime("%Y%m%dT%H%M%SZ")
     with writable(history):
@@ -325,11 +318,11 @@ def _read(path):
                 f"this one knows {_VERSION}): update the suite to read it."
             )
             raise _Unreadable(msg)
-        _validator().validate({"schema_version": version} | content)
+        require({"schema_version": version} | content, history_schema)
         record = Record(**content, id=path.stem)
         _in_time(record)
-    except (OSError, ValueError, LookupError, TypeError, jsonschema.ValidationError) as error:
-        reason = str(getattr(error, "message", error)).splitlines()[0]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = str(error).splitlines()[0]
         msg = (
             f"{path} is not a whole record ({reason[:_SHOWN]}): "
             "restore it from a copy, or move it away."
@@ -406,8 +399,8 @@ def compare_records(before, after):
             raise CannotJudge(msg)
         content = upgraded(record.verdict)
         try:
-            jsonschema.validate(content, metrics_schema())
-        except jsonschema.ValidationError as error:
+            require(content, metrics_schema)
+        except NotAsDescribed as error:
             msg = (
                 f"{record.id} has metrics of another version of the suite "
                 f"(schema_version {record.verdict['schema_version']}): choose a later run."
@@ -421,12 +414,12 @@ def compare_records(before, after):
         f"{record.id}: jwst {build}, {record.outcome}"
         for record, build in zip((before, after), builds, strict=True)
     ]
-    count = f"{len(drift.moved)} metric{'s' * (len(drift.moved) != 1)}"
+    count = f"{len(drift.metrics)} metric{'s' * (len(drift.metrics) != 1)}"
     lines.append(f"{count} changed, with {same}.")
     lines += [each.sentence() for each in drift.behaviours]
     if drift.limits:
         most = max(drift.limits, key=ChangedLimit.part)
         lines.append(f"{len(drift.limits)} limits changed, most the {most.sentence()}.")
-    if drift.moved:
+    if drift.metrics:
         lines += ["", drift.table()]
     return "\n".join(lines)

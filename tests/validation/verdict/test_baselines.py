@@ -13,6 +13,7 @@ from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.repository import repository_file
+from miri_background.schemas import NotAsDescribed
 from miri_background.validation.measurements.measurement import Measurement
 from miri_background.validation.measurements.remarks import Behaviour
 from miri_background.validation.verdict.baselines import (
@@ -96,14 +97,14 @@ def test_rounding_is_allowed_on_the_same_ramps(sign, part, moved):
 
 def test_one_pixel_has_moved():
     """A count may not differ at all."""
-    (each,) = drift(verdict(count=1.0)).moved
+    (each,) = drift(verdict(count=1.0)).metrics
     assert (each.old, each.new, each.standard_errors) == (0.0, 1.0, None)
 
 
 def test_what_moved_is_told_with_its_numbers():
     """Old, new, difference in standard errors and limit are those of the metric."""
     now = verdict(0.3)
-    (each,) = drift(now).moved
+    (each,) = drift(now).metrics
     expected = (0.0, pytest.approx(0.3 * ERROR), pytest.approx(0.3), now.metrics[0].limit)
     assert (each.old, each.new, each.standard_errors, each.limit) == expected
 
@@ -111,25 +112,25 @@ def test_what_moved_is_told_with_its_numbers():
 @pytest.mark.parametrize(("shift", "concerned"), [(1.0, "baseline"), (10.0, "limit")])
 def test_baseline_or_limit_is_concerned(shift, concerned):
     """What keeps its limit is away from the baseline only; what breaks it concerns the limit."""
-    (each,) = drift(verdict(shift)).moved
+    (each,) = drift(verdict(shift)).metrics
     assert each.concerned == concerned
 
 
 def test_value_that_is_no_number_has_moved():
     """What can no longer be measured is not what it was."""
-    (each,) = drift(verdict(math.nan)).moved
-    assert (each.change, each.concerned) == ("moved", "limit")
+    (each,) = drift(verdict(math.nan)).metrics
+    assert (each.change, each.concerned) == ("changed", "limit")
 
 
 def test_metric_that_disappears_is_told():
     """A measurement that is no longer made is a difference."""
-    (each,) = drift(verdict(exposures=(1,))).moved
+    (each,) = drift(verdict(exposures=(1,))).metrics
     assert (each.change, each.exposure, each.new) == ("disappeared", 2, None)
 
 
 def test_metric_that_appears_is_told():
     """So is one that was not made before."""
-    (each,) = drift(verdict(exposures=(1, 2, 3))).moved
+    (each,) = drift(verdict(exposures=(1, 2, 3))).metrics
     assert (each.change, each.exposure, each.old) == ("appeared", 3, None)
 
 
@@ -406,7 +407,7 @@ def test_renamed_baseline_is_refused(tmp_path):
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_baseline_without_a_reason_is_not_written(tmp_path, reason):
     """Somebody has to say why the numbers are right."""
-    with pytest.raises(jsonschema.ValidationError):
+    with pytest.raises(NotAsDescribed):
         Baseline(verdict(), reason, "2026-01-02", "A. Uthor").write(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

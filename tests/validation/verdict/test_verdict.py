@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
+from miri_background.schemas import NotAsDescribed
 from miri_background.validation.measurements.measurement import Measurement
 from miri_background.validation.verdict.limits import (
     Metric,
@@ -383,7 +384,7 @@ def test_value_that_is_no_number_is_read_back(tmp_path):
 def test_incomplete_provenance_is_not_written(passed, tmp_path, key):
     """A result of which nobody knows what it depends on is refused."""
     incomplete = {name: value for name, value in PROVENANCE.items() if name != key}
-    with pytest.raises(jsonschema.ValidationError, match=f"'{key}' is a required property"):
+    with pytest.raises(NotAsDescribed, match=f"'{key}' is a required property"):
         Verdict(passed.metrics, incomplete).write(tmp_path / "metrics.json")
     assert list(tmp_path.iterdir()) == []
 

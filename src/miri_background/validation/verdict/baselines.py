@@ -6,7 +6,6 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-import jsonschema
 from packaging.version import InvalidVersion, Version
 
 from miri_background.calibration_choice import Calibration
@@ -15,6 +14,7 @@ from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.reading import read_json
 from miri_background.repository import repository_file
+from miri_background.schemas import require
 from miri_background.validation.verdict.drift import Drift, compare
 from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
 from miri_background.validation.verdict.verdict import Verdict, metrics_schema
@@ -83,7 +83,7 @@ class Baseline:
             "okified_by": self.okified_by,
             "metrics": self.verdict.content(),
         }
-        jsonschema.validate(content, baseline_schema())
+        require(content, baseline_schema)
         path = Path(directory) / self.name
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         write_text_whole(path, text + "\n", ours=_is_whole)
@@ -204,16 +204,15 @@ def load_baseline(path):
         content = read_json(path)
         if isinstance(content, dict) and "metrics" in content:
             content["metrics"] = upgraded(content["metrics"])
-        jsonschema.validate(content, baseline_schema())
+        require(content, baseline_schema)
         baseline = Baseline(
             verdict_of(content["metrics"]),
             *(content[name] for name in ("reason", "date", "okified_by")),
         )
         name = baseline.name
-    except (OSError, ValueError, CannotJudge, jsonschema.ValidationError) as error:
-        reason = getattr(error, "message", error)
+    except (OSError, ValueError, CannotJudge) as error:
         msg = (
-            f"{path} is not a whole baseline ({reason}): "
+            f"{path} is not a whole baseline ({error}): "
             f"get it back with `git checkout -- {path.name}`, or okify a run in its place."
         )
         raise CannotJudge(msg) from error

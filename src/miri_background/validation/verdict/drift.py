@@ -9,7 +9,7 @@ from miri_background.files import json_value
 from miri_background.tables import text_table
 from miri_background.validation.measurements.measurement import limit_in_words, place_in_words
 
-__all__ = ["ChangedBehaviour", "ChangedLimit", "Drift", "Moved", "compare"]
+__all__ = ["ChangedBehaviour", "ChangedLimit", "ChangedMetric", "Drift", "compare"]
 
 _WIDTH = 100  # columns of text
 _HEADS = ("metric", "old", "new", "difference", "std. err.", "limit", "concerned")
@@ -28,7 +28,7 @@ _LIMIT_SCATTER = 0.02
 
 
 @dataclass(frozen=True)
-class Moved:
+class ChangedMetric:
     """A metric that is not what it was.
 
     Parameters
@@ -40,7 +40,7 @@ class Moved:
     unit : str
         Unit of old, new and limit.
     change : str
-        "moved", "appeared" or "disappeared".
+        "changed", "appeared" or "disappeared".
     old, new : float or None
         Value in the baseline and in the run; None where there is none.
     standard_errors : float or None
@@ -164,11 +164,11 @@ class Drift:
         Release of jwst that the baseline is of; without one, that of the run.
     same_ramps : bool
         Whether the level-1b data of both are the same, bit for bit.
-    moved : tuple of Moved
+    metrics : tuple of ChangedMetric
         Metrics that changed, appeared or disappeared.
     limits : tuple of ChangedLimit
         Limits that changed.  They are reported but make no drift: they are the suite's own
-        decision, or follow the noise, and then values move, too.
+        decision, or follow the noise, and then values change, too.
     behaviours : tuple of ChangedBehaviour
         Behaviours that changed; no limit is broken by that, but it is a drift.
     """
@@ -176,19 +176,19 @@ class Drift:
     baseline: str | None
     jwst: str
     same_ramps: bool = False
-    moved: tuple = ()
+    metrics: tuple = ()
     limits: tuple = ()
     behaviours: tuple = ()
 
     @property
     def drifted(self):
         """Whether a metric or a behaviour is not what it was."""
-        return bool(self.moved or self.behaviours)
+        return bool(self.metrics or self.behaviours)
 
     def content(self):
         """Return the drift as JSON has it: what is not finite becomes null."""
         content = asdict(self)
-        for group in ("moved", "limits", "behaviours"):
+        for group in ("metrics", "limits", "behaviours"):
             content[group] = [
                 {name: json_value(value) for name, value in each.items()} for each in content[group]
             ]
@@ -212,7 +212,7 @@ class Drift:
             content["baseline"],
             content["jwst"],
             content["same_ramps"],
-            tuple(Moved(**_numbers(each, "limit")) for each in content["moved"]),
+            tuple(ChangedMetric(**_numbers(each, "limit")) for each in content["metrics"]),
             tuple(ChangedLimit(**_numbers(each, "old", "new")) for each in content["limits"]),
             tuple(ChangedBehaviour(**each) for each in content["behaviours"]),
         )
@@ -232,28 +232,28 @@ class Drift:
             most = max(self.limits, key=ChangedLimit.part)
             count = f"{len(self.limits)} limit{'s' * (len(self.limits) > 1)} changed"
             sentences.append(f"{count}, most the {most.sentence()}")
-        moved = f"{'No metric' if sentences else 'Nothing'} changed since {against}"
-        if self.moved:
-            number = f"{len(self.moved)} metric{'s' * (len(self.moved) > 1)}"
-            worst = max(self.moved, key=_size)
-            moved = f"{number} changed since {against}, most {worst.sentence()}"
-        return "; ".join([moved, *sentences]) + "."
+        changed = f"{'No metric' if sentences else 'Nothing'} changed since {against}"
+        if self.metrics:
+            number = f"{len(self.metrics)} metric{'s' * (len(self.metrics) > 1)}"
+            worst = max(self.metrics, key=_size)
+            changed = f"{number} changed since {against}, most {worst.sentence()}"
+        return "; ".join([changed, *sentences]) + "."
 
     def table(self):
         """Return what changed as lines of at most 100 columns, empty if nothing did."""
-        if not self.moved:
+        if not self.metrics:
             return ""
         rows = []
         # Name and unit stand once above the lines of their own.
-        for title, group in groupby(self.moved, lambda each: f"{each.name}, {each.unit}"):
+        for title, group in groupby(self.metrics, lambda each: f"{each.name}, {each.unit}"):
             rows.append(title)
-            rows += [(f"  {place}", *cells) for place, *cells in map(Moved.cells, group)]
+            rows += [(f"  {place}", *cells) for place, *cells in map(ChangedMetric.cells, group)]
         return text_table(_HEADS, rows, right=_NUMBERS, widest=_WIDTH)
 
     def text(self):
         """Return what changed for a terminal or a notebook: a sentence, and a table if any."""
         sentence = textwrap.fill(self.sentence(), _WIDTH, break_on_hyphens=False)
-        return f"{sentence}\n\n{self.table()}" if self.moved else sentence
+        return f"{sentence}\n\n{self.table()}" if self.metrics else sentence
 
     def __repr__(self):
         return self.text()
@@ -264,10 +264,10 @@ def _numbers(content, *names):
     return content | {name: math.nan for name in names if content[name] is None}
 
 
-def _size(moved):
+def _size(metric):
     """Return by how much a metric changed, for the order: what breaks its limit is first."""
-    errors = math.inf if moved.standard_errors is None else abs(moved.standard_errors)
-    return moved.concerned == "limit", errors
+    errors = math.inf if metric.standard_errors is None else abs(metric.standard_errors)
+    return metric.concerned == "limit", errors
 
 
 def _same_ramps(provenance, other):
@@ -281,7 +281,7 @@ def _same_ramps(provenance, other):
 
 
 def _allowed(old, new, same_ramps):
-    """Return by how much a value may differ from the baseline's without having moved.
+    """Return by how much a value may differ from the baseline's without having changed.
 
     On the same ramps, by rounding: a small part of the standard error or, of a requirement that
     has none, of its limit.  On others, the values are two draws of a noise that is at most
@@ -311,9 +311,9 @@ def _difference(old, new):
     return (new.value - old.value) / new.standard_error if new.standard_error else None
 
 
-def _moved(metric, change, old, new, standard_errors=None):
+def _changed(metric, change, old, new, standard_errors=None):
     """Return what a metric of the run, or of the baseline where it disappeared, says."""
-    return Moved(
+    return ChangedMetric(
         metric.name,
         metric.region,
         metric.exposure,
@@ -328,7 +328,7 @@ def _moved(metric, change, old, new, standard_errors=None):
 
 
 def compare(verdict, baseline, name):
-    """Return what moved between a baseline and a run of the same observation.
+    """Return what changed between a baseline and a run of the same observation.
 
     Parameters
     ----------
@@ -350,19 +350,19 @@ def compare(verdict, baseline, name):
         {(each.name, each.region, each.exposure): each for each in judged.metrics}
         for judged in (baseline, verdict)
     )
-    moved, limits = [], []
+    changed, limits = [], []
     for key, new in now.items():
         old = before.get(key)
         if old is None:
-            moved.append(_moved(new, "appeared", None, new))
+            changed.append(_changed(new, "appeared", None, new))
             continue
         # Written so that a value that is not a number has changed.
         if not _off(old, new, same) <= _allowed(old, new, same):
-            moved.append(_moved(new, "moved", old, new, _difference(old, new)))
+            changed.append(_changed(new, "changed", old, new, _difference(old, new)))
         if not math.isclose(new.limit, old.limit, rel_tol=tolerance):
             limits.append(ChangedLimit(*key, new.unit, old.limit, new.limit))
-    moved += [
-        _moved(before[key], "disappeared", before[key], None) for key in before if key not in now
+    changed += [
+        _changed(before[key], "disappeared", before[key], None) for key in before if key not in now
     ]
     known = {each.aspect: each.name for each in baseline.behaviours}
     behaviours = [
@@ -371,4 +371,4 @@ def compare(verdict, baseline, name):
         if known.get(each.aspect, each.name) != each.name
     ]
     jwst = baseline.provenance["versions"]["jwst"]
-    return Drift(name, jwst, same, tuple(moved), tuple(limits), tuple(behaviours))
+    return Drift(name, jwst, same, tuple(changed), tuple(limits), tuple(behaviours))

@@ -2,10 +2,9 @@
 
 import math
 
-import jsonschema
-
 from miri_background.outcomes import CannotJudge
 from miri_background.reading import read_json
+from miri_background.schemas import require
 from miri_background.validation.measurements.remarks import Advisory, Behaviour
 from miri_background.validation.verdict.drift import Drift
 from miri_background.validation.verdict.limits import Metric
@@ -61,10 +60,9 @@ def load_metrics(path):
     """
     try:
         content = upgraded(read_json(path))
-        jsonschema.validate(content, metrics_schema())
-    except (OSError, ValueError, jsonschema.ValidationError) as error:
-        reason = getattr(error, "message", error)
-        msg = f"{path} is not a whole metrics file ({reason}): run the validation again."
+        require(content, metrics_schema)
+    except (OSError, ValueError) as error:
+        msg = f"{path} is not a whole metrics file ({error}): run the validation again."
         raise CannotJudge(msg) from error
     return verdict_of(content)
 

@@ -5,10 +5,9 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-import jsonschema
-
 from miri_background.files import json_value, write_text_whole
 from miri_background.outcomes import CriterionFailed, Outcome
+from miri_background.schemas import require
 from miri_background.tables import html_table, text_table
 from miri_background.validation.verdict.limits import severity
 
@@ -202,7 +201,7 @@ class Verdict:
         }
         if self.drift is not None:
             content["drift"] = self.drift.content()
-        jsonschema.validate(content, metrics_schema())
+        require(content, metrics_schema)
         return content
 
     def json_text(self):
