@@ -22,7 +22,7 @@ from miri_background.reporting.site.build import Places, build_site
 from miri_background.reporting.site.faults import caught_faults
 from miri_background.reporting.site.notebooks import ENDED, published, section_of_figure
 from miri_background.reporting.site.pages import Pages
-from miri_background.reporting.site.standing import Run, Standing, family_of
+from miri_background.reporting.site.standing import Run, Standing, kind_of
 from miri_background.reporting.site.trends import DARK, history_svg, repainted
 from miri_background.validation.measurements import against_truth
 from miri_background.validation.verdict.limits import criteria
@@ -127,8 +127,8 @@ def test_change_is_in_standard_errors(add_run, tmp_path):
         path.write_text(json.dumps(content), encoding="utf-8")
     (row,) = (
         each
-        for each in standing(tmp_path).families(standing(tmp_path).last["a"])
-        if each.family == "statistical"
+        for each in standing(tmp_path).kinds(standing(tmp_path).last["a"])
+        if each.kind == "statistical"
     )
     worst = row.worst
     for metric in content["verdict"]["metrics"]:
@@ -140,7 +140,7 @@ def test_change_is_in_standard_errors(add_run, tmp_path):
             metric["value"] *= 1 + 0.7 * metric["standard_error"] / abs(metric["value"])
     path.write_text(json.dumps(content), encoding="utf-8")
     said = standing(tmp_path)
-    changes = {row.family: row.change for row in said.families(said.last["a"])}
+    changes = {row.kind: row.change for row in said.kinds(said.last["a"])}
     assert changes["exact"] == "unchanged"
     assert changes["statistical"] == f"{np.sign(worst.value) * 0.7:+.1f} std. err."
 
@@ -178,7 +178,7 @@ def test_page_of_a_run_says_what_is_wrong_and_what_was_not_judged(add_run, tmp_p
     assert "there is no truth" in page().partition("## Not judged")[2]
 
 
-def test_families_are_those_that_the_truth_is_needed_for():
+def test_kinds_are_those_that_the_truth_is_needed_for():
     """The criteria that are said to need the truth are those that are measured against it."""
     source = inspect.getsource(against_truth.truth_measurements)
     source += inspect.getsource(against_truth.background_levels)
@@ -189,10 +189,10 @@ def test_families_are_those_that_the_truth_is_needed_for():
     assert {name for name in by_name if by_name[name].get("needs") == "truth"} == measured
 
 
-def test_families_of_metrics_are_all_there(passed_verdict):
-    """A run with truth has metrics of each family."""
+def test_kinds_of_metrics_are_all_there(passed_verdict):
+    """A run with truth has metrics of each kind."""
     (run,) = [Run(_record(passed_verdict))]
-    assert {family_of(metric) for metric in run.verdict.metrics} == {
+    assert {kind_of(metric) for metric in run.verdict.metrics} == {
         "exact",
         "statistical",
         "against truth",

@@ -48,7 +48,7 @@ def nights_of(add_run, tmp_path):
 
 def change(standing):
     """Return the change of the last run that the front page shows."""
-    (row,) = standing.families(standing.last["a"])
+    (row,) = standing.kinds(standing.last["a"])
     return row.change
 
 
@@ -105,7 +105,7 @@ def test_flipped_sign_of_the_furthest_of_many_is_no_change(nights_of, passed_ver
 
 
 def test_flipped_sign_of_one_statistic_is_a_change(nights_of, passed_verdict):
-    """A mean that was too high and is too low has moved."""
+    """A mean that was too high and is too low has changed."""
     told = [(GOOD, [metric_of(passed_verdict, value=value)]) for value in (2 * ERROR, -2 * ERROR)]
     assert change(nights_of(*told)) == "-4.0 std. err."
 

@@ -8,7 +8,7 @@ import yaml
 from miri_background.outcomes import Cause, Outcome
 from miri_background.rendering import Part, page_name, render
 from miri_background.reporting.site.notebooks import ENDED
-from miri_background.reporting.site.standing import FAMILIES, NOT_RUN, family_of
+from miri_background.reporting.site.standing import KINDS, NOT_RUN, kind_of
 from miri_background.validation.verdict.limits import criteria, critical_value
 
 __all__ = ["Pages"]
@@ -54,20 +54,20 @@ class Pages:
         )
 
     def _rows_of(self, name):
-        """Return the rows of one observation: one for each family, or one that says why not."""
+        """Return the rows of one observation: one for each kind, or one that says why not."""
         run = self._standing.last[name]
         if run is None:
             before = f"in the last night; it was before, on {self._standing.of(name)[-1].day}"
             return [(name, "all", Part(outcome=NOT_RUN), before)]
         record = run.record
         head = Part(name, place=self._places.run(run))
-        families = self._standing.families(run)
-        if record.outcome == Outcome.CANNOT_JUDGE.word or not families:
+        kinds = self._standing.kinds(run)
+        if record.outcome == Outcome.CANNOT_JUDGE.word or not kinds:
             why = Part(f"{record.cause}: {record.reason}")
             more = Part("its page", place=self._places.observation(run))
             return [(head, "all", Part(outcome=record.outcome), (why, " (", more, ")"))]
         verdict = Part("verdict", place=self._places.verdict(run), hidden=f"of {name}")
-        return [(head, *_family_cells(run, each), verdict) for each in families]
+        return [(head, *_kind_cells(run, each), verdict) for each in kinds]
 
     def _night(self, runs, names):
         """Return the row of a night: the outcome of each observation."""
@@ -122,14 +122,14 @@ class Pages:
         str
             Markdown.
         """
-        families = {family: [] for family in FAMILIES}
+        kinds = {kind: [] for kind in KINDS}
         for name, content in criteria()["criteria"].items():
             last = self._last_status(name)
             row = (_metric_link(name), content["description"], content["unit"], last)
-            families[_family(name)].append(row)
+            kinds[_kind(name)].append(row)
         others = [(_metric_link(name),) for name in names if name not in criteria()["criteria"]]
         pages = [page_name(name) for name in names]
-        return render("site/metrics.md.j2", families=families, others=others, pages=pages)
+        return render("site/metrics.md.j2", kinds=kinds, others=others, pages=pages)
 
     def _last_status(self, criterion):
         """Return how a criterion ended in the last night, as a cell."""
@@ -167,14 +167,14 @@ class Pages:
         measured = [run.worst[name] for run in runs if name in run.worst]
         latest = measured[-1] if measured else None
         unit = content.get("unit") or (latest.unit if latest else "")
-        family = family_of(latest) if latest else _family(name)
+        kind = kind_of(latest) if latest else _kind(name)
         newest_first = sorted(runs, key=lambda run: run.started, reverse=True)
         return render(
             "site/metric.md.j2",
             name=name,
             description=content.get("description") or (latest.description if latest else ""),
-            facts=_facts(content, family, unit, latest),
-            family=family,
+            facts=_facts(content, kind, unit, latest),
+            kind=kind,
             figures=[Part(words, place=place) for words, place in figures],
             observations=list(series),
             runs=runs,
@@ -252,7 +252,7 @@ class Pages:
             given=_values(dict(sorted(record.parameters.items()))),
             observation=_values(provenance.get("observation", {})),
             calibration=_values(provenance.get("calibration", {})),
-            moved=_moved(run.verdict.drift) if run.verdict and run.verdict.drift else [],
+            changed=_changed(run.verdict.drift) if run.verdict and run.verdict.drift else [],
             metrics=_metric_rows(run.verdict) if run.verdict else [],
         )
 
@@ -306,14 +306,14 @@ def _metric_place(name):
     return f"metrics/{page_name(name)}.html"
 
 
-def _family_cells(run, row):
-    """Return the cells of a family of metrics: its status, and its worst metric."""
+def _kind_cells(run, row):
+    """Return the cells of a kind of metrics: its status, and its worst metric."""
     status, metric = row.status, row.worst
-    drifted = run.record.outcome == Outcome.DRIFTED.word and _drifted(run, row.family)
+    drifted = run.record.outcome == Outcome.DRIFTED.word and _drifted(run, row.kind)
     if status == Outcome.PASSED.word and drifted:
         status = run.record.outcome
     return (
-        row.family,
+        row.kind,
         Part(outcome=status),
         (Part(metric.name, place=_metric_place(metric.name)), Part(small=metric.place())),
         f"{metric.value_text()} {metric.unit}",
@@ -322,13 +322,13 @@ def _family_cells(run, row):
     )
 
 
-def _drifted(run, family):
-    """Return whether a metric of a family moved since the baseline, or a behaviour changed."""
+def _drifted(run, kind):
+    """Return whether a metric of a kind, or a behaviour, changed since the baseline."""
     drift = run.verdict.drift
     if drift is None:
         return False
-    return any(family_of(each) == family for each in drift.moved) or (
-        family == "exact" and bool(drift.behaviours)
+    return any(kind_of(each) == kind for each in drift.metrics) or (
+        kind == "exact" and bool(drift.behaviours)
     )
 
 
@@ -343,14 +343,14 @@ def _metric_link(name):
     return Part(name, place=f"{page_name(name)}.html")
 
 
-def _family(name):
-    """Return the family of a criterion by its name."""
-    return family_of(SimpleNamespace(name=name, limit=math.nan))
+def _kind(name):
+    """Return the kind of a criterion by its name."""
+    return kind_of(SimpleNamespace(name=name, limit=math.nan))
 
 
-def _facts(content, family, unit, latest):
-    """Return family, unit and limit with its reason."""
-    rows = [("family", family), ("unit", unit), ("limit", _limit_rule(content, unit))]
+def _facts(content, kind, unit, latest):
+    """Return kind, unit and limit with its reason."""
+    rows = [("kind", kind), ("unit", unit), ("limit", _limit_rule(content, unit))]
     if content:
         rows.append(("why this limit", content["reason"]))
     if latest:
@@ -411,10 +411,10 @@ def _values(parameters):
     ]
 
 
-def _moved(drift):
-    """Return rows of what moved since the baseline."""
+def _changed(drift):
+    """Return rows of what changed since the baseline."""
     rows = []
-    for each in drift.moved:
+    for each in drift.metrics:
         place, old, new, *rest = each.cells()
         rows.append((f"{each.name}, {place}", old, new, each.unit, *rest))
     return rows

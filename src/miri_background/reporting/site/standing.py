@@ -12,10 +12,10 @@ from miri_background.validation.verdict.limits import Metric, criteria, severity
 from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
 from miri_background.validation.verdict.verdict import Verdict
 
-__all__ = ["FAMILIES", "NOT_RUN", "Answer", "FamilyRow", "Run", "Standing", "family_of"]
+__all__ = ["KINDS", "NOT_RUN", "Answer", "KindRow", "Run", "Standing", "kind_of"]
 
 NOT_RUN = "was not run"
-FAMILIES = ("exact", "statistical", "against truth")
+KINDS = ("exact", "statistical", "against truth")
 # The worst first; nothing is known of what was not judged, but a broken limit is known.
 _WORST_FIRST = (
     Outcome.FAILED.word,
@@ -30,13 +30,13 @@ _ENDED = {Outcome.CANNOT_JUDGE.word: "could not be judged"}  # where the word do
 _LACKING = {"description": "", "operator": "|value| <= limit", "figure": "", "reason": "–"}
 
 
-def family_of(metric):
-    """Return the family of a metric: exact, statistical, or against truth."""
+def kind_of(metric):
+    """Return the kind of a metric: exact, statistical, or against truth."""
     criterion = criteria()["criteria"].get(metric.name, {})
     if criterion.get("needs") == "truth":
         return "against truth"
-    kind = criterion.get("kind") or ("exact" if metric.limit == 0 else "statistical")
-    return "exact" if kind == "exact" else "statistical"
+    rule = criterion.get("kind") or ("exact" if metric.limit == 0 else "statistical")
+    return "exact" if rule == "exact" else "statistical"
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,13 @@ def _key(metric):
 
 
 @dataclass(frozen=True)
-class FamilyRow:
-    """The metrics of one family of one run, by the worst of them.
+class KindRow:
+    """The metrics of one kind of one run, by the worst of them.
 
     Parameters
     ----------
-    family : str
-        One of `FAMILIES`.
+    kind : str
+        One of `KINDS`.
     status : str
         Word of an `Outcome`.
     worst : Metric
@@ -131,7 +131,7 @@ class FamilyRow:
         Day and time of that run; empty if there is none.
     """
 
-    family: str
+    kind: str
     status: str
     worst: Metric
     change: str
@@ -231,8 +231,8 @@ class Standing:
             first = run
         return first
 
-    def families(self, run):
-        """Return the families of metrics of a run.
+    def kinds(self, run):
+        """Return the kinds of metrics of a run.
 
         Parameters
         ----------
@@ -241,13 +241,13 @@ class Standing:
 
         Returns
         -------
-        list of FamilyRow
+        list of KindRow
             Empty without a verdict.
         """
         good = self.last_good(run.record.name, run)
         rows = []
-        for family in FAMILIES:
-            metrics = [each for each in run.worst.values() if family_of(each) == family]
+        for kind in KINDS:
+            metrics = [each for each in run.worst.values() if kind_of(each) == kind]
             if metrics:
                 worst = max(metrics, key=severity)
                 passed = all(metric.passed for metric in metrics)
@@ -256,7 +256,7 @@ class Standing:
                 if good is not None:
                     change = _change(worst, good.metric(_key(worst)))
                 since = good.day if good is not None else ""
-                rows.append(FamilyRow(family, status, worst, change, since))
+                rows.append(KindRow(kind, status, worst, change, since))
         return rows
 
     @cached_property
