@@ -14,7 +14,8 @@ from miri_background.observation import (
 )
 from miri_background.parameters import InvalidParameter
 from miri_background.simulation.level1b import START, start_time
-from miri_background.simulation.sky import sky_brightness, sky_rate
+from miri_background.simulation.sky import sky_rate
+from miri_background.simulation.sky_level import sky_brightness
 
 SCHEMA = Observation.model_json_schema()["properties"]
 CHOICE_VALUES = {name: field["enum"] for name, field in SCHEMA.items() if "enum" in field}

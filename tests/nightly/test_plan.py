@@ -5,7 +5,7 @@ import pytest
 from miri_background.nightly.plan import read_matrix
 from miri_background.outcomes import CannotJudge, Cause
 from miri_background.references.mappings import CONTEXT
-from miri_background.simulation.observing import require_unsaturated
+from miri_background.simulation.sky_level import require_unsaturated
 
 NIGHT, GIVEN = 20261123, 7
 

@@ -30,7 +30,6 @@ RMAP = "mappings/jwst/jwst_miri_flat_9001.rmap"
 WRITE_CACHE = f"""
 import sys
 from miri_background.observation import Observation
-from miri_background.references import synthetic_cache
 print(synthetic_cache(sys.argv[1], Observation(**{PARAMETERS})))
 """
 

@@ -14,8 +14,8 @@ from miri_background.cli import main
 from miri_background.outcomes import Cause
 from miri_background.references.mappings import CONTEXT
 from miri_background.reporting.junit import junit_error
-from miri_background.runs import check as check_module
 from miri_background.runs.check import check
+from miri_background.validation import judgement
 from miri_background.validation.verdict.metrics_file import load_metrics
 
 EXPOSURES = ["science", "background1", "background2", "background3"]
@@ -277,7 +277,7 @@ def test_unexpected_error_is_no_failure(broken, capsys, monkeypatch):
     def stumble(_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(check_module, "judge_products", stumble)
+    monkeypatch.setattr(judgement, "judge_products", stumble)
     assert main(["check", str(broken)]) == 2
     assert "(ZeroDivisionError): please report it." in sentence_of(capsys)
 

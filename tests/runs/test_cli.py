@@ -9,7 +9,7 @@ from miri_background.files import content_key
 from miri_background.observation import Observation
 from miri_background.repository import repository_file
 from miri_background.runs.notebook import CLOSURE, NAMES
-from miri_background.simulation.observing import require_unsaturated
+from miri_background.simulation.sky_level import require_unsaturated
 
 
 def wrong(capsys, *arguments):

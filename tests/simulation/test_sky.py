@@ -35,10 +35,10 @@ from miri_background.simulation.sky import (
     catalogue,
     pixel_positions,
     pointing,
-    sky_brightness,
     sky_rate,
     source_rate,
 )
+from miri_background.simulation.sky_level import sky_brightness
 
 FLUX = 100.0  # uJy
 # In the imager, far from its borders, off the centre of a pixel

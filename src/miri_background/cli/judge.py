@@ -36,7 +36,7 @@ def validate(**values):
     observation, calibration = Observation.of(parameters), Calibration.of(parameters)
     # Imported here, so that --help and wrong parameters are answered at once.
     from miri_background.runs.notebook import VALIDATION
-    from miri_background.simulation.observing import require_unsaturated
+    from miri_background.simulation.sky_level import require_unsaturated
     from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
 
     require_unsaturated(observation)

@@ -66,7 +66,7 @@ def closure(**values):
     parameters = given(values)
     from miri_background.closure.closure import PURPOSE, closure_observation
     from miri_background.runs.notebook import CLOSURE
-    from miri_background.simulation.observing import require_unsaturated
+    from miri_background.simulation.sky_level import require_unsaturated
 
     changes = _changes(parameters)
     observation = closure_observation(changes)

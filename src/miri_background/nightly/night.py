@@ -40,7 +40,7 @@ from miri_background.runs.notebook import (
     point_latest_to,
     require_latest,
 )
-from miri_background.simulation.observing import require_unsaturated
+from miri_background.simulation.sky_level import require_unsaturated
 from miri_background.tables import text_table
 from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
 from miri_background.validation.verdict.metrics_file import verdict_of

@@ -4,8 +4,3 @@ The pipeline finds its reference files through CRDS's own rules, as it does in
 operations; only the files are the suite's.  `arrays` holds the reference files,
 `mappings` the rules that select them, `cache` the directory that holds both.
 """
-
-from miri_background.references.cache import check_cache, crds_environment, synthetic_cache
-from miri_background.references.mappings import CONTEXT
-
-__all__ = ["CONTEXT", "check_cache", "crds_environment", "synthetic_cache"]

@@ -11,7 +11,6 @@ from miri_background.places import require_writable, writable
 from miri_background.provenance import provenance_of_check
 from miri_background.reading import read_json
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
-from miri_background.validation.judgement import judge_products
 from miri_background.validation.products.clipping_choice import ClippingParameters, read_clipping
 from miri_background.validation.products.images import Products
 from miri_background.validation.products.stage2 import read_products
@@ -80,6 +79,9 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
     started, directory = datetime.now(UTC), Path(directory)
     try:
         products = read_products(directory, sigma, maxiters, association)
+        # Imported here, so that products that cannot be judged are refused at once.
+        from miri_background.validation.judgement import judge_products
+
         judgement = judge_products(products)
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)

@@ -3,22 +3,17 @@
 from functools import partial
 
 from miri_background.files import content_key
-from miri_background.instrument.detector import FULL_WELL
 from miri_background.instrument.optics import point_spread_function
-from miri_background.instrument.throughput import electrons_per_surface_brightness
 from miri_background.observation import exposures
-from miri_background.outcomes import SetUpWrong
 from miri_background.parallel import completed
 from miri_background.places import writable
 from miri_background.provenance import source_fingerprint, versions
 from miri_background.simulation.exposures import simulate
 from miri_background.simulation.mirisim.installation import MIRISim
 from miri_background.simulation.mirisim.observing import take_mirisim_exposures
-from miri_background.simulation.sky import sky_brightness
+from miri_background.simulation.sky_level import require_unsaturated
 
-__all__ = ["require_unsaturated", "take_exposures"]
-
-_FEWEST_GROUPS = 6  # before saturation: the fewest that an observation may have
+__all__ = ["take_exposures"]
 
 # What decides the bytes of a simulated exposure, beside the observation.
 _SOURCES = (
@@ -72,33 +67,6 @@ def take_exposures(run, executor, mirisim_command="mirisim"):
         take = partial(_take_exposure, observation, run.records, key, psf)
         completed(executor, take, missing, "Simulating exposures")
     return [run.uncal(exposure) for exposure in exposures(observation)]
-
-
-def require_unsaturated(observation):
-    """Refuse ramps that the sky alone saturates before a slope can be fitted.
-
-    Parameters
-    ----------
-    observation : Observation
-        What is to be simulated.
-
-    Raises
-    ------
-    CannotJudge
-        Naming sky, filter and time.
-    """
-    per_brightness = electrons_per_surface_brightness(observation.filter)
-    for exposure in exposures(observation):
-        time = exposure.readout.frame_time
-        sky = sky_brightness(observation, exposure.field)
-        last = int(FULL_WELL / (sky * per_brightness * time))
-        if last < _FEWEST_GROUPS:
-            msg = (
-                f"The sky of {sky:g} MJy/sr in {observation.filter} fills the "
-                f"pixels within {last + 1} groups of {time:.3f} s: "
-                "take a smaller subarray, FASTR1, or a lower sky_level."
-            )
-            raise SetUpWrong(msg)
 
 
 def _take_exposure(observation, records, key, psf, item):

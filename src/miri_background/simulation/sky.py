@@ -16,11 +16,11 @@ from miri_background.instrument.readout import Subarray
 from miri_background.instrument.response import point_response, sky_response
 from miri_background.instrument.throughput import (
     BORESIGHT_OFFSETS,
-    SKY_LEVELS,
     electrons_per_microjansky,
     electrons_per_surface_brightness,
 )
 from miri_background.observation import DITHER_PATTERN
+from miri_background.simulation.sky_level import sky_brightness
 
 __all__ = [
     "EFFECTIVE_RADIUS",
@@ -32,7 +32,6 @@ __all__ = [
     "field_attitude",
     "pixel_positions",
     "pointing",
-    "sky_brightness",
     "sky_rate",
     "source_rate",
 ]
@@ -246,12 +245,6 @@ def pixel_positions(observation, sources, where):
     x, y = imager_aperture().v2v3_to_pixel(*v2v3)
     read, offset = where.window, BORESIGHT_OFFSETS[observation.filter]
     return x + offset[0] - read.x.start, y + offset[1] - read.y.start
-
-
-def sky_brightness(observation, field="science"):
-    """Return the sky of a field at the centre of the array, MJy/sr."""
-    level = observation.sky_level or SKY_LEVELS[observation.filter]
-    return level * observation.sky_factor(field)
 
 
 def sky_rate(observation, field):

@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 import yaml
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from miri_background.outcomes import Outcome
 from miri_background.validation.measurements.measurement import limit_in_words, place_in_words
@@ -152,7 +152,7 @@ def critical_value(number, probability):
     float
         Quantile of the normal distribution, both sides, Bonferroni's correction.
     """
-    return float(norm.isf(probability / (2 * max(number, 1))))
+    return float(-ndtri(probability / (2 * max(number, 1))))
 
 
 def _number_of_chances(measurements, content):

@@ -1,0 +1,43 @@
+"""How bright the sky of an observation is, and whether ramps can be read out below it."""
+
+from miri_background.instrument.detector import FULL_WELL
+from miri_background.instrument.throughput import SKY_LEVELS, electrons_per_surface_brightness
+from miri_background.observation import exposures
+from miri_background.outcomes import SetUpWrong
+
+__all__ = ["require_unsaturated", "sky_brightness"]
+
+_FEWEST_GROUPS = 6  # before saturation: the fewest that an observation may have
+
+
+def sky_brightness(observation, field="science"):
+    """Return the sky of a field at the centre of the array, MJy/sr."""
+    level = observation.sky_level or SKY_LEVELS[observation.filter]
+    return level * observation.sky_factor(field)
+
+
+def require_unsaturated(observation):
+    """Refuse ramps that the sky alone saturates before a slope can be fitted.
+
+    Parameters
+    ----------
+    observation : Observation
+        What is to be simulated.
+
+    Raises
+    ------
+    CannotJudge
+        Naming sky, filter and time.
+    """
+    per_brightness = electrons_per_surface_brightness(observation.filter)
+    for exposure in exposures(observation):
+        time = exposure.readout.frame_time
+        sky = sky_brightness(observation, exposure.field)
+        last = int(FULL_WELL / (sky * per_brightness * time))
+        if last < _FEWEST_GROUPS:
+            msg = (
+                f"The sky of {sky:g} MJy/sr in {observation.filter} fills the "
+                f"pixels within {last + 1} groups of {time:.3f} s: "
+                "take a smaller subarray, FASTR1, or a lower sky_level."
+            )
+            raise SetUpWrong(msg)
