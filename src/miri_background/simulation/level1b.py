@@ -182,16 +182,6 @@ def _pointing_metadata(observation, exposure, where):
     """Return metadata of dither, attitude and world coordinates."""
     aperture, read = imager_aperture(), where.window
     ra_v1, dec_v1 = where.attitude.sky(0.0, 0.0)
-    jacobian = aperture.jacobian(read.x_ref, read.y_ref)
-    scale = np.hypot(*jacobian)
-    x_ref, y_ref = read.x_ref - read.x.start, read.y_ref - read.y.start
-    left, right, bottom, top = read.x.start, read.x.stop, read.y.start, read.y.stop
-    corners = np.array([[left, bottom], [left, top], [right, top], [right, bottom]]) - 0.5
-    region = np.column_stack(where.attitude.sky(*aperture.pixel_to_v2v3(*corners.T)))
-    # FITS scales the rows of the matrix: CD_ij = CDELT_i PC_ij.
-    roll = np.deg2rad(where.roll_ref)
-    to_sky = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    matrix = to_sky @ jacobian / scale[:, np.newaxis]
     return {
         "aperture": {
             "name": read.aperture,
@@ -220,33 +210,49 @@ def _pointing_metadata(observation, exposure, where):
             "va_ra_ref": where.ra_ref,
             "va_dec_ref": where.dec_ref,
         },
-        "wcsinfo": {
-            "wcsaxes": 2,
-            "crpix1": x_ref + 1,
-            "crpix2": y_ref + 1,
-            "crval1": where.ra_ref,
-            "crval2": where.dec_ref,
-            "ctype1": "RA---TAN",
-            "ctype2": "DEC--TAN",
-            "cunit1": "deg",
-            "cunit2": "deg",
-            "cdelt1": scale[0] / 3600,
-            "cdelt2": scale[1] / 3600,
-            "pc1_1": matrix[0, 0],
-            "pc1_2": matrix[0, 1],
-            "pc2_1": matrix[1, 0],
-            "pc2_2": matrix[1, 1],
-            "siaf_xref_sci": x_ref + 1,
-            "siaf_yref_sci": y_ref + 1,
-            "v2_ref": read.v2_ref,
-            "v3_ref": read.v3_ref,
-            "vparity": aperture.parity,
-            "v3yangle": aperture.v3_ideal_y_angle,
-            "ra_ref": where.ra_ref,
-            "dec_ref": where.dec_ref,
-            "roll_ref": where.roll_ref,
-            "s_region": "POLYGON ICRS " + " ".join(f"{angle:.9f}" for angle in region.ravel()),
-        },
+        "wcsinfo": _world_coordinates(where),
+    }
+
+
+def _world_coordinates(where):
+    """Return metadata of where the pixels are on the sky."""
+    aperture, read = imager_aperture(), where.window
+    jacobian = aperture.jacobian(read.x_ref, read.y_ref)
+    scale = np.hypot(*jacobian)
+    x_ref, y_ref = read.x_ref - read.x.start, read.y_ref - read.y.start
+    left, right, bottom, top = read.x.start, read.x.stop, read.y.start, read.y.stop
+    corners = np.array([[left, bottom], [left, top], [right, top], [right, bottom]]) - 0.5
+    region = np.column_stack(where.attitude.sky(*aperture.pixel_to_v2v3(*corners.T)))
+    # FITS scales the rows of the matrix: CD_ij = CDELT_i PC_ij.
+    roll = np.deg2rad(where.roll_ref)
+    to_sky = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+    matrix = to_sky @ jacobian / scale[:, np.newaxis]
+    return {
+        "wcsaxes": 2,
+        "crpix1": x_ref + 1,
+        "crpix2": y_ref + 1,
+        "crval1": where.ra_ref,
+        "crval2": where.dec_ref,
+        "ctype1": "RA---TAN",
+        "ctype2": "DEC--TAN",
+        "cunit1": "deg",
+        "cunit2": "deg",
+        "cdelt1": scale[0] / 3600,
+        "cdelt2": scale[1] / 3600,
+        "pc1_1": matrix[0, 0],
+        "pc1_2": matrix[0, 1],
+        "pc2_1": matrix[1, 0],
+        "pc2_2": matrix[1, 1],
+        "siaf_xref_sci": x_ref + 1,
+        "siaf_yref_sci": y_ref + 1,
+        "v2_ref": read.v2_ref,
+        "v3_ref": read.v3_ref,
+        "vparity": aperture.parity,
+        "v3yangle": aperture.v3_ideal_y_angle,
+        "ra_ref": where.ra_ref,
+        "dec_ref": where.dec_ref,
+        "roll_ref": where.roll_ref,
+        "s_region": "POLYGON ICRS " + " ".join(f"{angle:.9f}" for angle in region.ravel()),
     }
 
 
