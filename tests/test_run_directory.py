@@ -319,7 +319,7 @@ def test_products_of_a_whole_run(open_run, tmp_path, rate_product, suffixes):
     """Each science exposure has every product of calwebb_image2, under the pipeline's names."""
     run = open_run(tmp_path, calibration=Calibration(rate_product=rate_product))
     science = exposures(OBSERVATION, "science")
-    names = [path.name for path in run.products()]
+    names = [path.name for each in science for path in run.products(each)]
     assert names == [f"{each.name}_{suffix}.fits" for each in science for suffix in suffixes]
     assert run.rate(science[0]).name == f"{science[0].name}_{rate_product}.fits"
 

@@ -286,18 +286,14 @@ class RunDirectory:
         """Return the path of a product of calwebb_image2."""
         return self.root / "image2" / f"{exposure.name}_{suffix}.fits"
 
-    def products(self):
-        """Return the paths of all products of calwebb_image2 that a whole run has.
+    def products(self, exposure):
+        """Return the paths of what calwebb_image2 makes of a science exposure.
 
-        Of each science exposure the step's output, the background that it subtracted, and the
-        pipeline's final product.
+        The step's output, the background that it subtracted, and the pipeline's final product.
         """
         kind = self.calibration.integrations_suffix
-        return [
-            self.image2(exposure, suffix)
-            for exposure in exposures(self.observation, "science")
-            for suffix in (f"bsub{kind}", "combinedbackground", f"cal{kind}")
-        ]
+        suffixes = (f"bsub{kind}", "combinedbackground", f"cal{kind}")
+        return [self.image2(exposure, suffix) for suffix in suffixes]
 
     @property
     def products_directories(self):
@@ -309,10 +305,9 @@ class RunDirectory:
             self.root / "image2",
         ]
 
-    @property
-    def association(self):
-        """Path of the image2 association."""
-        return self.root / "image2" / "image2_background_asn.json"
+    def association(self, exposure):
+        """Return the path of a science exposure's image2 association."""
+        return self.root / "image2" / f"{exposure.name}_image2_asn.json"
 
     @property
     def metrics(self):

@@ -6,7 +6,12 @@ from concurrent.futures import Executor, Future
 import pytest
 
 from miri_background.calibration import pipeline
-from miri_background.calibration.pipeline import detector1_rates, write_association
+from miri_background.calibration.image2 import (
+    image2_steps,
+    subtract_backgrounds,
+    write_associations,
+)
+from miri_background.calibration.pipeline import detector1_rates
 from miri_background.calibration_choice import Calibration
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
@@ -15,7 +20,7 @@ from miri_background.references.cache import crds_environment, synthetic_cache
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures
 
-OBSERVATION = Observation(science_exposures=1, background_exposures=3)
+OBSERVATION = Observation(science_exposures=2, background_exposures=3)
 FEW = Observation(subarray="SUB256", groups=8, science_exposures=1, background_exposures=2)
 
 
@@ -27,48 +32,33 @@ def run(tmp_path):
     run.release()
 
 
-@pytest.fixture
-def control(tmp_path):
-    """Return an empty directory of a run that lacks a background on purpose."""
-    run = RunDirectory(tmp_path, OBSERVATION, Calibration(control="background missing"))
-    yield run
-    run.release()
-
-
 def members(path):
     """Return the types of the members of the only product."""
     (product,) = json.loads(path.read_text())["products"]
     return [member["exptype"] for member in product["members"]]
 
 
-def test_association_is_written_without_a_warning(run):
+def test_associations_are_written_without_a_warning(run):
     """A warning of the pipeline is an error here, whatever its release deprecates."""
-    assert members(write_association(run)) == ["science", *["background"] * 3]
+    associated = [members(path) for path in write_associations(run)]
+    assert associated == [["science", *["background"] * 3]] * 2
 
 
-def test_association_is_written_again(run):
+def test_associations_are_written_again(run):
     """A run that goes on replaces its own."""
-    write_association(run)
-    assert members(write_association(run)) == ["science", *["background"] * 3]
+    before = [path.read_text() for path in write_associations(run)]
+    assert [len(path.read_text()) for path in write_associations(run)] == list(map(len, before))
 
 
-def test_missing_background_is_hidden_from_the_pipeline_only(control):
-    """calwebb_image2 gets one background less than the association says that is judged by."""
-    assert members(write_association(control)) == ["science", *["background"] * 2]
-    assert members(control.association) == ["science", *["background"] * 3]
-
-
-@pytest.mark.parametrize("name", ["image2_background_asn.json", "rate"])
-def test_file_of_others_stays(name, run):
-    """Neither the association nor a link to a member takes the place of somebody's file."""
-    write_association(run)
-    if name == "rate":
-        (name, *_) = (path.name for path in run.association.parent.glob("*_rate.fits"))
-    path = run.association.with_name(name)
+@pytest.mark.parametrize("kind", ["asn.json", "rate.fits"])
+def test_file_of_others_stays(kind, run):
+    """Neither an association nor a link to a member takes the place of somebody's file."""
+    (association, *_) = write_associations(run)
+    (path, *_) = association.parent.glob(f"*_{kind}")
     path.unlink()
     path.write_text("mine")
-    with pytest.raises(CannotJudge, match=name):
-        write_association(run)
+    with pytest.raises(CannotJudge, match=path.name):
+        write_associations(run)
     assert path.read_text() == "mine"
 
 
@@ -85,7 +75,7 @@ class Waiting(Executor):
         """Return a future that is done."""
         self.taken.append((function, arguments))
         future = Future()
-        future.set_result(None)
+        future.set_result((None, 0))
         return future
 
 
@@ -130,6 +120,48 @@ def test_rates_of_another_context_are_made_again(calibrated, monkeypatch):
     """Where the choice of the context is CRDS's, it may choose another one later."""
     monkeypatch.setenv("CRDS_CONTEXT", "jwst_1322.pmap")
     assert made_again(calibrated) == len(exposures(FEW))
+
+
+def images_made_again(directory, calibration=None, steps=None):
+    """Return the associations that calwebb_image2 would be called on again."""
+    run, executor = RunDirectory(directory, FEW, calibration), Waiting()
+    write_associations(run)
+    subtract_backgrounds(run, executor, steps or image2_steps(run.calibration))
+    run.release()
+    return [item[1] for _, (_, item) in executor.taken]
+
+
+@pytest.mark.slow
+def test_images_that_are_there_are_used(calibrated):
+    """What calwebb_image2 made of the same rates in the same way is not made again."""
+    run = RunDirectory(calibrated, FEW)
+    write_associations(run)
+    with process_pool(1) as executor:
+        made = subtract_backgrounds(run, executor, image2_steps(run.calibration))
+    run.release()
+    assert [path.name.rpartition("_")[2] for path in made] == [
+        "bsub.fits",
+        "combinedbackground.fits",
+        "cal.fits",
+    ]
+    assert images_made_again(calibrated) == []
+
+
+@pytest.mark.slow
+def test_images_of_other_steps_are_made_again(calibrated):
+    """Products of one choice of steps are not taken for those of another."""
+    steps = image2_steps(Calibration(), later_steps=False)
+    (association,) = images_made_again(calibrated, steps=steps)
+    assert members(association) == ["science", *["background"] * 2]
+
+
+@pytest.mark.slow
+def test_missing_background_is_hidden_from_the_pipeline_only(calibrated):
+    """calwebb_image2 gets one background less than the association says that is judged by."""
+    (association,) = images_made_again(calibrated, Calibration(control="background missing"))
+    assert members(association) == ["science", "background"]
+    (judged,) = association.parent.glob("*_asn.json")
+    assert members(judged) == ["science", *["background"] * 2]
 
 
 @pytest.mark.slow

@@ -1,10 +1,81 @@
-"""How calwebb_image2 is called on associated rates."""
+"""How rates are associated, and how calwebb_image2 is called on them."""
 
-from miri_background.calibration.pipeline import image2_output, import_pipeline, write_association
+import os
+import tempfile
+from contextlib import chdir
+from functools import partial
+from pathlib import Path
 
-__all__ = ["image2_steps", "subtract_backgrounds"]
+from miri_background.calibration.pipeline import (
+    explained,
+    import_pipeline,
+    pipeline_log,
+    references_chosen,
+)
+from miri_background.files import checksum, content_key
+from miri_background.observation import PROGRAM, exposures
+from miri_background.outcomes import SetUpWrong
+from miri_background.parallel import completed
+from miri_background.places import writable
+from miri_background.provenance import pipeline_fingerprint
+
+__all__ = ["image2_steps", "subtract_backgrounds", "write_associations"]
 
 _LATER_STEPS = ("assign_wcs", "flat_field", "photom")
+
+
+def write_associations(run):
+    """Write the associations that name the background exposures for calwebb_image2.
+
+    Each science exposure has an association of its own, with all backgrounds as members, as
+    in operations: calwebb_image2 uses only the first science member of a product.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        Its rate files are associated.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Association files, in the order of the dithers.
+
+    Raises
+    ------
+    CannotJudge
+        If a place is taken by a file that this suite did not write.
+    """
+    science = exposures(run.observation, "science")
+    backgrounds = exposures(run.observation, "background")
+    with writable(run.root):
+        for exposure in science:
+            _write(run, run.association(exposure), exposure, backgrounds)
+        # Members without a path are portable; they are looked for beside the association.
+        for exposure in (*science, *backgrounds):
+            link = run.association(exposure).parent / run.rate(exposure).name
+            if link.exists() and not link.is_symlink():
+                msg = f"{link} is not the link that this suite put there: move it away."
+                raise SetUpWrong(msg)
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(run.rate(exposure), link.parent))
+    return [run.association(exposure) for exposure in science]
+
+
+def _write(run, path, exposure, backgrounds):
+    """Write the association of a science exposure with background exposures."""
+    from jwst.associations.asn_from_list import asn_from_list
+    from jwst.associations.lib.rules_level2_base import DMSLevel2bBase
+
+    science = [(run.rate(exposure).name, "science")]
+    association = asn_from_list(science, rule=DMSLevel2bBase, with_exptype=True)
+    association.data |= {"asn_type": "image2", "program": PROGRAM, "target": "science field"}
+    (product,) = association["products"]
+    product["name"] = exposure.name
+    product["members"] += [
+        {"expname": run.rate(each).name, "exptype": "background"} for each in backgrounds
+    ]
+    with run.records.writing("", path) as (aside,):
+        aside.write_text(association.dump()[1] + "\n", encoding="utf-8")
 
 
 def image2_steps(calibration, later_steps=True):
@@ -33,30 +104,87 @@ def image2_steps(calibration, later_steps=True):
     return {"bkg_subtract": background} | {name: {"skip": True} for name in skipped}
 
 
-def subtract_backgrounds(run, pipeline=None, later_steps=False):
-    """Subtract the backgrounds of a run that has rates, and keep what is saved.
+def subtract_backgrounds(run, executor, steps, pipeline=None):
+    """Run calwebb_image2 on all associations of a run that has rates.
+
+    Each goes through ``Image2Pipeline.call(association, steps=steps)``.  Products that an
+    earlier run has made of the same rates in the same way are not made again.
 
     Parameters
     ----------
     run : RunDirectory
-        Holds the rates and receives association and products.
+        Holds rates and associations, and receives the products.  With "background missing" as
+        control of its calibration, calwebb_image2 gets associations without the last
+        background, and its products are judged by those with all.
+    executor : concurrent.futures.Executor
+        Where to compute; not in several threads, as a process has one current directory.
+    steps : dict
+        Parameters of steps; see `image2_steps`.
     pipeline : type, optional
         What to call instead of `jwst.pipeline.Image2Pipeline`.
-    later_steps : bool, optional
-        Whether the steps after the background step are run.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The products that are there: subtracted, backgrounds and final ones.
 
     Raises
     ------
     CannotJudge
-        If the pipeline ends with an error, or the directory cannot be written.
+        If the pipeline ends with an error, the directory cannot be written, or the
+        place of a product is taken by a file that this suite did not write.
     """
-    installed = import_pipeline("Image2Pipeline")
-    association = write_association(run)
-    with image2_output(run) as output_dir:
-        (pipeline or installed).call(
-            str(association),
-            output_dir=output_dir,
-            save_results=True,
-            configure_log=False,
-            steps=image2_steps(run.calibration, later_steps),
-        )
+    science = exposures(run.observation, "science")
+    backgrounds = exposures(run.observation, "background")
+    rates = {each: checksum(run.rate(each)) for each in (*science, *backgrounds)}
+    missing = []
+    for exposure in science:
+        made_from = [rates[each] for each in (exposure, *backgrounds)]
+        choices = (steps, run.calibration.control, repr(pipeline))
+        key = content_key(made_from, pipeline_fingerprint(), references_chosen(), *choices)
+        products = run.products(exposure)
+        if not all(run.records.is_current(path, key) for path in products):
+            for path in products:
+                # Those of an earlier call are the suite's own, and stale.
+                run.records.remove(path)
+            association = run.association(exposure)
+            if run.calibration.control == "background missing":
+                # Under a name by which it is not taken for what should have been subtracted.
+                association = association.with_name(f"{exposure.name}_background_missing.json")
+                _write(run, association, exposure, backgrounds[:-1])
+            log = run.log(f"{exposure.name}_image2")
+            missing.append((key, association, products, log))
+    if missing:
+        call = partial(_image2_products, run.records, steps, pipeline)
+        completed(executor, call, missing, "Running calwebb_image2")
+    return [path for exposure in science for path in run.products(exposure) if path.exists()]
+
+
+def _image2_products(records, steps, pipeline, item):
+    """Run calwebb_image2 on one association, and keep its products if it succeeds."""
+    key, association, products, log = item
+    directory = association.parent
+    pipeline = pipeline or import_pipeline("Image2Pipeline")
+    with (
+        writable(directory),
+        tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
+    ):
+        # calwebb_image2 looks for members in the current directory (jwst 3.0: not beside the
+        # association, and not in its parameter ``input_dir``).
+        with (
+            pipeline_log(log),
+            chdir(directory),
+            explained(f"calwebb_image2 on {association}", log),
+        ):
+            pipeline.call(
+                str(association),
+                output_dir=aside,
+                save_results=True,
+                configure_log=False,
+                steps=steps,
+            )
+        for product in products:
+            written = Path(aside) / product.name
+            if written.exists():
+                with records.writing(key, product) as (target,):
+                    written.rename(target)

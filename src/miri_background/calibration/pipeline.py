@@ -1,4 +1,4 @@
-"""How calwebb_detector1, the association and calwebb_image2 are called: as anybody would.
+"""How the pipeline is called, as anybody would, and calwebb_detector1.
 
 The pipeline is never modified, and finds its reference files through CRDS.
 """
@@ -8,13 +8,13 @@ import logging
 import os
 import tempfile
 import warnings
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
 from miri_background.files import checksum, content_key
-from miri_background.observation import PROGRAM, exposures
-from miri_background.outcomes import SetUpWrong, unforeseen
+from miri_background.observation import exposures
+from miri_background.outcomes import unforeseen
 from miri_background.parallel import completed
 from miri_background.places import writable
 from miri_background.provenance import pipeline_fingerprint
@@ -22,10 +22,10 @@ from miri_background.provenance import pipeline_fingerprint
 __all__ = [
     "calibrated_ramp",
     "detector1_rates",
-    "image2_output",
+    "explained",
     "import_pipeline",
     "pipeline_log",
-    "write_association",
+    "references_chosen",
 ]
 
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -120,7 +120,7 @@ def detector1_rates(run, executor, steps=None):
     every, missing = [], []
     for exposure in exposures(run.observation):
         uncal, rate = run.uncal(exposure), run.rate(exposure)
-        key = content_key(checksum(uncal), pipeline_fingerprint(), _references(), steps)
+        key = content_key(checksum(uncal), pipeline_fingerprint(), references_chosen(), steps)
         every.append(rate)
         run.records.refuse_foreign(rate)
         if not run.records.is_current(rate, key):
@@ -144,7 +144,7 @@ def _detector1_product(records, key, uncal, product, log, **options):
         writable(product.parent),
         tempfile.TemporaryDirectory(prefix=".writing-", dir=product.parent) as aside,
     ):
-        with pipeline_log(log), _explained(f"calwebb_detector1 on {uncal}", log):
+        with pipeline_log(log), explained(f"calwebb_detector1 on {uncal}", log):
             # Without save_results, neither the rates of integrations are saved nor the ramp.
             import_pipeline("Detector1Pipeline").call(
                 str(uncal), output_dir=aside, save_results=True, configure_log=False, **options
@@ -174,7 +174,7 @@ def calibrated_ramp(run, exposure):
         If the pipeline ends with an error, or the directory cannot be written.
     """
     uncal, ramp = run.uncal(exposure), run.ramp(exposure)
-    key = content_key(checksum(uncal), pipeline_fingerprint(), _references())
+    key = content_key(checksum(uncal), pipeline_fingerprint(), references_chosen())
     run.records.refuse_foreign(ramp)
     if not run.records.is_current(ramp, key):
         log = run.log(f"{exposure.name}_ramp")
@@ -182,115 +182,16 @@ def calibrated_ramp(run, exposure):
     return ramp
 
 
-def _references():
+def references_chosen():
     """Return what selects the reference files."""
     return [os.environ.get(name, "") for name in ("CRDS_PATH", "CRDS_CONTEXT")]
 
 
 @contextmanager
-def _explained(what, log):
+def explained(what, log):
     """Turn any error of the pipeline into a sentence that names its log."""
     try:
         yield
     except (Exception, SystemExit) as error:
         msg = f"{what} ended with {type(error).__name__}: {error}; its log is {log}."
         raise unforeseen(error, msg) from error
-
-
-def write_association(run):
-    """Write the association that names the background exposures for calwebb_image2.
-
-    calwebb_image2 uses only the first science member of a product, so each
-    science exposure has a product of its own, with all backgrounds as members.
-
-    Parameters
-    ----------
-    run : RunDirectory
-        Its rate files are associated.  With "background missing" as control of its
-        calibration, calwebb_image2 gets an association without the last background, and its
-        products are judged by the one with all.
-
-    Returns
-    -------
-    pathlib.Path
-        The association file for calwebb_image2.
-    """
-    from jwst.associations.asn_from_list import asn_from_list
-    from jwst.associations.lib.rules_level2_base import DMSLevel2bBase
-
-    science = exposures(run.observation, "science")
-    backgrounds = exposures(run.observation, "background")
-    association = asn_from_list(
-        [(run.rate(each).name, "science") for each in science],
-        rule=DMSLevel2bBase,
-        with_exptype=True,
-    )
-    association.data |= {"asn_type": "image2", "program": PROGRAM, "target": "science field"}
-    for product, exposure in zip(association["products"], science, strict=True):
-        product["name"] = exposure.name
-        product["members"] += [
-            {"expname": run.rate(each).name, "exptype": "background"} for each in backgrounds
-        ]
-    written = {run.association: association.dump()[1]}
-    if run.calibration.control == "background missing":
-        for product in association["products"]:
-            product["members"].pop()
-        # Under a name by which it is not taken for what should have been subtracted.
-        broken = run.association.with_name("background_missing.json")
-        written[broken] = association.dump()[1]
-    with writable(run.root):
-        for path, text in written.items():
-            with run.records.writing("", path) as (aside,):
-                aside.write_text(text + "\n", encoding="utf-8")
-        # Members without a path are portable; they are looked for beside the association.
-        for exposure in (*science, *backgrounds):
-            link = run.association.parent / run.rate(exposure).name
-            if link.exists() and not link.is_symlink():
-                msg = f"{link} is not the link that this suite put there: move it away."
-                raise SetUpWrong(msg)
-            link.unlink(missing_ok=True)
-            link.symlink_to(os.path.relpath(run.rate(exposure), link.parent))
-    return list(written)[-1]
-
-
-@contextmanager
-def image2_output(run):
-    """Give calwebb_image2 a directory to write to, and keep its products if it succeeds.
-
-    Inside the block the association's directory is the current one, because
-    calwebb_image2 looks there for members (jwst 3.0: not beside the association,
-    and not in its parameter ``input_dir``), and the pipeline's log goes to a file.
-
-    Parameters
-    ----------
-    run : RunDirectory
-        Receives the products.
-
-    Yields
-    ------
-    str
-        Directory for the pipeline's ``output_dir``.
-
-    Raises
-    ------
-    CannotJudge
-        If the pipeline ends with an error, the directory cannot be written, or the
-        place of a product is taken by a file that this suite did not write.
-    """
-    directory = run.association.parent
-    key = content_key(pipeline_fingerprint())
-    for product in run.products():
-        # Products of an earlier call in this directory are the suite's own, and stale.
-        run.records.remove(product)
-    with (
-        writable(run.root),
-        tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
-    ):
-        log = run.log("calwebb_image2")
-        with pipeline_log(log), chdir(directory), _explained("calwebb_image2", log):
-            yield aside
-        written = {path.name: path for path in Path(aside).iterdir()}
-        for product in run.products():
-            if product.name in written:
-                with run.records.writing(key, product) as (target,):
-                    written[product.name].rename(target)

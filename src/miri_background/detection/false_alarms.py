@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 from astropy.table import QTable
 
-from miri_background.calibration.image2 import subtract_backgrounds
+from miri_background.calibration.image2 import (
+    image2_steps,
+    subtract_backgrounds,
+    write_associations,
+)
 from miri_background.calibration.pipeline import detector1_rates
 from miri_background.files import replace_whole
 from miri_background.observation import Observation
@@ -97,7 +101,8 @@ def _judged(calibration, observation):
             with ThreadPoolExecutor(1) as executor:
                 take_exposures(run, executor)
                 detector1_rates(run, executor)
-            subtract_backgrounds(run)
+                write_associations(run)
+                subtract_backgrounds(run, executor, image2_steps(calibration, later_steps=False))
             judgement = judge_products(read_products(run.root))
         finally:
             run.release()

@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -12,7 +13,11 @@ from string import ascii_letters
 
 import numpy as np
 
-from miri_background.calibration.image2 import subtract_backgrounds
+from miri_background.calibration.image2 import (
+    image2_steps,
+    subtract_backgrounds,
+    write_associations,
+)
 from miri_background.calibration.pipeline import detector1_rates
 from miri_background.calibration_choice import Calibration
 from miri_background.detection.faults.broken_step import broken_pipeline, spoil_rates
@@ -359,7 +364,12 @@ def _judged(directory, broken):
         run = _with_rates_of(directory, Path(scratch) / "run", broken)
         try:
             of_step = broken is not None and broken.of_step
-            subtract_backgrounds(run, broken_pipeline(broken.name) if of_step else None)
+            pipeline = broken_pipeline(broken.name) if of_step else None
+            write_associations(run)
+            # In this process: the faults are what is done in parallel.
+            with ThreadPoolExecutor(1) as executor:
+                steps = image2_steps(run.calibration, later_steps=False)
+                subtract_backgrounds(run, executor, steps, pipeline)
             try:
                 products = read_products(run.root)
             except CannotJudge:
