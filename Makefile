@@ -69,14 +69,8 @@ lock: $(STAMP) ## bring the lock files in line with pyproject.toml (ARGS=--upgra
 	    $(ARGS) pyproject.toml --output-file requirements.lock
 	@.venv/bin/python tools/environment_yml.py requirements.lock environment.yml
 
-lab: $(STAMP) ## open a notebook in JupyterLab (NOTEBOOK=notebooks/detection_power.ipynb)
-# The checkout is what JupyterLab shows, so that links between its files work. It neither asks
-# whether news are wanted nor looks for updates and extensions.
-	@.venv/bin/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
-	    --LabApp.app_settings_dir="$(CURDIR)/tools/jupyterlab" --LabApp.news_url=None \
-	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
-	    --LabApp.extension_manager=readonly $(ARGS) \
-	    "$(if $(NOTEBOOK),$(NOTEBOOK),notebooks/image2_background.ipynb)"
+lab: $(STAMP) ## open a copy of a notebook in JupyterLab (NOTEBOOK=detection_power)
+	@.venv/bin/miri-background lab $(if $(NOTEBOOK),"$(NOTEBOOK)",image2_background) -- $(ARGS)
 
 clean: ## remove build products and caches, not runs/ and .venv
 	rm -rf build dist .pytest_cache .ruff_cache src/*.egg-info

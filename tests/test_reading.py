@@ -331,7 +331,8 @@ ALLOWED = {
     "nightly/processes.py": "the null device",
     "runs/notebook.py": "the notebook that is being executed",
     "simulation/mirisim/installation.py": "the working directory of MIRISim, made for it",
-    "provenance.py": "installed packages, and the system's status of this process",
+    "memory.py": "the system's status of this process",
+    "provenance.py": "installed packages",
 }
 
 

@@ -1,6 +1,10 @@
 """What worker processes work with: imported once, by the process that they are forked from."""
 
 import contextlib
+import signal
+
+# Ctrl-C of a terminal is for the process that the workers work for; they end with it.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 # An installation that does not work is reported by the work that needs it.
 with contextlib.suppress(Exception):

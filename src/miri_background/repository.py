@@ -1,4 +1,7 @@
-"""The checkout that the package runs from: where its files are, and what git knows of it."""
+"""Notebooks, documents and baselines: of the checkout, or as the package brings them.
+
+Of a checkout, also what git knows of it.
+"""
 
 import os
 import subprocess
@@ -6,16 +9,18 @@ from pathlib import Path
 
 from miri_background.outcomes import SetUpWrong
 
-__all__ = ["ask_git", "checkout_state", "repository_file"]
+__all__ = ["ask_git", "checkout_state", "repository_file", "require_checkout"]
 
 _ROOT = Path(__file__).resolve().parents[2]
+# An installed wheel has this directory; in a checkout the same files are where people look.
+_SHIPPED = Path(__file__).resolve().parent / "shipped"
 _PATIENCE = 20  # s that git may take; on a network disk, the state of a checkout takes seconds
 # Set by a hook that this process runs in, they would name another repository.
 _REDIRECTING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
 def repository_file(*parts):
-    """Return the path of a file of the checkout.
+    """Return the path of a file of the checkout, or of the installed package.
 
     Parameters
     ----------
@@ -30,16 +35,37 @@ def repository_file(*parts):
     Raises
     ------
     CannotJudge
-        If the package is not installed from a checkout (``make env`` does that).
+        If the installation is not whole.
     """
-    path = _ROOT.joinpath(*parts)
+    path = (_SHIPPED if _SHIPPED.is_dir() else _ROOT).joinpath(*parts)
     if not path.exists():
         msg = (
-            f"{path} is not there: run the suite from a checkout of its repository, "
-            "with the environment that `make env` makes."
+            f"{path} is not there: install the package again, or run the suite from a checkout "
+            "of its repository, with the environment that `make env` makes."
         )
         raise SetUpWrong(msg)
     return path
+
+
+def require_checkout(verb):
+    """Refuse what changes files of the repository where there is none.
+
+    Parameters
+    ----------
+    verb : str
+        What was asked for.
+
+    Raises
+    ------
+    CannotJudge
+        If the package was installed from a wheel.
+    """
+    if _SHIPPED.is_dir():
+        msg = (
+            f"`{verb}` changes files of the repository, and this is an installed package: run it "
+            "in a checkout, with the environment that `make env` makes."
+        )
+        raise SetUpWrong(msg)
 
 
 def ask_git(root, *arguments):

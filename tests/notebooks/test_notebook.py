@@ -22,7 +22,7 @@ SECTIONS[VALIDATION] = [
     "Simulate the exposures",
     "calwebb_detector1",
     "Science and background rates",
-    "Association",
+    "Associations",
     "Background step",
     "Averaged background",
     "One background star",

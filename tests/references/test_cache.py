@@ -30,6 +30,7 @@ RMAP = "mappings/jwst/jwst_miri_flat_9001.rmap"
 WRITE_CACHE = f"""
 import sys
 from miri_background.observation import Observation
+from miri_background.references.cache import synthetic_cache
 print(synthetic_cache(sys.argv[1], Observation(**{PARAMETERS})))
 """
 
@@ -189,6 +190,7 @@ def test_killed_process_leaves_no_cache(write_elsewhere, tmp_path):
     process = write_elsewhere(tmp_path)
     deadline = time.monotonic() + TIMEOUT
     while not list(tmp_path.rglob("*_dark_*")) and time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before it was killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait(TIMEOUT)
@@ -307,7 +309,7 @@ def test_unusable_root_is_an_os_error(tmp_path):
 
 def test_import_does_without_crds():
     """CRDS, which reads its environment on import, is not imported too early."""
-    code = "import sys, miri_background.references; sys.exit('crds' in sys.modules)"
+    code = "import sys, miri_background.references.cache; sys.exit('crds' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -6,7 +6,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from miri_background.reporting.page import tidied, write_page
+from miri_background.reporting.page import (
+    SECONDS,
+    seconds_by_section,
+    tidied,
+    write_page,
+)
 
 HEADLINE, REASON = "FAILED", "sky rate over its limit of <1> DN/s"
 ALT = 'Sky of 14 DN/s, "empty" & < 1 % off'
@@ -157,3 +162,24 @@ def test_tidying_leaves_the_notebook_alone(notebook):
     before = nbformat.writes(notebook)
     tidied(notebook)
     assert nbformat.writes(notebook) == before
+
+
+def test_page_shows_the_seconds_of_each_section(tmp_path):
+    """Cells count for the section that they stand in; what takes no time is not named."""
+    timed = [
+        new_markdown_cell("# Question"),
+        new_code_cell("1", metadata={"papermill": {"duration": 1.25}}),
+        new_code_cell("1", metadata={"papermill": {"duration": 1.25}}),
+        new_markdown_cell("Words.\n\n## Simulate & see\n\nMore words."),
+        new_code_cell("2", metadata={"papermill": {"duration": 0.5}}),
+        new_markdown_cell("## Conclusions"),
+        new_code_cell("3", metadata={"papermill": {"duration": 0.001}}),
+    ]
+    notebook = new_notebook(cells=timed)
+    seconds = seconds_by_section(notebook)
+    assert seconds == {"Beginning": 2.5, "Simulate & see": 0.5}
+    notebook.metadata[SECONDS] = seconds
+    write_page(tidied(notebook), tmp_path / "page.html", HEADLINE)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Seconds by section, 3 s in all" in page
+    assert '<td>Simulate &amp; see</td><td class="number">0.5</td>' in page

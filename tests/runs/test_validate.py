@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +39,7 @@ def start(directory, options, environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -265,3 +268,27 @@ def test_run_needs_no_network(command_line, small_options, copied_observation, f
         "validate", "--run", copied_observation, *small_options, before=["unshare", "-rn"]
     )
     assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.parametrize("begun", ["kernel", "simulation"])
+def test_interruption_is_one_line_that_says_how_to_go_on(
+    begun, suite_environment, small_options, tmp_path
+):
+    """Ctrl-C, which all processes of the terminal get, shows no traceback and leaves nothing."""
+    conditions = {
+        "kernel": lambda: len(family_of(process)) > 1,
+        "simulation": lambda: list(tmp_path.glob("run/uncal/*.fits")),
+    }
+    process = start(tmp_path / "run", small_options, suite_environment)
+    wait_for(conditions[begun], process)
+    family = family_of(process)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert len(said.splitlines()) == 3, said
+    running, empty, interrupted = said.splitlines()
+    assert process.returncode == 130
+    assert (running.startswith("Running "), empty) == (True, "")
+    assert interrupted.startswith("INTERRUPTED: `miri-background validate ")
+    assert interrupted.endswith(" --run run` goes on.")
+    assert psutil.wait_procs(family, timeout=20)[1] == []
+    assert list(tmp_path.glob("run/uncal/.writing-*")) == []

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from miri_background.cli.endings import in_place_of_errors
+from miri_background.cli.explore import lab
 from miri_background.cli.judge import check, okify, validate
 from miri_background.cli.nights import history, nightly, site
 from miri_background.cli.tend import (
@@ -59,6 +60,7 @@ _VERBS = Verbs(
     epilog=_EPILOG,
     sections={
         "Judge": [validate, check, okify],
+        "Explore": [lab],
         "Nights": [nightly, history, site],
         "Look after the suite": [
             closure,

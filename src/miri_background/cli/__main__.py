@@ -2,6 +2,6 @@
 
 import sys
 
-from miri_background.cli import main
+from miri_background.program import main
 
 sys.exit(main())

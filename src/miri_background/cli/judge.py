@@ -158,8 +158,10 @@ def okify(run, reason, write, baselines):
 
     Shows what would change; with --write, it is changed.
     """
+    from miri_background.repository import require_checkout
     from miri_background.runs.okify import propose_baseline
 
+    require_checkout("okify")
     baselines = given({"baselines": baselines}).get("baselines")
     proposal = propose_baseline(run, reason, baselines)
     print(f"{proposal.changes}\n")

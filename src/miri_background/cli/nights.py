@@ -31,8 +31,7 @@ class _Stopped(KeyboardInterrupt):
     "--matrix",
     cls=Topic,
     type=click.Path(path_type=Path),
-    default="nightly.yaml",
-    help="what is observed [default: nightly.yaml]",
+    help="what is observed [default: nightly.yaml, where there is none here that of the suite]",
     **FILE,
 )
 @history_option
@@ -80,7 +79,9 @@ def _night(values):
     workers = given(values).get("workers", 0)
     from miri_background.nightly.plan import night_seed, read_matrix
 
-    matrix = read_matrix(values["matrix"], night_seed(datetime.now(UTC)), values["seed"])
+    matrix = read_matrix(
+        values["matrix"] or _matrix(), night_seed(datetime.now(UTC)), values["seed"]
+    )
     if values["names"]:
         matrix = matrix.only(list(values["names"]))
     # Imported after what is wrong there has been reported at once.
@@ -99,6 +100,18 @@ def _night(values):
     print(f"\n{night.text()}")
     print(f"JUnit:    {night.directory / 'junit'}\nHistory:  {values['history']}")
     return night.outcome
+
+
+def _matrix():
+    """Return the file that says what is observed: somebody's own, else the suite's."""
+    own = Path("nightly.yaml")
+    if own.exists():
+        return own
+    from miri_background.repository import repository_file
+
+    path = repository_file("nightly.yaml")
+    print(f"Observations are those of {path}: copy it here to choose others.")
+    return path
 
 
 def _stop(*_):

@@ -1,5 +1,6 @@
 """A notebook run from the command line."""
 
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -52,6 +53,8 @@ def run_notebook(name, parameters, of_notebook, observation, calibration, purpos
     try:
         ended = execute_notebook(name, of_notebook, run)
     except KeyboardInterrupt:
+        # At the end of the process it would report what the interrupted cell has raised.
+        logging.getLogger("asyncio").disabled = True
         again = parameters | {"working_directory": str(_from_here(run.observed))}
         raise KeyboardInterrupt(f"`{_command_line(again)}` goes on.") from None
     print(f"\n{ended.text()}")

@@ -267,14 +267,15 @@ def manifest():
     from miri_background.data import is_manifest, manifest_of
     from miri_background.files import write_text_whole
     from miri_background.parallel import process_pool
-    from miri_background.repository import repository_file
+    from miri_background.repository import repository_file, require_checkout
     from miri_background.run_directory import RunDirectory
     from miri_background.simulation.observing import take_exposures
 
+    require_checkout("manifest")
     run = RunDirectory("temporary", Observation())
     with process_pool() as executor:
         take_exposures(run, executor)
-    path = repository_file("pyproject.toml").with_name("data_manifest.yaml")
+    path = repository_file("data_manifest.yaml")
     write_text_whole(path, manifest_of(run), ours=is_manifest)
     print(path)
     return Outcome.PASSED
@@ -286,8 +287,10 @@ def refresh():
 
     To be done after a change of the notebooks or of their numbers.
     """
+    from miri_background.repository import require_checkout
     from miri_background.runs.notebook import NAMES, refresh_notebook
 
+    require_checkout("refresh")
     for name in NAMES:
         print(refresh_notebook(name))
     return Outcome.PASSED

@@ -8,7 +8,10 @@ from nbconvert import HTMLExporter
 from miri_background.files import write_text_recorded
 from miri_background.rendering import TEMPLATES
 
-__all__ = ["tidied", "write_page"]
+__all__ = ["SECONDS", "seconds_by_section", "tidied", "write_page"]
+
+SECONDS = "seconds_by_section"  # among the metadata of an executed notebook
+_NOTICED = 0.05  # s that a section takes to be named
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Scripts that nbconvert's template would load from other hosts; the page has no
@@ -44,6 +47,29 @@ def tidied(notebook):
     return notebook
 
 
+def seconds_by_section(notebook):
+    """Return how long the cells of each section took, as papermill has noted it.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Executed notebook, not yet tidied.
+
+    Returns
+    -------
+    dict of str to float
+        Seconds by title; sections that took none are left out.
+    """
+    title, seconds = "Beginning", {}
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heads = [line for line in cell.source.splitlines() if line.startswith("## ")]
+            title = heads[-1].removeprefix("## ") if heads else title
+        took = cell.metadata.get("papermill", {}).get("duration") or 0.0
+        seconds[title] = seconds.get(title, 0.0) + took
+    return {title: round(took, 2) for title, took in seconds.items() if took >= _NOTICED}
+
+
 def write_page(notebook, path, headline, reason=""):
     """Write an executed notebook as an HTML page.
 
@@ -66,6 +92,7 @@ def write_page(notebook, path, headline, reason=""):
     resources = {
         "metadata": {"name": path.stem.replace("_", " ")},
         "ending": {"headline": headline, "reason": reason},
+        "seconds": notebook.metadata.get(SECONDS, {}),
     }
     # The exporter changes what it is given.
     body, _ = exporter.from_notebook_node(nbformat.from_dict(notebook), resources=resources)

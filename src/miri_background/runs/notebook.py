@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+import psutil
 from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
@@ -35,8 +36,9 @@ from miri_background.outcomes import (
     is_cannot_judge,
 )
 from miri_background.places import executing, writable
-from miri_background.reporting.page import tidied, write_page
+from miri_background.reporting.page import SECONDS, seconds_by_section, tidied, write_page
 from miri_background.repository import repository_file
+from miri_background.runs.kernel import LoggedKernelManager
 from miri_background.validation.verdict.metrics_file import load_metrics
 from miri_background.validation.verdict.verdict import Verdict
 
@@ -150,8 +152,8 @@ def render_notebook(name, parameters, output):
         write_text_recorded(output, nbformat.writes(rendered) + "\n")
 
 
-def _execute(source, target, parameters):
-    """Execute a notebook with papermill, in this environment's kernel."""
+def _execute(source, target, parameters, log=os.devnull):
+    """Execute a notebook with papermill, in this environment's kernel, which has a log."""
     # Kernels of this environment come before kernels of the same name that the user has.
     os.environ["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
     # A machine without any network interface has no TCP to talk to the kernel, so that is
@@ -159,16 +161,28 @@ def _execute(source, target, parameters):
     short = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - of its own below it
     with tempfile.TemporaryDirectory(prefix="miri-", dir=short) as sockets:
         os.environ["JUPYTER_RUNTIME_DIR"] = sockets
-        transport = Config(KernelManager=Config(transport="ipc", ip=str(Path(sockets) / "kernel")))
-        papermill.execute_notebook(
-            str(source),
-            str(target),
-            parameters,
-            kernel_name="python3",
-            cwd=str(source.parent),
-            progress_bar=sys.stderr.isatty(),
-            config=transport,
+        kernel = Config(
+            NotebookClient=Config(kernel_manager_class=LoggedKernelManager),
+            LoggedKernelManager=Config(
+                transport="ipc", ip=str(Path(sockets) / "kernel"), log_file=str(log)
+            ),
         )
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                parameters,
+                kernel_name="python3",
+                cwd=str(source.parent),
+                progress_bar=sys.stderr.isatty(),
+                config=kernel,
+            )
+        except KeyboardInterrupt:
+            # A kernel that was just being started is in nobody's hands.
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            raise
 
 
 def refresh_notebook(name):
@@ -227,7 +241,8 @@ def execute_notebook(name, parameters, run):
         require_own(*_results(directory / name), ours=ProductRecords(directory).is_own)
         aside = _unfinished(directory, name)
         try:
-            _execute(source, aside, parameters | {"working_directory": str(run.observed)})
+            given = parameters | {"working_directory": str(run.observed)}
+            _execute(source, aside, given, run.log("kernel"))
             outcome, reason, cause = Outcome.PASSED, "", None
         except PapermillExecutionError as error:
             if error.ename == DirectoryRefused.__name__:
@@ -246,7 +261,9 @@ def execute_notebook(name, parameters, run):
                 "see that `make env` ended well, and run again."
             )
             raise SetUpWrong(msg) from error
-        notebook = tidied(nbformat.read(aside, as_version=4))
+        timed = nbformat.read(aside, as_version=4)
+        notebook = tidied(timed)
+        notebook.metadata[SECONDS] = seconds_by_section(timed)
         aside.unlink()
         verdict = _verdict_since(directory / "metrics.json", started)
         outcome, reason, cause = _with_verdict(verdict, outcome, reason, cause)

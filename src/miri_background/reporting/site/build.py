@@ -322,7 +322,7 @@ def _write_sources(sources, standing, places):
 def _write_documents(sources):
     """Write the committed notebooks and documents, and return their titles by page."""
     found = {}
-    root = repository_file("pyproject.toml").parent
+    root = repository_file()
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         page = f"notebooks/{path.name}"
