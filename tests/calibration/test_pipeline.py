@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 
 import pytest
 
-from miri_background.calibration import pipeline
+from miri_background.calibration import image2, pipeline
 from miri_background.calibration.image2 import (
     image2_steps,
     subtract_backgrounds,
@@ -79,11 +79,23 @@ class Waiting(Executor):
         return future
 
 
+class Refusing:
+    """A pipeline that shows in which process it is called."""
+
+    @staticmethod
+    def call(*_, **__):
+        """Refuse to do anything."""
+        msg = "taken here"
+        raise RuntimeError(msg)
+
+
 @pytest.fixture(scope="module")
 def calibrated(synthetic_caches, tmp_path_factory):
     """Return a directory with the rates of an observation, in the environment of its references."""
     cache = synthetic_cache(synthetic_caches, FEW)
     with pytest.MonkeyPatch.context() as patch:
+        # Other tests may have imported them here.
+        patch.setattr(image2, "_steps_are_imported", lambda: False)
         for name, value in crds_environment(cache).items():
             patch.setenv(name, value)
         run = RunDirectory(tmp_path_factory.mktemp("calibrated"), FEW)
@@ -145,6 +157,17 @@ def test_images_that_are_there_are_used(calibrated):
         "cal.fits",
     ]
     assert images_made_again(calibrated) == []
+
+
+@pytest.mark.slow
+def test_images_are_made_again_where_a_step_may_have_been_changed(calibrated, monkeypatch):
+    """Who has imported a step here may have broken it, and wants to see that."""
+    monkeypatch.setattr(image2, "_steps_are_imported", lambda: True)
+    run = RunDirectory(calibrated, FEW)
+    write_associations(run)
+    with pytest.raises(CannotJudge, match="taken here"):
+        subtract_backgrounds(run, Waiting(), image2_steps(run.calibration), Refusing)
+    run.release()
 
 
 @pytest.mark.slow

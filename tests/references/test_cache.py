@@ -95,11 +95,6 @@ def test_cache_is_reused(whole_cache):
     assert (whole_cache / DARK).stat().st_mtime_ns == before
 
 
-def test_no_temporary_directory_is_left(whole_cache):
-    """Only caches are in the root."""
-    assert leftovers(whole_cache.parent) == []
-
-
 def observed(**changed):
     """Return the observation with other parameters."""
     return Observation(**PARAMETERS | changed)

@@ -230,7 +230,7 @@ def test_pixels_scatter_by_their_errors(closure):
 @pytest.fixture(scope="module")
 def without(pipeline):
     """Return comparisons in which one of the steps was left out, by its name."""
-    observation = Observation(**EMPTY, **KINDS["SUB256"])
+    observation = Observation(**EMPTY, **KINDS["SLOWR1"])
     directory = pipeline(observation, *NEEDED)
     return {step: Closure(observation, directory, step) for step in NEEDED}
 

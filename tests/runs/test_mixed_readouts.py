@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 from astropy.io import fits
 
+from miri_background.calibration import image2
 from miri_background.calibration.image2 import (
     image2_steps,
     subtract_backgrounds,
@@ -34,6 +35,8 @@ CORNER = "placed at the corner of the science frame"
 @pytest.fixture
 def judged(synthetic_caches, monkeypatch, tmp_path):
     """Return a function that observes, runs the pipeline, and judges what it makes."""
+    # Other tests may have imported them here.
+    monkeypatch.setattr(image2, "_steps_are_imported", lambda: False)
 
     def run(calibration=None, **changes):
         run = RunDirectory(tmp_path / "run", Observation(**(OBSERVED | changes)), calibration)
@@ -84,6 +87,12 @@ def test_mixed_integrations_pass(judged, product):
     """Backgrounds of one and of two integrations are averaged with one vote each."""
     calibration = Calibration(rate_product=product)
     assert broken(judged(calibration, background_integrations=(1, 2, 2))) == {}
+
+
+def test_skipped_step_fails_for_integrations(judged):
+    """The slopes of each integration are judged, too: without the step, all its sky is left."""
+    calibration = Calibration(rate_product="rateints", control="step skipped")
+    assert "residual" in broken(judged(calibration, integrations=2))
 
 
 def test_backgrounds_of_the_full_array_pass(judged):

@@ -1,7 +1,10 @@
 """How rates are associated, and how calwebb_image2 is called on them."""
 
 import os
+import secrets
+import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from functools import partial
 from pathlib import Path
@@ -22,6 +25,8 @@ from miri_background.provenance import pipeline_fingerprint
 __all__ = ["image2_steps", "subtract_backgrounds", "write_associations"]
 
 _LATER_STEPS = ("assign_wcs", "flat_field", "photom")
+# Of jwst, those with the steps that are run.
+_PACKAGES = ("background", "assign_wcs", "flatfield", "photom", "pipeline")
 
 
 def write_associations(run):
@@ -137,10 +142,12 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
     science = exposures(run.observation, "science")
     backgrounds = exposures(run.observation, "background")
     rates = {each: checksum(run.rate(each)) for each in (*science, *backgrounds)}
+    # What is made by steps that may have been changed is never used again.
+    changed = secrets.token_hex(8) if _steps_are_imported() else ""
     missing = []
     for exposure in science:
         made_from = [rates[each] for each in (exposure, *backgrounds)]
-        choices = (steps, run.calibration.control, repr(pipeline))
+        choices = (steps, run.calibration.control, repr(pipeline), changed)
         key = content_key(made_from, pipeline_fingerprint(), references_chosen(), *choices)
         products = run.products(exposure)
         if not all(run.records.is_current(path, key) for path in products):
@@ -156,8 +163,19 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
             missing.append((key, association, products, log))
     if missing:
         call = partial(_image2_products, run.records, steps, pipeline)
-        completed(executor, call, missing, "Running calwebb_image2")
+        with ThreadPoolExecutor(1) as here:
+            chosen = here if changed else executor
+            completed(chosen, call, missing, "Running calwebb_image2")
     return [path for exposure in science for path in run.products(exposure) if path.exists()]
+
+
+def _steps_are_imported():
+    """Return whether somebody has imported a step in this process.
+
+    It may have been changed here, as who tries the validation in a notebook does.  Other
+    processes would run the installed one.
+    """
+    return any(f"jwst.{package}" in sys.modules for package in _PACKAGES)
 
 
 def _image2_products(records, steps, pipeline, item):

@@ -244,11 +244,13 @@ def render(output, **values):
     Stored outputs stay, so that nbval can compare them.
     """
     parameters = TEST_SIZE | given(values)
+    from miri_background.detection.few_faults import few_faults
     from miri_background.files import ProductRecords, require_own
     from miri_background.runs.notebook import CLOSURE, POWER, VALIDATION, render_notebook
 
     changed = _workers(parameters) | {"changes": _changes(parameters)}
-    of_notebook = {VALIDATION: parameters, CLOSURE: changed, POWER: changed}
+    broken = changed | {"names": few_faults()}
+    of_notebook = {VALIDATION: parameters, CLOSURE: changed, POWER: broken}
     paths = {name: output / f"{name}.ipynb" for name in of_notebook}
     # All are looked at before one is written.
     require_own(*paths.values(), ours=ProductRecords(output).is_own)
