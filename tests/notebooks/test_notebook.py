@@ -120,12 +120,12 @@ def test_no_parameter_of_the_validation_is_missing_or_unknown(repository):
     assert list(given) == list(every_parameter())
 
 
-@pytest.mark.parametrize("of", [CLOSURE, POWER])
-def test_no_parameter_of_other_notebooks_is_missing_or_unknown(repository, of):
-    """Those of the observation come together, and none is changed by default."""
+@pytest.mark.parametrize(("of", "own"), [(CLOSURE, {}), (POWER, {"names": []})])
+def test_no_parameter_of_other_notebooks_is_missing_or_unknown(repository, of, own):
+    """Those of the observation come together, and nothing is changed or left out by default."""
     given = parameters(repository, of)
-    assert set(given) == {"working_directory", "workers", "changes"}
-    assert given["changes"] == {}
+    assert set(given) == {"working_directory", "workers", "changes", *own}
+    assert {name: given[name] for name in ("changes", *own)} == {"changes": {}} | own
 
 
 def test_cells_have_names(notebook):

@@ -94,7 +94,7 @@ def rates_figure(science, backgrounds) -> Figure:
             ("background", values[len(science) :]),
         )
     ]
-    parts_of_detector = sorted({name for each in subarrays for name in regions(each)})
+    parts_of_detector = list(dict.fromkeys(name for each in subarrays for name in regions(each)))
     title = write_title(
         figure, f"Rates of calwebb_detector1: sky of {level:.2f} DN/s under the sources"
     )
