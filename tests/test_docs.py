@@ -12,7 +12,10 @@ from miri_background.parameters import KINDS, every_parameter
 
 ROOT = Path(__file__).parents[1]
 RUNNING = ROOT / "docs" / "running.md"
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGES.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGES.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 TIMEOUT = 60  # s
 
 
