@@ -30,6 +30,8 @@ PERMISSIVE = re.compile(
 ACCEPTED = {
     "bayesicfitting": "jwst itself requires it, for residual fringes of MRS spectra, and imports "
     "it with jwst.pipeline; this package neither imports nor ships it",
+    "docutils": "Sphinx requires it; all that its wheel holds is in the public domain or under a "
+    "permissive licence: the part under the GPL, a mode of Emacs, is in its source archive only",
 }
 
 
