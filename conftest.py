@@ -164,6 +164,17 @@ def finished_closure(passed_observation, run_of, small_closure_options):
 
 
 @pytest.fixture(scope="session")
+def interruptible():
+    """Return the beginning of a command line whose process takes notice of Ctrl-C.
+
+    In the background of a shell, as tests may be, it is ignored.
+    """
+    heed = "signal.signal(signal.SIGINT, signal.SIG_DFL)"
+    run = "os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", f"import os, signal, sys; {heed}; {run}"]
+
+
+@pytest.fixture(scope="session")
 def program():
     """Return a function that writes an executable which runs a command of the shell."""
 

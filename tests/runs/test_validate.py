@@ -14,6 +14,8 @@ import psutil
 import pytest
 from astropy.io import fits
 
+from miri_background.observation import Observation
+from miri_background.references.cache import synthetic_cache
 from miri_background.validation.verdict.metrics_file import load_metrics
 
 pytestmark = pytest.mark.slow
@@ -29,11 +31,11 @@ def values(directory):
     return [metric.value for metric in load_metrics(directory / "metrics.json").metrics]
 
 
-def start(directory, options, environment):
+def start(directory, options, environment, before=()):
     """Start a validation in a process group of its own."""
     program = Path(sys.executable).with_name("miri-background")
     return subprocess.Popen(
-        [program, "validate", "--run", directory, *options],
+        [*before, program, "validate", "--run", directory, *options],
         env=environment,
         cwd=directory.parent,
         stdout=subprocess.PIPE,
@@ -64,18 +66,6 @@ def kill_all(process):
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
     process.communicate()
-
-
-def interrupt(process):
-    """Press Ctrl-C, as often as somebody would, and return what a run has said.
-
-    While it is imported, a library that catches every exception may swallow one.
-    """
-    while process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=20)[0]
-    return process.communicate()[0]
 
 
 def test_a_correct_pipeline_passes(finished):
@@ -211,10 +201,13 @@ def test_references_without_context_are_refused(command_line, small_options, tmp
     assert f"{cache} is a CRDS directory without context" in ended.stdout
 
 
-def test_custom_cache_is_used(command_line, small_options, copied_observation, small_cache):
+def test_custom_cache_is_used(command_line, synthetic_caches, tmp_path):
     """A cache named by its path serves as well as the suite's own."""
-    arguments = ["--crds-cache", small_cache, "--crds-context", "jwst_9001.pmap"]
-    ended = command_line("validate", "--run", copied_observation, *arguments, *small_options)
+    cache = synthetic_cache(synthetic_caches, Observation(subarray="SUB256", groups=8))
+    arguments = ["--crds-cache", cache, "--crds-context", "jwst_9001.pmap"]
+    observed = ["--subarray=SUB256", "--groups=8", "--science-exposures=1"]
+    observed += ["--background-exposures=2"]
+    ended = command_line("validate", "--run", tmp_path / "run", *arguments, *observed)
     assert ended.returncode == 0, ended.stdout
 
 
@@ -272,17 +265,18 @@ def test_run_needs_no_network(command_line, tmp_path):
 
 @pytest.mark.parametrize("begun", ["kernel", "simulation"])
 def test_interruption_is_one_line_that_says_how_to_go_on(
-    begun, suite_environment, small_options, tmp_path
+    begun, suite_environment, interruptible, small_options, tmp_path
 ):
     """Ctrl-C, which all processes of the terminal get, shows no traceback and leaves nothing."""
     conditions = {
         "kernel": lambda: len(family_of(process)) > 1,
         "simulation": lambda: list(tmp_path.glob("run/uncal/*.fits")),
     }
-    process = start(tmp_path / "run", small_options, suite_environment)
+    process = start(tmp_path / "run", small_options, suite_environment, interruptible)
     wait_for(conditions[begun], process)
     family = family_of(process)
-    said = interrupt(process)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
     assert len(said.splitlines()) == 3, said
     running, empty, interrupted = said.splitlines()
     assert process.returncode == 130

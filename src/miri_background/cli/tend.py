@@ -36,8 +36,8 @@ _NOT_OF_REFERENCES = [
     for name in kind.model_fields
     if name not in _OF_REFERENCES
 ]
-# The notebooks as tests: half the groups of the main job, everything else as it is.
-TEST_SIZE = {"groups": 10}
+# The notebooks as tests: half the groups and science exposures of the main job.
+TEST_SIZE = {"groups": 10, "science_exposures": 2}
 
 
 def _changes(parameters):
