@@ -15,6 +15,7 @@ from astropy.io import fits
 from astropy.table import QTable
 from jupyter_client.manager import KernelManager
 
+from miri_background.instrument.detector import SHAPE
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.outcomes import CannotJudge
@@ -288,17 +289,25 @@ def test_reader_without_controls_sees_the_figure(run, tmp_path, capsys):
     assert "Passed: residual (imager, exposure 1)" in capsys.readouterr().out
 
 
-def test_answer_takes_less_than_a_second_at_full_size():
-    """The region with most pixels, and thresholds that clip in every pixel, on one processor."""
+def test_answer_takes_little_time_at_full_size():
+    """The region with most pixels, and thresholds that clip in every pixel, on one processor.
+
+    Over the time of the median of four full arrays, which any clipping needs: some 0.05 s on
+    a machine that has nothing else to do, where an answer may take a second.
+    """
     explorer, _ = exploring(observed("FULL"))
     sigma = controls(explorer).children[0].children[0]
-    seconds = []
+    exposures = np.random.default_rng(0).standard_normal((4, *SHAPE)).astype(np.float32)
+    answers, medians = [], []
     for value in (1.15, 1.2, 1.25):
         started = time.process_time()
         sigma.value = value
-        seconds.append(time.process_time() - started)
+        answers.append(time.process_time() - started)
+        started = time.process_time()
+        np.median(exposures, axis=0)
+        medians.append(time.process_time() - started)
     # Other programs on the same processor can only add to it.
-    assert min(seconds) < 1
+    assert min(answers) < 20 * min(medians)
 
 
 @pytest.fixture(scope="module")
