@@ -122,3 +122,10 @@ def test_workers_inherit_the_environment(monkeypatch):
     monkeypatch.setenv("CRDS_PATH", "of this test")
     with process_pool(1) as executor:
         assert completed(executor, os.getenv, ["CRDS_PATH"], DESCRIPTION) == ["of this test"]
+
+
+@pytest.mark.parametrize("name", ["jwst.pipeline", "miri_background.simulation.observing"])
+def test_workers_have_imported_what_they_work_with(processes, name):
+    """None of them spends its time on what the process that they are forked from has done."""
+    question = f"{name!r} in __import__('sys').modules"
+    assert completed(processes, eval, [question], DESCRIPTION) == [True]

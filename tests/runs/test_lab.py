@@ -4,7 +4,8 @@ import nbformat
 import pytest
 
 from miri_background.cli import main
-from miri_background.runs.lab import NAMES, copy_notebooks, notebook_to_open
+from miri_background.runs.lab import copy_notebooks, notebook_to_open
+from miri_background.runs.notebook import NAMES
 
 
 @pytest.fixture

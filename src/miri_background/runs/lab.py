@@ -12,7 +12,7 @@ from miri_background.places import writable
 from miri_background.repository import repository_file
 from miri_background.runs.notebook import NAMES
 
-__all__ = ["NAMES", "copy_notebooks", "notebook_to_open", "open_lab"]
+__all__ = ["copy_notebooks", "notebook_to_open", "open_lab"]
 
 # Notebooks, and what they lead to.
 _COPIED = {"notebooks": "*.ipynb", "docs": "*"}
@@ -72,7 +72,7 @@ def notebook_to_open(wanted, directory):
         If there is none.
     """
     path = Path(wanted)
-    tracked = repository_file("notebooks", f"{NAMES[0]}.ipynb").parent
+    tracked = repository_file("notebooks")
     if wanted in NAMES or (path.is_file() and path.resolve().parent == tracked):
         return Path(directory) / "notebooks" / f"{path.name.removesuffix('.ipynb')}.ipynb"
     if not path.is_file():
