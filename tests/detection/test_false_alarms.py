@@ -24,7 +24,7 @@ IMPROBABLE = 1e-3
 QUICK = {"groups": 8, "science_exposures": 1, "background_exposures": 3}
 # The second integration is fitted to fewer groups, so that it scatters more than the first.
 KINDS = {
-    "rates": ({}, Calibration()),
+    "rates": ({}, None),
     "rateints": ({"groups": 10, "integrations": 2}, Calibration(rate_product="rateints")),
 }
 
