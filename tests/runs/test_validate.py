@@ -20,6 +20,10 @@ from miri_background.validation.verdict.metrics_file import load_metrics
 
 pytestmark = pytest.mark.slow
 
+CONTROL = "background missing"
+# The smallest part of the detector, and the fewest exposures that can be judged.
+SMALLEST = ["--subarray=SUB256", "--groups=8", "--science-exposures=1", "--background-exposures=3"]
+
 
 def outcomes(paths):
     """Return the outcomes of metrics files."""
@@ -68,6 +72,19 @@ def kill_all(process):
     process.communicate()
 
 
+def own_namespaces():
+    """Tell whether this machine lets a user make network and mount namespaces."""
+    if shutil.which("unshare") is None:
+        return False
+    tried = subprocess.run(["unshare", "-rnm", "true"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+needs_namespaces = pytest.mark.skipif(
+    not own_namespaces(), reason="this machine does not allow namespaces of one's own"
+)
+
+
 def test_a_correct_pipeline_passes(finished):
     """The last word of a run on the unmodified pipeline is passed."""
     assert "\nPASSED\n" in finished[1]
@@ -112,57 +129,88 @@ def test_calibration_really_ran(finished):
     assert {header[name] for name in ("S_BKDSUB", "S_WCS", "S_FLAT", "S_PHOTOM")} == {"COMPLETE"}
 
 
-def test_control_fails(command_line, small_options, copied_observation):
+@pytest.fixture(scope="module")
+def elsewhere(command_line, synthetic_caches, tmp_path_factory):
+    """Return a directory with a correct and a broken run of one observation, and how they ended.
+
+    The first has no network interface, and references of a cache that is named by its path; its
+    ramps and rates serve the second, in which a background is left out on purpose.
+    """
+    current = tmp_path_factory.mktemp("elsewhere")
+    cache = synthetic_cache(synthetic_caches, Observation(subarray="SUB256", groups=8))
+    cached = ["--crds-cache", cache, "--crds-context", "jwst_9001.pmap"]
+    alone = ["unshare", "-rn"] if own_namespaces() else []
+    ended = [
+        command_line("validate", *SMALLEST, *cached, *more, before=alone, current=current)
+        for more in ([], ["--control", CONTROL])
+    ]
+    return current, *ended
+
+
+@pytest.fixture(scope="module")
+def run_directories(elsewhere):
+    """Return the directories of the correct and of the broken run."""
+    (observed,) = (path for path in (elsewhere[0] / "runs").iterdir() if not path.is_symlink())
+    found = {
+        json.loads(path.read_text())["control"]: path.parent
+        for path in observed.glob("*/*/calibration.json")
+    }
+    return found["none"], found[CONTROL]
+
+
+def test_named_cache_serves_as_well(elsewhere):
+    """A cache that is named by its path is used, and the run passes."""
+    assert elsewhere[1].returncode == 0, elsewhere[1].stdout
+
+
+@needs_namespaces
+def test_run_needs_no_network(elsewhere):
+    """Without any network interface, a run from the simulation to the verdict passes."""
+    assert "\nPASSED\n" in elsewhere[1].stdout
+
+
+def test_control_fails(elsewhere):
     """With a background missing on purpose, the exit code is 1."""
-    control = "background missing"
-    ended = command_line(
-        "validate", "--run", copied_observation, "--control", control, *small_options
-    )
+    _, _, ended = elsewhere
     assert ended.returncode == 1, ended.stdout
-    assert f"FAILED: broken on purpose (control: {control})" in ended.stdout
-    assert outcomes(copied_observation.rglob("metrics.json")) == {"passed", "failed"}
+    assert f"FAILED: broken on purpose (control: {CONTROL})" in ended.stdout
 
 
-def test_latest_is_the_last_run(command_line, tmp_path):
-    """Of a correct and a broken run of one observation, each has its directory below runs/."""
-    observed = ["--subarray=SUB256", "--groups=8", "--science-exposures=1"]
-    observed += ["--background-exposures=3"]
-    ended = command_line("validate", *observed, current=tmp_path)
-    assert ended.returncode == 0, ended.stdout
-    correct = (tmp_path / "runs" / "latest").resolve()
-    ended = command_line("validate", *observed, "--control=step skipped", current=tmp_path)
-    assert ended.returncode == 1, ended.stdout
-    broken = (tmp_path / "runs" / "latest").resolve()
-    assert broken.parent == correct.parent
-    assert [outcomes([path / "metrics.json"]) for path in (correct, broken)] == [
+def test_runs_of_one_observation_are_kept_apart(run_directories):
+    """The correct and the broken run have a verdict each."""
+    assert [outcomes([path / "metrics.json"]) for path in run_directories] == [
         {"passed"},
         {"failed"},
     ]
-    ended = command_line("check", "runs/latest", current=tmp_path)
+
+
+def test_latest_is_the_last_run(elsewhere, run_directories, command_line):
+    """The link is followed by `check`, which says again that the last run is broken."""
+    current, broken = elsewhere[0], run_directories[1]
+    assert (current / "runs" / "latest").resolve() == broken.resolve()
+    ended = command_line("check", "runs/latest", current=current)
     assert (ended.returncode, (broken / "check" / "metrics.json").exists()) == (1, True)
 
 
-def test_killed_run_completes_when_repeated(
-    finished, run_of, suite_environment, small_options, tmp_path
-):
+def test_killed_run_completes_when_repeated(run_directories, run_of, suite_environment, tmp_path):
     """Killed while it calibrates, a run that is repeated ends with the same numbers.
 
     Begun on all cores and ended on one, it also shows that their number does not matter.
     """
     directory = tmp_path / "killed"
-    process = start(directory, small_options, suite_environment)
+    process = start(directory, SMALLEST, suite_environment)
     wait_for(lambda: any(directory.glob("jwst-*/rate/*/*.fits")), process)
     kill_all(process)
-    repeated = start(directory, [*small_options, "--workers=1"], suite_environment)
+    repeated = start(directory, [*SMALLEST, "--workers=1"], suite_environment)
     printed, _ = repeated.communicate()
     assert repeated.returncode == 0, printed
-    assert values(run_of(directory)) == values(finished[0])
+    assert values(run_of(directory)) == values(run_directories[0])
 
 
-def test_dead_kernel_is_noticed(suite_environment, small_options, tmp_path):
+def test_dead_kernel_is_noticed(suite_environment, tmp_path):
     """A kernel that is killed, as for lack of memory, ends the run at once with code 2."""
     directory = tmp_path / "dead"
-    process = start(directory, small_options, suite_environment)
+    process = start(directory, SMALLEST, suite_environment)
     wait_for(lambda: any((directory / "truth").glob("*/*.fits")), process)
     for member in family_of(process):
         if "ipykernel_launcher" in " ".join(member.cmdline()):
@@ -201,16 +249,6 @@ def test_references_without_context_are_refused(command_line, small_options, tmp
     assert f"{cache} is a CRDS directory without context" in ended.stdout
 
 
-def test_custom_cache_is_used(command_line, synthetic_caches, tmp_path):
-    """A cache named by its path serves as well as the suite's own."""
-    cache = synthetic_cache(synthetic_caches, Observation(subarray="SUB256", groups=8))
-    arguments = ["--crds-cache", cache, "--crds-context", "jwst_9001.pmap"]
-    observed = ["--subarray=SUB256", "--groups=8", "--science-exposures=1"]
-    observed += ["--background-exposures=2"]
-    ended = command_line("validate", "--run", tmp_path / "run", *arguments, *observed)
-    assert ended.returncode == 0, ended.stdout
-
-
 def test_foreign_directory_is_left_as_it_was(command_line, small_options, tmp_path):
     """A directory that holds something else is refused, and nothing is added to it."""
     (tmp_path / "mine.txt").write_text("mine")
@@ -227,19 +265,6 @@ def test_unwritable_directory_is_refused(command_line, small_options):
     assert "/proc/nowhere cannot be written" in ended.stdout
 
 
-def own_namespaces():
-    """Tell whether this machine lets a user make network and mount namespaces."""
-    if shutil.which("unshare") is None:
-        return False
-    tried = subprocess.run(["unshare", "-rnm", "true"], capture_output=True, check=False)
-    return tried.returncode == 0
-
-
-needs_namespaces = pytest.mark.skipif(
-    not own_namespaces(), reason="this machine does not allow namespaces of one's own"
-)
-
-
 @needs_namespaces
 def test_small_disk_is_refused_before_work(command_line, small_options, tmp_path):
     """A working directory with too little space ends with one sentence and code 2."""
@@ -252,27 +277,16 @@ def test_small_disk_is_refused_before_work(command_line, small_options, tmp_path
     assert "GB free and this run needs" in ended.stdout
 
 
-@needs_namespaces
-def test_run_needs_no_network(command_line, tmp_path):
-    """Without any network interface, a run from the simulation to the verdict passes."""
-    observed = ["--subarray=SUB256", "--groups=8", "--science-exposures=1"]
-    observed += ["--background-exposures=2"]
-    ended = command_line(
-        "validate", "--run", tmp_path / "run", *observed, before=["unshare", "-rn"]
-    )
-    assert ended.returncode == 0, ended.stdout
-
-
 @pytest.mark.parametrize("begun", ["kernel", "simulation"])
 def test_interruption_is_one_line_that_says_how_to_go_on(
-    begun, suite_environment, interruptible, small_options, tmp_path
+    begun, suite_environment, interruptible, tmp_path
 ):
     """Ctrl-C, which all processes of the terminal get, shows no traceback and leaves nothing."""
     conditions = {
         "kernel": lambda: len(family_of(process)) > 1,
         "simulation": lambda: list(tmp_path.glob("run/uncal/*.fits")),
     }
-    process = start(tmp_path / "run", small_options, suite_environment, interruptible)
+    process = start(tmp_path / "run", SMALLEST, suite_environment, interruptible)
     wait_for(conditions[begun], process)
     family = family_of(process)
     os.killpg(process.pid, signal.SIGINT)
