@@ -16,7 +16,8 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from miri_background.runs.notebook import VALIDATION, render_notebook
+from miri_background.runs.names import VALIDATION
+from miri_background.runs.notebook import render_notebook
 
 pytestmark = pytest.mark.slow
 

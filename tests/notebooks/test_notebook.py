@@ -7,7 +7,7 @@ import pytest
 
 from miri_background.observation import Observation
 from miri_background.parameters import KINDS, every_parameter
-from miri_background.runs.notebook import CLOSURE, NAMES, POWER, VALIDATION
+from miri_background.runs.names import CLOSURE, NAMES, POWER, VALIDATION
 
 SECTIONS = {}
 SECTIONS[VALIDATION] = [

@@ -6,9 +6,9 @@ import pytest
 from miri_background.cli import main
 from miri_background.cli.tend import TEST_SIZE
 from miri_background.files import content_key
-from miri_background.observation import Observation
+from miri_background.observation import Observation, exposures
 from miri_background.repository import repository_file
-from miri_background.runs.notebook import CLOSURE, NAMES
+from miri_background.runs.names import CLOSURE, NAMES
 from miri_background.simulation.sky_level import require_unsaturated
 
 
@@ -109,3 +109,15 @@ def test_changes_reach_the_closure(tmp_path):
     main(["render", "--output", str(tmp_path), "--sky-level", "7.5"])
     rendered = nbformat.read(tmp_path / f"{CLOSURE}.ipynb", as_version=4)
     assert parameter_cell(rendered)["changes"] == TEST_SIZE | {"sky_level": 7.5}
+
+
+def test_fields_are_read_out_as_the_command_line_says(tmp_path):
+    """Groups of each background are a list in the notebook's cell, and reach their exposures."""
+    counted = ["--science-exposures", "1", "--background-exposures", "2"]
+    given = ["--groups", "10", "--background-groups", "8,12", *counted]
+    main(["render", "--output", str(tmp_path), *given])
+    rendered = nbformat.read(tmp_path / "image2_background.ipynb", as_version=4)
+    names = ("groups", "background_groups", "science_exposures", "background_exposures")
+    cell = parameter_cell(rendered)
+    observation = Observation.create(**{name: cell[name] for name in names})
+    assert [each.readout.groups for each in exposures(observation)] == [10, 8, 12]

@@ -5,7 +5,7 @@ import pytest
 
 from miri_background.cli import main
 from miri_background.runs.lab import copy_notebooks, notebook_to_open
-from miri_background.runs.notebook import NAMES
+from miri_background.runs.names import NAMES
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import pytest
-from astropy.io import fits
 
 from miri_background.calibration import image2
 from miri_background.calibration.image2 import (
@@ -12,6 +11,7 @@ from miri_background.calibration.image2 import (
 )
 from miri_background.calibration.pipeline import detector1_rates
 from miri_background.calibration_choice import Calibration
+from miri_background.files import content_key
 from miri_background.observation import Observation
 from miri_background.parallel import process_pool
 from miri_background.references.cache import crds_environment, synthetic_cache
@@ -32,14 +32,21 @@ SUB256_PIXELS = 256 * 256
 CORNER = "placed at the corner of the science frame"
 
 
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory):
+    """Return a function that gives the directory of an observation, whose ramps are made once."""
+    root = tmp_path_factory.mktemp("observations")
+    return lambda **changes: root / content_key(changes)
+
+
 @pytest.fixture
-def judged(synthetic_caches, monkeypatch, tmp_path):
+def judged(synthetic_caches, monkeypatch, observed):
     """Return a function that observes, runs the pipeline, and judges what it makes."""
     # Other tests may have imported them here.
     monkeypatch.setattr(image2, "_steps_are_imported", lambda: False)
 
     def run(calibration=None, **changes):
-        run = RunDirectory(tmp_path / "run", Observation(**(OBSERVED | changes)), calibration)
+        run = RunDirectory(observed(**changes), Observation(**(OBSERVED | changes)), calibration)
         cache = synthetic_cache(synthetic_caches, run.observation)
         for name, value in crds_environment(cache).items():
             monkeypatch.setenv(name, value)
@@ -76,10 +83,9 @@ def draw_all(run, analysis, metrics):
         plt.close(figure)
 
 
-@pytest.mark.parametrize("groups", [20, 6, (8, 10, 30)], ids=str)
-def test_other_groups_pass(judged, groups):
+def test_other_groups_pass(judged):
     """Each exposure is expected to scatter as its own ramp lets it."""
-    assert broken(judged(background_groups=groups)) == {}
+    assert broken(judged(background_groups=(8, 10, 30))) == {}
 
 
 @pytest.mark.parametrize("product", ["rate", "rateints"])
@@ -126,26 +132,16 @@ def test_brighter_background_field_passes(judged):
     assert broken(judged(background_sky=115)) == {}
 
 
-def test_another_sigma_makes_no_ramps_again(judged, tmp_path):
+def test_another_sigma_makes_no_ramps_again(judged, observed):
     """Clipping is another run of the same rates, in a directory of its own beside the first."""
-    assert broken(judged()) == {}
+    assert broken(judged(**TWO)) == {}
+    directory = observed(**TWO)
     made = [
         path
         for pattern in ("uncal/*.fits", "truth/*.fits", "jwst-*/rate/*.fits")
-        for path in sorted((tmp_path / "run").glob(pattern))
+        for path in sorted(directory.glob(pattern))
     ]
     before = {path: path.stat().st_mtime_ns for path in made}
-    assert broken(judged(Calibration(sigma=3.0))) == {}
+    assert broken(judged(Calibration(sigma=3.0), **TWO)) == {}
     assert {path: path.stat().st_mtime_ns for path in made} == before
-    assert len(list((tmp_path / "run").glob("jwst-*/sigma*/image2/*_cal.fits"))) == 2
-
-
-def test_options_of_the_fields_reach_them(command_line, run_of, tmp_path):
-    """Both fields are read out as the command line says."""
-    observed = {"subarray": "SUB256", "groups": 10, "background_groups": "8,12"}
-    counted = {"science_exposures": 1, "background_exposures": 2}
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in (observed | counted).items()]
-    ended = command_line("validate", "--run", tmp_path / "run", *flags)
-    assert ended.returncode == 0, ended.stdout
-    rates = sorted(run_of(tmp_path / "run").glob("rate/*_rate.fits"))
-    assert [fits.getval(path, "NGROUPS") for path in rates] == [10, 8, 12]
+    assert len(list(directory.glob("jwst-*/sigma*/image2/*_cal.fits"))) == 2

@@ -6,7 +6,8 @@ import nbformat
 import pytest
 
 from miri_background.outcomes import Cause, Outcome, TimeLimitReached
-from miri_background.runs.notebook import VALIDATION, _with_verdict, keep_unfinished
+from miri_background.runs.names import VALIDATION
+from miri_background.runs.notebook import _with_verdict, keep_unfinished
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.verdict.drift import ChangedBehaviour, Drift
 from miri_background.validation.verdict.limits import judge

@@ -23,8 +23,9 @@ from miri_background.simulation.observing import take_exposures
 
 TIMEOUT = 120  # s, several times what an exposure takes, or the end of a killed process
 SMALL = {"subarray": "SUB256", "groups": 6, "science_exposures": 1, "background_exposures": 2}
-# All that an exposure can have, on the full array: its second dither has latent images.
+# All that an exposure can have: its second dither has latent images.
 EVERYTHING = {
+    "subarray": "BRIGHTSKY",
     "groups": 8,
     "integrations": 2,
     "filter": "F560W",

@@ -9,7 +9,7 @@ import click
 from miri_background.calibration_choice import Calibration
 from miri_background.cli.endings import ended, written
 from miri_background.cli.options import DIRECTORY, FILE, given, parameter_options
-from miri_background.cli.running import run_notebook
+from miri_background.cli.running import require_directory, run_notebook
 from miri_background.cli.verbs import Topic, Verb
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
@@ -34,8 +34,9 @@ def validate(**values):
     """
     parameters = given(values)
     observation, calibration = Observation.of(parameters), Calibration.of(parameters)
+    require_directory(parameters)
     # Imported here, so that --help and wrong parameters are answered at once.
-    from miri_background.runs.notebook import VALIDATION
+    from miri_background.runs.names import VALIDATION
     from miri_background.simulation.sky_level import require_unsaturated
     from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
 

@@ -187,6 +187,9 @@ def site(history, output):
 
 def _pages(history, output):
     """Build the pages of a history, print where they are, and return the outcome."""
+    from miri_background.reporting.history import require_history
+
+    require_history(history)
     from miri_background.reporting.site.build import build_site
 
     built = build_site(history, output)

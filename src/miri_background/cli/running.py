@@ -8,8 +8,29 @@ from pathlib import Path
 import click
 
 from miri_background.cli.endings import written
+from miri_background.places import refuse_foreign, require_writable
 
-__all__ = ["run_notebook"]
+__all__ = ["require_directory", "run_notebook"]
+
+
+def require_directory(parameters):
+    """Refuse a directory that is somebody else's or cannot be written, at once.
+
+    Parameters
+    ----------
+    parameters : dict
+        Those of the command line, by name.
+
+    Raises
+    ------
+    CannotJudge
+        Naming it; nothing is written there.
+    """
+    named = parameters.get("working_directory")
+    if named not in (None, "kept", "temporary"):
+        root = Path(named).expanduser()
+        require_writable(root)
+        refuse_foreign(root)
 
 
 def run_notebook(name, parameters, of_notebook, observation, calibration, purpose=None):
@@ -41,7 +62,7 @@ def run_notebook(name, parameters, of_notebook, observation, calibration, purpos
         With the command line that goes on, if the run was interrupted.
     """
     from miri_background.run_directory import RunDirectory
-    from miri_background.runs.notebook import execute_notebook, point_latest_to, require_latest
+    from miri_background.runs.latest import point_latest_to, require_latest
 
     named = parameters.get("working_directory")
     if not named:
@@ -49,6 +70,9 @@ def run_notebook(name, parameters, of_notebook, observation, calibration, purpos
     # Refused here, a directory stays as it was; the notebook takes it over.
     run = RunDirectory(named or "kept", observation, calibration, purpose)
     run.release()
+    # With it comes much that a directory which is refused does without.
+    from miri_background.runs.notebook import execute_notebook
+
     print(f"Running {name} in {_from_here(run.root)}", flush=True)
     try:
         ended = execute_notebook(name, of_notebook, run)

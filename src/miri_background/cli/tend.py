@@ -8,7 +8,7 @@ import click
 from miri_background.calibration_choice import Calibration
 from miri_background.cli.endings import ended, written
 from miri_background.cli.options import DIRECTORY, FILE, given, parameter_options
-from miri_background.cli.running import run_notebook
+from miri_background.cli.running import require_directory, run_notebook
 from miri_background.cli.verbs import Topic, Verb, Verbs
 from miri_background.closure import OBSERVED
 from miri_background.observation import Observation
@@ -64,8 +64,9 @@ def closure(**values):
     Judges the embedded simulator: rates, stars, cosmic rays and saturation.
     """
     parameters = given(values)
+    require_directory(parameters)
     from miri_background.closure.closure import PURPOSE, closure_observation
-    from miri_background.runs.notebook import CLOSURE
+    from miri_background.runs.names import CLOSURE
     from miri_background.simulation.sky_level import require_unsaturated
 
     changes = _changes(parameters)
@@ -108,7 +109,7 @@ def faults(run, names, output, workers):
     from miri_background.files import require_own
     from miri_background.parallel import process_pool
     from miri_background.places import held, require_writable
-    from miri_background.runs.notebook import point_latest_to, require_latest
+    from miri_background.runs.latest import point_latest_to, require_latest
 
     for name in names:
         fault(name)  # an unknown one is named before the work
@@ -246,7 +247,11 @@ def render(output, **values):
     parameters = TEST_SIZE | given(values)
     from miri_background.detection.few_faults import few_faults
     from miri_background.files import ProductRecords, require_own
-    from miri_background.runs.notebook import CLOSURE, POWER, VALIDATION, render_notebook
+    from miri_background.places import require_writable
+    from miri_background.runs.names import CLOSURE, POWER, VALIDATION
+
+    require_writable(output)
+    from miri_background.runs.notebook import render_notebook
 
     changed = _workers(parameters) | {"changes": _changes(parameters)}
     broken = changed | {"names": few_faults()}
@@ -290,7 +295,8 @@ def refresh():
     To be done after a change of the notebooks or of their numbers.
     """
     from miri_background.repository import require_checkout
-    from miri_background.runs.notebook import NAMES, refresh_notebook
+    from miri_background.runs.names import NAMES
+    from miri_background.runs.notebook import refresh_notebook
 
     require_checkout("refresh")
     for name in NAMES:

@@ -102,7 +102,9 @@ def _judged(calibration, observation):
                 take_exposures(run, executor)
                 detector1_rates(run, executor)
                 write_associations(run)
-                subtract_backgrounds(run, executor, image2_steps(run.calibration, later_steps=False))
+                subtract_backgrounds(
+                    run, executor, image2_steps(run.calibration, later_steps=False)
+                )
             judgement = judge_products(read_products(run.root))
         finally:
             run.release()

@@ -33,13 +33,9 @@ from miri_background.references.doctor import IMPLAUSIBLE, examine_choice, repor
 from miri_background.reporting.history import Record, append
 from miri_background.reporting.junit import junit_error, junit_xml
 from miri_background.run_directory import RunDirectory, run_path, space_needed
-from miri_background.runs.notebook import (
-    VALIDATION,
-    execute_notebook,
-    keep_unfinished,
-    point_latest_to,
-    require_latest,
-)
+from miri_background.runs.latest import point_latest_to, require_latest
+from miri_background.runs.names import VALIDATION
+from miri_background.runs.notebook import execute_notebook, keep_unfinished
 from miri_background.simulation.sky_level import require_unsaturated
 from miri_background.tables import text_table
 from miri_background.validation.verdict.baselines import baseline_directory, baselines_of

@@ -10,7 +10,7 @@ from miri_background.files import ProductRecords, checksum
 from miri_background.outcomes import SetUpWrong
 from miri_background.places import writable
 from miri_background.repository import repository_file
-from miri_background.runs.notebook import NAMES
+from miri_background.runs.names import NAMES
 
 __all__ = ["copy_notebooks", "notebook_to_open", "open_lab"]
 

@@ -43,21 +43,12 @@ from miri_background.validation.verdict.metrics_file import load_metrics
 from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = [
-    "CLOSURE",
-    "NAMES",
-    "POWER",
-    "VALIDATION",
     "NotebookRun",
     "execute_notebook",
     "keep_unfinished",
-    "point_latest_to",
     "refresh_notebook",
     "render_notebook",
-    "require_latest",
 ]
-
-VALIDATION, CLOSURE, POWER = "image2_background", "simulator_closure", "detection_power"
-NAMES = (VALIDATION, CLOSURE, POWER)
 
 
 @dataclass(frozen=True)
@@ -100,47 +91,13 @@ class NotebookRun:
         return "\n\n".join(parts)
 
 
-def require_latest(runs):
-    """Refuse runs beside a ``latest`` that does not point to one of them.
-
-    Parameters
-    ----------
-    runs : pathlib.Path
-        Directory of runs.
-
-    Raises
-    ------
-    SetUpWrong
-        If somebody else has put it there.
-    """
-    latest = runs / "latest"
-    if not os.path.lexists(latest):
-        return
-    below = latest.is_symlink() and not {"..", "/"} & set(latest.readlink().parts)
-    if not below or (latest.exists() and not latest.is_dir()):
-        msg = (
-            f"{latest} is not the link to the last run that this suite puts there, and stays as "
-            "it is: move it away, or run in another directory."
-        )
-        raise SetUpWrong(msg)
-
-
-def point_latest_to(run, within):
-    """Let the link ``latest`` of a directory point to a run below it."""
-    require_latest(within)
-    with writable(within), tempfile.TemporaryDirectory(prefix=".writing-", dir=within) as aside:
-        link = Path(aside) / "latest"
-        link.symlink_to(os.path.relpath(run, within.resolve()))
-        link.replace(within / "latest")
-
-
 def render_notebook(name, parameters, output):
     """Write a notebook with other parameters, its stored outputs kept, without running it.
 
     Parameters
     ----------
     name : str
-        Which notebook, one of `NAMES`.
+        Which notebook, one of `runs.names.NAMES`.
     parameters : dict
         Parameters by name.
     output : pathlib.Path
@@ -191,7 +148,7 @@ def refresh_notebook(name):
     Parameters
     ----------
     name : str
-        Which notebook, one of `NAMES`.
+        Which notebook, one of `runs.names.NAMES`.
 
     Returns
     -------
@@ -218,7 +175,7 @@ def execute_notebook(name, parameters, run):
     Parameters
     ----------
     name : str
-        Which notebook, one of `NAMES`.
+        Which notebook, one of `runs.names.NAMES`.
     parameters : dict
         Parameters by name; the working directory is set from `run`.
     run : RunDirectory
@@ -289,7 +246,7 @@ def keep_unfinished(name, directory, error):
     Parameters
     ----------
     name : str
-        Which notebook, one of `NAMES`.
+        Which notebook, one of `runs.names.NAMES`.
     directory : path-like
         The run directory, new when the run began.
     error : CannotJudge
