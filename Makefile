@@ -20,7 +20,7 @@ WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
 # The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
 UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
 
-.PHONY: help env validate nightly site closure test test-fast lint format lock lab clean clean-runs clean-env FORCE
+.PHONY: help env validate nightly site closure faults test test-fast lint format lock lab clean clean-runs clean-env FORCE
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
@@ -37,6 +37,9 @@ validate: $(STAMP) ## judge the pipeline at full size (RUN=DIRECTORY, ARGS="--fi
 nightly: $(STAMP) ## judge what nightly.yaml names, and keep it in history/ (ARGS="--seed 7")
 # Of the exit code, `make` makes a 2 (see validate).
 	@.venv/bin/miri-background nightly --site build/site $(ARGS)
+
+faults: $(STAMP) ## break the step in every known way, and see that all is noticed (NAMES="median twice")
+	@.venv/bin/miri-background faults $(if $(NAMES),--names $(NAMES))
 
 closure: $(STAMP) ## compare what the pipeline gets back with what was simulated (RUN=, ARGS=)
 	@.venv/bin/miri-background closure $(if $(RUN),--run "$(RUN)") $(ARGS)
