@@ -49,6 +49,9 @@ def junit_xml(verdict, name, seconds, facts=(), package=_PACKAGE):
         for each in verdict.behaviours
     ]
     properties += [
+        (f"finding: {each.name}", f"{each.sentence} {each.advice}") for each in verdict.findings
+    ]
+    properties += [
         (f"advisory: {each.name}", f"{each.sentence} {each.advice}") for each in verdict.advisories
     ]
     properties += [

@@ -106,6 +106,7 @@ def propose_baseline(run, reason, baselines=None, checkout=None):
         verdict.behaviours,
         verdict.advisories,
         not_judged=verdict.not_judged,
+        findings=verdict.findings,
     )
     baseline = Baseline(numbers, reason.strip(), today, _who(checkout))
     return Proposal(baseline, directory, _changes(verdict, found))

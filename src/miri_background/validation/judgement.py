@@ -7,6 +7,12 @@ import warnings
 from functools import cached_property
 
 from miri_background.references.mappings import CONTEXT
+from miri_background.validation.findings.clipping import other_clipping
+from miri_background.validation.findings.examination import (
+    examined,
+    released,
+    subtracted_by_the_suite,
+)
 from miri_background.validation.measurements.advisories import advisories
 from miri_background.validation.measurements.against_truth import truth_measurements
 from miri_background.validation.measurements.analysis import Analysis
@@ -20,6 +26,9 @@ from miri_background.validation.verdict.not_judged import not_judged
 from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = ["Judgement", "judge_products", "measure", "use_of_truth"]
+
+# Exact criteria that another clipping breaks.
+_OF_AVERAGE = {"combined value", "subtraction"}
 
 
 def use_of_truth(products):
@@ -46,6 +55,25 @@ def use_of_truth(products):
     return "compared" if matching and all(truth.exact for truth in truths) else "expected"
 
 
+def scattering_measurements(analysis):
+    """Return all measurements that scatter.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products beside what is expected of them.
+
+    Returns
+    -------
+    list of Measurement
+        Those of `measure` that are not exact.
+    """
+    measurements = statistical_measurements(analysis)
+    if analysis.expectation.truth:
+        measurements += truth_measurements(analysis)
+    return measurements
+
+
 def measure(analysis):
     """Return all measurements of products.
 
@@ -59,13 +87,10 @@ def measure(analysis):
     list of Measurement
         In the order in which they are shown.
     """
-    measurements = [
+    return [
         *exact_measurements(analysis.products, analysis.expectation.combined),
-        *statistical_measurements(analysis),
+        *scattering_measurements(analysis),
     ]
-    if analysis.expectation.truth:
-        measurements += truth_measurements(analysis)
-    return measurements
 
 
 class Judgement:
@@ -88,17 +113,44 @@ class Judgement:
         What was measured.
     metrics : list of Metric
         The measurements with their limits.
+    findings : list of Finding
+        Properties of the data that are not the step's.
     """
 
     def __init__(self, products, expectation=None):
         self.truth = use_of_truth(products)
         # numpy warns of numbers that are not finite; they are judged.
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-            if expectation is None:
-                expectation = Expectation(products, truth=self.truth == "compared")
-            self.analysis = Analysis(products, expectation)
-            self.measurements = measure(self.analysis)
+            self._measure(products, expectation)
+            self.findings = examined(products, self.analysis.expectation)
+            if any(not metric.passed for metric in self.metrics):
+                self._find_causes()
+
+    def _measure(self, products, expectation=None):
+        """Measure products, and judge what was measured."""
+        if expectation is None:
+            expectation = Expectation(products, truth=self.truth == "compared")
+        self.analysis = Analysis(products, expectation)
+        self.measurements = measure(self.analysis)
         self.metrics = judge(self.measurements)
+
+    def _find_causes(self):
+        """Look for what is not the step's in what is broken."""
+        products, expectation = self.analysis.products, self.analysis.expectation
+        broken = {metric.name for metric in self.metrics if not metric.passed}
+        if broken & _OF_AVERAGE:
+            changed, finding = other_clipping(products, expectation)
+            if finding is not None:
+                self.findings.insert(0, finding)
+                if not products.clipping_is_sure:
+                    # The step was right, and what it was said to have been given was not.
+                    self._measure(changed)
+        self.metrics, self.findings = released(
+            self.metrics,
+            self.findings,
+            self.analysis.expectation,
+            lambda: scattering_measurements(subtracted_by_the_suite(self.analysis)),
+        )
 
     @cached_property
     def behaviours(self):
@@ -133,6 +185,7 @@ class Judgement:
             self.behaviours,
             self.advisories,
             not_judged=not_judged(self.analysis, self.metrics),
+            findings=self.findings,
         )
         verdict.drift = compare_with_baseline(verdict, baselines)
         return verdict

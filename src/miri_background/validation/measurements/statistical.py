@@ -329,7 +329,7 @@ def statistical_measurements(analysis):
         for each in measure(analysis.loose)
     }
     return [
-        with_fainter_sources(each, loosely[each.criterion, each.region, each.exposure])
+        with_fainter_sources(each, loosely.get((each.criterion, each.region, each.exposure), each))
         for each in measured
     ]
 

@@ -300,7 +300,7 @@ class Expectation:
         ]
 
     @cached_property
-    def _reported_parts(self):
+    def reported_parts(self):
         """Of each exposure, which part of its scatter the pipeline reports, science first."""
         frame = subarrays()[self.subarray] if self.truth else None
         found = {
@@ -312,7 +312,7 @@ class Expectation:
     @cached_property
     def _background_error(self):
         """Noise of the combined background that follows from the errors of the rates, DN/s."""
-        _, parts = self._of_fields(self._reported_parts)
+        _, parts = self._of_fields(self.reported_parts)
         squares = sum(
             cost * (image.err.astype(float) / part) ** 2
             for cost, image, part in zip(self._member_costs, self.backgrounds, parts, strict=True)
@@ -332,7 +332,7 @@ class Expectation:
         ndarray
             DN/s: of the science exposure and of the combined background.
         """
-        own = self.science[number].err / self._reported_parts[number]
+        own = self.science[number].err / self.reported_parts[number]
         return np.hypot(own, self._background_error)
 
     # ------------------------------------------------------------------ light

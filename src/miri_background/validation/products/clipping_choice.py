@@ -11,6 +11,7 @@ __all__ = ["ClippingParameters", "is_number", "read_clipping"]
 
 # What the step does unless it is given other parameters (jwst documentation, "Background Step").
 _DEFAULT_SIGMA, _DEFAULT_MAXITERS = 3.0, None
+_RECORD = "calibration.json"  # of a run of this suite
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class ClippingParameters:
     sigma: float
     maxiters: int | None
     sources: tuple
+
+    @property
+    def sure(self):
+        """Whether the run that was made with them has both on record."""
+        return all(source == _RECORD for source in self.sources)
 
     def sentence(self):
         """Return both in words."""
@@ -61,7 +67,7 @@ def read_clipping(directory, sigma=None, maxiters=None):
     CannotJudge
         If one of them is not possible, or the calibration cannot be read.
     """
-    path = Path(directory) / "calibration.json"
+    path = Path(directory) / _RECORD
     recorded = json_object(path) if path.exists() else {}
     chosen, sources = {}, []
     for name, given, default in (

@@ -56,6 +56,8 @@ class Image:
     variances : dict of ndarray
         Parts of the variance, (DN/s)^2, by the names of their extensions: VAR_POISSON,
         VAR_RNOISE, VAR_FLAT; those that the file has.
+    extension : astropy.io.fits.Header, optional
+        Header of the values' own extension: unit, pointing, photometric calibration.
     """
 
     path: object
@@ -64,6 +66,7 @@ class Image:
     err: np.ndarray
     dq: np.ndarray
     variances: dict = field(default_factory=dict)
+    extension: fits.Header = field(default_factory=fits.Header)
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,9 @@ class Products:
         the subtracted image.
     left_out : sequence of str, optional
         Names of subtracted images that are there and were not read.
+    clipping_is_sure : bool, optional
+        Whether it is on record what the step was given; otherwise somebody says so, or it is
+        the step's default that is assumed.
     """
 
     science: list
@@ -132,6 +138,7 @@ class Products:
     no_truth: str = ""
     calibrated_files: tuple = ()
     left_out: tuple = ()
+    clipping_is_sure: bool = True
 
     @property
     def subarray(self):
@@ -221,7 +228,12 @@ def _require_whole(hdus, size):
 
 def _primary_header(hdus):
     """Return the primary header, of which every value can be read."""
-    header = hdus[0].header.copy()
+    return _readable(hdus[0].header)
+
+
+def _readable(header):
+    """Return a copy of a header of which every value can be read."""
+    header = header.copy()
     tuple(header.values())  # astropy parses a card when it is asked for its value
     return header
 
@@ -267,7 +279,8 @@ def read_image(path, variances=True):
                 raise TypeError(msg)
         data, err, dq = (planes.pop(name) for name in _PLANES)
         dq = dq.astype(np.uint32, copy=False)
-        return Image(path, _primary_header(hdus), data, err, dq, planes)
+        header, extension = _primary_header(hdus), _readable(hdus["SCI"].header)
+        return Image(path, header, data, err, dq, planes, extension)
 
 
 def read_header(path):

@@ -142,6 +142,7 @@ class _Reading:
             no_truth,
             tuple(calibrated),
             tuple(self._files.others({image.path.name for image in subtracted})),
+            clipping.sure,
         )
 
     def _rate(self, path, variances):

@@ -11,7 +11,9 @@ from scipy.special import ndtri
 from miri_background.outcomes import Outcome
 from miri_background.validation.measurements.measurement import limit_in_words, place_in_words
 
-__all__ = ["Metric", "judge", "severity"]
+__all__ = ["RELEASED", "Metric", "judge", "severity"]
+
+RELEASED = "released"  # status of a metric that is beyond its limit for what a finding names
 _KINDS = ("exact", "statistical", "requirement")
 
 
@@ -38,7 +40,7 @@ class Metric:
     limit : float
         The limit, in the unit.
     status : str
-        Word of an `Outcome`.
+        Word of an `Outcome`, or "released": beyond its limit, and not deciding.
     figure : str
         Name of the figure that shows it.
     reason : str
@@ -47,6 +49,8 @@ class Metric:
         Of how many statistics with such an error this is the one that is furthest off.
     detail : str, optional
         Of a broken limit, what is wrong first, and where; empty if there is nothing to say.
+    finding : str, optional
+        Name of the finding that keeps it from deciding; empty if it decides.
     """
 
     name: str
@@ -63,11 +67,23 @@ class Metric:
     reason: str
     trials: int = 1
     detail: str = ""
+    finding: str = ""
 
     @property
     def passed(self):
-        """Whether the limit is kept."""
-        return self.status == Outcome.PASSED.word
+        """Whether the limit is kept, or does not decide."""
+        return self.status != Outcome.FAILED.word
+
+    @property
+    def released(self):
+        """Whether it is beyond its limit for what a finding names."""
+        return self.status == RELEASED
+
+    def standing(self):
+        """Return symbol and word of the status, with the finding that releases it."""
+        if self.released:
+            return f"· {self.finding}"
+        return Outcome.of(self.status).marked()
 
     def value_text(self):
         """Return the value with its standard error, without the unit."""

@@ -1,10 +1,11 @@
-"""Reading metrics.json: verdicts that were written, by this version and the one before."""
+"""Reading metrics.json: verdicts that were written, by this version and the two before."""
 
 import math
 
 from miri_background.outcomes import CannotJudge
 from miri_background.reading import read_json
 from miri_background.schemas import require
+from miri_background.validation.findings.finding import Finding
 from miri_background.validation.measurements.remarks import Advisory, Behaviour
 from miri_background.validation.verdict.drift import Drift
 from miri_background.validation.verdict.limits import Metric
@@ -17,9 +18,11 @@ from miri_background.validation.verdict.verdict import (
 
 __all__ = ["load_metrics", "upgraded", "verdict_of"]
 
+_BEFORE = (2, 3)  # versions that lack only what can be added empty
+
 
 def upgraded(content):
-    """Return what a metrics file of the version before holds, in the layout of this version.
+    """Return what a metrics file of a version before holds, in the layout of this version.
 
     Parameters
     ----------
@@ -29,15 +32,17 @@ def upgraded(content):
     Returns
     -------
     object
-        The same, if it is not of version 2, which did not say what it left out.
+        The same, if it is not of version 2, which did not say what it left out, or of 3, which
+        knew no findings.
     """
     try:
-        if content["schema_version"] != SCHEMA_VERSION - 1:
+        if content["schema_version"] not in _BEFORE:
             return content
-        metrics = [each | {"detail": ""} for each in content["metrics"]]
+        metrics = [{"detail": "", "finding": ""} | each for each in content["metrics"]]
     except (LookupError, TypeError):
         return content
-    return content | {"schema_version": SCHEMA_VERSION, "metrics": metrics, "not_judged": []}
+    added = {"not_judged": [], "findings": []}
+    return added | content | {"schema_version": SCHEMA_VERSION, "metrics": metrics}
 
 
 def load_metrics(path):
@@ -91,4 +96,5 @@ def verdict_of(content):
         [Advisory(**each) for each in content["advisories"]],
         Drift.of(content["drift"]) if "drift" in content else None,
         [NotJudged(**each) for each in content["not_judged"]],
+        [Finding(**(each | {"explains": tuple(each["explains"])})) for each in content["findings"]],
     )

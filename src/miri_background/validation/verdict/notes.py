@@ -6,20 +6,24 @@ __all__ = ["Notes"]
 
 
 class Notes:
-    """Behaviours and advisories of a verdict, for people.
+    """Findings, behaviours and advisories of a verdict, for people.
 
     Parameters
     ----------
     verdict : Verdict
-        Whose behaviours and advisories.
+        Whose findings, behaviours and advisories.
     """
 
     def __init__(self, verdict):
+        self._findings = verdict.findings
         self._behaviours, self._advisories = verdict.behaviours, verdict.advisories
 
     def text(self):
         """Return a paragraph for each, for a terminal; empty if there is none."""
         lines = [
+            f"finding, {each.name}: {each.sentence}\n  {each.advice}" for each in self._findings
+        ]
+        lines += [
             f"{each.aspect}: {each.name} (known in {each.known_in})\n  {each.worth}"
             for each in self._behaviours
         ]
@@ -32,8 +36,13 @@ class Notes:
         return self.text()
 
     def _repr_html_(self):
-        """Return two tables for notebook and page."""
-        return html_table(
+        """Return tables for notebook and page: of findings, if any, behaviours and advisories."""
+        findings = html_table(
+            "Findings about the data",
+            ("finding", "what the inputs have", "what to do"),
+            [(each.name, each.sentence, each.advice) for each in self._findings],
+        )
+        return (findings if self._findings else "") + html_table(
             "Behaviours of this build",
             ("the step's choice", "in this build", "releases known to do so", "on these data"),
             [(each.aspect, each.name, each.known_in, each.worth) for each in self._behaviours],

@@ -13,7 +13,7 @@ from miri_background.validation.verdict.limits import severity
 
 __all__ = ["SCHEMA_VERSION", "NotJudged", "Verdict", "metrics_schema"]
 
-SCHEMA_VERSION = 3  # of metrics.json
+SCHEMA_VERSION = 4  # of metrics.json
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,19 @@ class Verdict:
         What changed since the baseline; None without a comparison.
     not_judged : iterable of NotJudged, optional
         What the metrics do not speak of.
+    findings : iterable of Finding, optional
+        Properties of the data that are not the step's.
     """
 
     def __init__(
-        self, metrics, provenance, behaviours=(), advisories=(), drift=None, not_judged=()
+        self,
+        metrics,
+        provenance,
+        behaviours=(),
+        advisories=(),
+        drift=None,
+        not_judged=(),
+        findings=(),
     ):
         self.metrics = metrics
         self.provenance = provenance
@@ -63,6 +72,7 @@ class Verdict:
         self.advisories = tuple(advisories)
         self.drift = drift
         self.not_judged = tuple(not_judged)
+        self.findings = tuple(findings)
 
     @property
     def outcome(self):
@@ -75,12 +85,22 @@ class Verdict:
         """Return the metrics that break their limit."""
         return [metric for metric in self.metrics if not metric.passed]
 
+    def released(self):
+        """Return the metrics that are beyond their limit and do not decide."""
+        return [metric for metric in self.metrics if metric.released]
+
     def sentence(self):
         """Return the verdict in one sentence, the same for every run that passed or drifted."""
-        if self.outcome is not Outcome.FAILED:
+        if self.outcome is Outcome.FAILED:
+            failures = len(self.failures())
+            return f"FAILED: {failures} of {len(self.metrics)} metrics are over their limit."
+        released = self.released()
+        if not released:
             return "PASSED: every metric is within its limit."
+        names = ", ".join(dict.fromkeys(metric.finding for metric in released))
         return (
-            f"FAILED: {len(self.failures())} of {len(self.metrics)} metrics are over their limit."
+            "PASSED: every metric that decides is within its limit; "
+            f"{len(released)} of {len(self.metrics)} do not decide, because of the data ({names})."
         )
 
     def raise_if_failed(self):
@@ -111,32 +131,38 @@ class Verdict:
         Returns
         -------
         list of (Metric, int, int)
-            Worst metric, number of metrics within the limit, number of metrics.
+            Worst metric, number of metrics within the limit or released, number of metrics.
+            What decides is worse than what does not.
         """
         rows = []
         for name in dict.fromkeys(metric.name for metric in self.metrics):
             group = [metric for metric in self.metrics if metric.name == name]
-            worst = max(group, key=severity)
+            worst = max(group, key=lambda each: (not each.passed, severity(each)))
             rows.append((worst, sum(metric.passed for metric in group), len(group)))
         return rows
 
     def text_table(self):
         """Return the summary as lines of text for a terminal."""
         rows = []
-        for metric, kept, number in self.summary():
-            status = Outcome.PASSED if kept == number else Outcome.FAILED
+        for metric, _, number in self.summary():
             rows.append(
                 (
                     metric.name,
-                    f"{kept}/{number}",
+                    f"{self._within(metric.name)}/{number}",
                     f"{metric.value_text()} {metric.unit}",
                     f"{metric.limit_text()} {metric.unit}",
-                    status.marked(),
+                    metric.standing(),
                 )
             )
         lines = [f"not judged: {names} ({reason})" for names, reason in self._unjudged()]
         heads = ("criterion", "within", "worst value", "limit", "status")
         return "\n".join([text_table(heads, rows, right=(1,)), *lines])
+
+    def _within(self, name):
+        """Return how many metrics of a criterion are within their limit."""
+        return sum(
+            metric.passed and not metric.released for metric in self.metrics if metric.name == name
+        )
 
     def _unjudged(self):
         """Return what was not judged for a reason, as pairs of names and the reason."""
@@ -149,17 +175,16 @@ class Verdict:
     def _repr_html_(self):
         """Return the summary as a table for notebook and page."""
         rows = []
-        for metric, kept, number in self.summary():
-            status = Outcome.PASSED if kept == number else Outcome.FAILED
+        for metric, _, number in self.summary():
             cells = (
                 metric.name,
                 metric.description,
-                f"{kept} of {number}",
+                f"{self._within(metric.name)} of {number}",
                 f"{metric.value_text()} ({metric.place()})"
                 + (metric.detail and f": {metric.detail}"),
                 metric.limit_text(),
                 metric.unit,
-                status.marked(),
+                metric.standing(),
             )
             rows.append(cells)
         heads = (
@@ -184,7 +209,7 @@ class Verdict:
         Returns
         -------
         dict
-            Outcome, provenance, metrics, what was not judged, behaviours and advisories.
+            Outcome, provenance, metrics, what was not judged, findings, behaviours, advisories.
         """
         content = {
             "schema_version": SCHEMA_VERSION,
@@ -196,6 +221,10 @@ class Verdict:
                 for metric in self.metrics
             ],
             "not_judged": [asdict(each) for each in self.not_judged],
+            "findings": [
+                {name: json_value(value) for name, value in asdict(each).items()}
+                for each in self.findings
+            ],
             "behaviours": [asdict(each) for each in self.behaviours],
             "advisories": [asdict(each) for each in self.advisories],
         }

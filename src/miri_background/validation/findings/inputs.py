@@ -1,0 +1,139 @@
+"""The rates as findings look at them: a sample of their empty sky, and levels and noise there."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from miri_background.validation.prediction.pixel_statistics import clipped_mean, clipped_scatter
+
+__all__ = ["Inputs", "share"]
+
+_SAMPLE = 100_000  # pixels: their mean is known to a three-hundredth of a pixel's noise
+
+
+class Inputs:
+    """Rates and headers of science exposures and backgrounds, and nothing that a step made.
+
+    Parameters
+    ----------
+    products : Products
+        What was read, of which only rates, headers and file names are looked at.
+    expectation : Expectation
+        Of the same rates.
+
+    Attributes
+    ----------
+    images : list of Image
+        Two-dimensional rates, science first.
+    names : list of str
+        Names of their files.
+    count : int
+        Number of science exposures among them.
+    """
+
+    def __init__(self, products, expectation):
+        self.products, self.expectation = products, expectation
+        self.images = [*expectation.science, *expectation.backgrounds]
+        self.names = [Path(image.path).name for image in self.images]
+        self.count = len(expectation.science)
+
+    @property
+    def headers(self):
+        """Primary headers of the rates, science first."""
+        return [image.header for image in self.images]
+
+    @property
+    def backgrounds(self):
+        """Numbers of the backgrounds among the images, each file once."""
+        first = {}
+        for number, image in enumerate(self.products.backgrounds, self.count):
+            first.setdefault(id(image), number)
+        return list(first.values())
+
+    @cached_property
+    def places(self):
+        """Where empty sky is sampled: pixels that are good in every exposure."""
+        masks = self.expectation.masks
+        good = masks.clean_sky & np.logical_and.reduce(
+            [*masks.empty, *masks.usable, *(np.isfinite(image.data) for image in self.images)]
+        )
+        found = np.flatnonzero(good)
+        return found[:: max(1, found.size // _SAMPLE)]
+
+    @cached_property
+    def values(self):
+        """Rates on the sampled sky, DN/s, shape (exposures, pixels)."""
+        return np.stack([image.data.ravel()[self.places] for image in self.images]).astype(float)
+
+    @cached_property
+    def average(self):
+        """The independent average of the backgrounds there, DN/s."""
+        return self.expectation.combined.data.ravel()[self.places]
+
+    @cached_property
+    def levels(self):
+        """Median rate of each exposure, DN/s."""
+        return np.median(self.values, axis=1)
+
+    @cached_property
+    def excess(self):
+        """Mean of each exposure beyond the average of the backgrounds, and its variance."""
+        found = [clipped_mean(values - self.average) for values in self.values]
+        commons = self.expectation.exposure_common_variances
+        return [(mean, variance + common) for (mean, variance), common in zip(found, commons, strict=True)]
+
+    @property
+    def difference(self):
+        """Sky of the science field beyond that of the backgrounds, and its variance.
+
+        That of the middle one of the backgrounds: one that is off is a finding of its own.
+        """
+        middle = np.median([self.excess[number][0] for number in self.backgrounds])
+        science = self.excess[: self.count]
+        variance = np.mean([each for _, each in science])
+        difference = np.median([each for each, _ in science]) - middle
+        return float(difference), float(
+            variance + self.expectation.combined_common_variance + self.expectation.clipping.variance
+            / max(self.pixels, 1)
+        )
+
+    @cached_property
+    def reported(self):
+        """Median of the reported errors of each exposure there, DN/s."""
+        return np.array(
+            [float(np.median(image.err.ravel()[self.places])) for image in self.images]
+        )
+
+    @cached_property
+    def scatters(self):
+        """Noise of each exposure from differences of exposures, DN/s; NaN with too few of them.
+
+        An exposure less the mean of the n - 1 other backgrounds scatters with its own variance
+        and the (n - 1)^2-th part of theirs: as many equations as unknown variances.
+        """
+        science, backgrounds = self.values[: self.count], self.values[self.count :]
+        number = len(backgrounds)
+        if number < 3 or not self.places.size:
+            return np.full(len(self.images), np.nan)
+        total = backgrounds.sum(axis=0)
+        spread = np.array(
+            [clipped_scatter(each - (total - each) / (number - 1)) ** 2 for each in backgrounds]
+        )
+        every = spread.sum() * (number - 1) / number
+        own = (spread - every / (number - 1) ** 2) / (1 - 1 / (number - 1) ** 2)
+        mean = total / number
+        theirs = [
+            clipped_scatter(each - mean) ** 2 - own.sum() / number**2 for each in science
+        ]
+        return np.sqrt(np.maximum([*theirs, *own], 0.0))
+
+    @property
+    def pixels(self):
+        """Number of pixels that are sampled."""
+        return self.places.size
+
+
+def share(part):
+    """Return a part as a percentage with a sign, for a sentence."""
+    return f"{100 * part:+.2g} %" if abs(part) < 1 else f"{100 * part:+.0f} %"
