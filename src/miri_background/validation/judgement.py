@@ -17,6 +17,7 @@ from miri_background.validation.measurements.advisories import advisories
 from miri_background.validation.measurements.against_truth import truth_measurements
 from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.behaviours import behaviours
+from miri_background.validation.measurements.calibrated import calibrated_measurements
 from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.measurements.statistical import statistical_measurements
 from miri_background.validation.prediction.expectation import Expectation
@@ -89,6 +90,7 @@ def measure(analysis):
     """
     return [
         *exact_measurements(analysis.products, analysis.expectation.combined),
+        *calibrated_measurements(analysis),
         *scattering_measurements(analysis),
     ]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.prediction.masks import Masks
-from miri_background.validation.prediction.pixel_statistics import levelled
+from miri_background.validation.prediction.pixel_statistics import set_means, without_sets
 from miri_background.validation.products.images import Products, in_two_dimensions
 
 __all__ = ["Analysis", "MeanResidual", "Residuals"]
@@ -15,7 +15,7 @@ __all__ = ["Analysis", "MeanResidual", "Residuals"]
 
 @dataclass(frozen=True)
 class MeanResidual:
-    """The mean residual of all exposures, and its noise.
+    """The mean residual of all exposures, or that of one, and its noise.
 
     Parameters
     ----------
@@ -37,9 +37,14 @@ class MeanResidual:
         return np.isfinite(self.variance)
 
     @cached_property
+    def set_means(self):
+        """Means of the pixels of each output, DN/s, in the order of `output_sets`."""
+        return set_means(self.image, self.good)
+
+    @cached_property
     def levelled(self):
         """The image without what whole outputs have in common."""
-        return levelled(self.image, self.good)
+        return without_sets(self.image, self.set_means)
 
 
 class Residuals:
@@ -72,6 +77,21 @@ class Residuals:
             empty & usable & np.isfinite(image) & np.isfinite(expectation.predicted_noise(number))
             for number, (empty, usable, image) in enumerate(
                 zip(masks.empty, masks.usable, self.images, strict=True)
+            )
+        ]
+
+    @cached_property
+    def each(self):
+        """Residual of each exposure, a list of `MeanResidual`."""
+        clipping = self._expectation.clipping.variance
+        return [
+            MeanResidual(
+                image,
+                np.where(judged, noise**2 + clipping, np.inf),
+                self._expectation.common_variance(number),
+            )
+            for number, (image, judged, noise) in enumerate(
+                zip(self.images, self.judged, self._expectation.science_noise, strict=True)
             )
         ]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from miri_background.validation.measurements.build import Build, pixels_of
+from miri_background.validation.measurements.counted import counted, first_wrong, some
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.clipping import kept_values, member_averages
 from miri_background.validation.prediction.rounding import different, same_value
@@ -21,34 +22,12 @@ _KEPT_KEYWORDS = (
     *("SUBARRAY", "SUBSTRT1", "SUBSTRT2", "SUBSIZE1", "SUBSIZE2"),
 )
 _MODELS = {2: "ImageModel", 3: "CubeModel"}  # by the number of dimensions
-_SHOWN = 3  # things that are wrong, of any number
 _SAMPLE = 20_000  # pixels that are looked at for the members' parts in the average
 _ENOUGH = 100  # pixels for each of the members
 _OUTLIER = 5.0  # standard deviations
 _ONE_DEVIATION = 68.27  # %, of the magnitudes of normal deviates within a standard deviation
 # Nearly equal members cannot be distinguished; singular values below this part are rounding.
 _SINGULAR = 1e-3
-
-
-def _count(criterion, number, wrong, image):
-    """Return how many pixels of an exposure's image are wrong; exposures count from 0."""
-    count = float(np.count_nonzero(wrong))
-    detail = _first(wrong, image) if count else ""
-    return Measurement(criterion, WHOLE_ARRAY, number + 1, count, detail=detail)
-
-
-def _first(wrong, image):
-    """Return in words where the first wrong pixel of an image is."""
-    *integration, row, column = np.unravel_index(np.argmax(wrong), wrong.shape)
-    of = f"integration {integration[0]}, " if integration else ""
-    return f"first in {Path(image.path).name} at {of}row {row}, column {column} (from 0)"
-
-
-def _some(sentences):
-    """Return the first of several sentences, each once, and how many more there are."""
-    several = list(dict.fromkeys(sentences))
-    more = [f"and {len(several) - _SHOWN} more"] if len(several) > _SHOWN else []
-    return "; ".join([*several[:_SHOWN], *more])
 
 
 def _steps(build):
@@ -67,13 +46,13 @@ def _steps(build):
         ]
         incomplete += bool(wrong)
         problems += wrong
-    yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=_some(problems))
+    yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=some(problems))
 
 
 def _behaviours(build):
     """Yield in how many aspects the build differs from its release's known behaviour."""
     others = [f"{each.aspect}: {each.name}" for each in build.recognised if not each.as_known]
-    detail = f"in jwst {build.release}, {_some(others)}" if others else ""
+    detail = f"in jwst {build.release}, {some(others)}" if others else ""
     yield Measurement("behaviour", WHOLE_ARRAY, None, float(len(others)), detail=detail)
 
 
@@ -124,7 +103,7 @@ def _metadata(build):
             [] if combined is None else _misnamed(combined),
         ]
     wrong = float(sum(map(bool, problems)))
-    yield Measurement("metadata", WHOLE_ARRAY, None, wrong, detail=_some(chain(*problems)))
+    yield Measurement("metadata", WHOLE_ARRAY, None, wrong, detail=some(chain(*problems)))
 
 
 def _combined_backgrounds(build):
@@ -134,10 +113,10 @@ def _combined_backgrounds(build):
         image = build.products.combined[number]
         if image is None:
             continue
-        yield _count("combined value", number, build.wrong_values(number), image)
+        yield counted("combined value", number, build.wrong_values(number), image)
         errors = different(image.err, average.error, average.error_rounding)
-        yield _count("combined error", number, errors & average.certain, image)
-        yield _count("combined DQ", number, build.wrong_flags(number), image)
+        yield counted("combined error", number, errors & average.certain, image)
+        yield counted("combined DQ", number, build.wrong_flags(number), image)
 
 
 def _subtraction(build):
@@ -147,31 +126,31 @@ def _subtraction(build):
         rate, image = products.science[number], products.subtracted[number]
         combined = products.combined[number]
         if combined is None:
-            yield _count("subtraction", number, build.wrong_values(number), image)
-            yield _count("subtraction DQ", number, build.wrong_flags(number), image)
+            yield counted("subtraction", number, build.wrong_values(number), image)
+            yield counted("subtraction DQ", number, build.wrong_flags(number), image)
         else:
             with np.errstate(invalid="ignore"):
                 difference = rate.data - combined.data
-            yield _count("subtraction", number, different(image.data, difference), image)
-            yield _count("subtraction DQ", number, image.dq != (rate.dq | combined.dq), image)
+            yield counted("subtraction", number, different(image.data, difference), image)
+            yield counted("subtraction DQ", number, image.dq != (rate.dq | combined.dq), image)
 
 
 def _science_errors(build):
     """Yield how many pixels' errors and parts of the variance are not as they should be."""
     for number in build.subtracted_exposures:
         rate, image = build.products.science[number], build.products.subtracted[number]
-        yield _count("science error", number, build.wrong_errors(number), image)
+        yield counted("science error", number, build.wrong_errors(number), image)
         count, problems = 0, []
         for name, variance in rate.variances.items():
             if name in image.variances:
                 wrong = different(image.variances[name], variance)
                 count += np.count_nonzero(wrong)
-                problems += [f"{name}: {_first(wrong, image)}"] if wrong.any() else []
+                problems += [f"{name}: {first_wrong(wrong, image)}"] if wrong.any() else []
             else:
                 count += variance.size
                 problems.append(f"{Path(image.path).name} has no {name}")
         yield Measurement(
-            "science variance", WHOLE_ARRAY, number + 1, float(count), detail=_some(problems)
+            "science variance", WHOLE_ARRAY, number + 1, float(count), detail=some(problems)
         )
 
 
@@ -245,7 +224,7 @@ def _members(build):
             for each in np.flatnonzero(wrong)
         ]
         yield Measurement(
-            "members", WHOLE_ARRAY, number + 1, float(wrong.sum()), detail=_some(problems)
+            "members", WHOLE_ARRAY, number + 1, float(wrong.sum()), detail=some(problems)
         )
 
 

@@ -17,8 +17,6 @@ from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Mea
 from miri_background.validation.prediction.pixel_statistics import (
     clipped_mean,
     clipped_scatter,
-    levelled,
-    output_sets,
 )
 
 __all__ = [
@@ -102,9 +100,9 @@ def _weighted(image, variance, good):
     return np.average(image[good], weights=1 / variance[good])
 
 
-def _regions(image, analysis):
-    """Yield each region, the mean residual less its mean there, its variance, where it is good."""
-    scatter = np.sqrt(analysis.residuals.mean.variance)
+def _regions(image, residual, analysis):
+    """Yield each region, a residual less its mean there, its variance, where it is good."""
+    scatter = np.sqrt(residual.variance)
     for region in analysis.masks.regions.values():
         inside, spread = image[region.slices], scatter[region.slices]
         good = np.isfinite(spread)
@@ -112,27 +110,70 @@ def _regions(image, analysis):
             continue  # the mean residual shows it
         level = _weighted(inside, spread**2, good)
         good &= np.abs(inside - level) < _CLIP * spread
+        if not good.any():
+            continue
         level = _weighted(inside, spread**2, good)
         yield region, np.where(good, inside - level, 0.0), spread**2, good
 
 
-def gradients(analysis):
-    """Yield by how much the residual differs from side to side of each region."""
-    for region, inside, spread, good in _regions(analysis.residuals.mean.image, analysis):
-        rows, columns = np.indices(inside.shape)
-        weights = 1 / spread[good]
-        place = [
-            np.ones(weights.size),
-            *(
-                index[good] / (size - 1) - 0.5
-                for index, size in ((columns, inside.shape[1]), (rows, inside.shape[0]))
-            ),
+def _slopes(inside, spread, good):
+    """Return by how much a region differs from side to side along x and y, and the errors."""
+    weights = np.where(good, 1 / spread, 0.0)
+    columns, rows = (np.arange(size) / (size - 1) - 0.5 for size in inside.shape[::-1])
+    weighted, (of_columns, of_rows) = weights * inside, (weights.sum(axis=axis) for axis in (0, 1))
+    x, y = of_columns @ columns, of_rows @ rows
+    normal = np.array(
+        [
+            [of_columns.sum(), x, y],
+            [x, of_columns @ columns**2, rows @ weights @ columns],
+            [y, rows @ weights @ columns, of_rows @ rows**2],
         ]
-        normal = np.array([[np.dot(one * weights, other) for other in place] for one in place])
-        slopes = np.linalg.solve(normal, [np.dot(one * weights, inside[good]) for one in place])
-        errors = np.sqrt(np.diag(np.linalg.inv(normal)))
-        for direction, slope, error in zip("xy", slopes[1:], errors[1:], strict=True):
-            yield Measurement("gradient", f"{region.name}, {direction}", None, slope, error)
+    )
+    moments = [
+        weighted.sum(),
+        weighted.sum(axis=0) @ columns,
+        weighted.sum(axis=1) @ rows,
+    ]
+    return np.linalg.solve(normal, moments)[1:], np.sqrt(np.diag(np.linalg.inv(normal)))[1:]
+
+
+def _gradients(residual, analysis):
+    """Yield region, direction, slope and error of a residual."""
+    for region, inside, spread, good in _regions(residual.image, residual, analysis):
+        for direction, slope, error in zip("xy", *_slopes(inside, spread, good), strict=True):
+            yield f"{region.name}, {direction}", slope, error
+
+
+def gradients(analysis):
+    """Yield by how much the residual differs from side to side of each region.
+
+    In the mean of all exposures by region; in each exposure where it does most.
+    """
+    for place, slope, error in _gradients(analysis.residuals.mean, analysis):
+        yield Measurement("gradient", place, None, slope, error)
+    if len(analysis.numbers) == 1:
+        return
+    for number, residual in enumerate(analysis.residuals.each):
+        found = [(slope, error, 1, place) for place, slope, error in _gradients(residual, analysis)]
+        yield from _furthest("gradient", number, found)
+
+
+def _furthest(criterion, number, found):
+    """Yield which of several statistics of an exposure is furthest off, with its place.
+
+    Parameters
+    ----------
+    criterion : str
+        Name of the criterion.
+    number : int
+        Science exposure, from 0.
+    found : list of tuple
+        Value, error, number of statistics that it is the furthest of, and place in words.
+    """
+    if found:
+        value, error, _, place = max(found, key=lambda each: abs(each[0]) / each[1])
+        trials = sum(each[2] for each in found)
+        yield Measurement(criterion, WHOLE_ARRAY, number + 1, value, error, trials, place)
 
 
 @dataclass(frozen=True)
@@ -158,21 +199,24 @@ class Lines:
     errors: np.ndarray
 
 
-def line_means(analysis):
+def line_means(analysis, residual=None):
     """Yield the means of the columns, and of the rows, of each region.
 
     Parameters
     ----------
     analysis : Analysis
         Products with their expectation.
+    residual : MeanResidual, optional
+        Of one exposure; by default the mean of all.
 
     Yields
     ------
     Lines
         Where a region has lines that can be judged.
     """
+    residual = analysis.residuals.mean if residual is None else residual
     # Without what whole outputs have in common, which is judged by itself.
-    for region, inside, spread, good in _regions(analysis.residuals.mean.levelled, analysis):
+    for region, inside, spread, good in _regions(residual.levelled, residual, analysis):
         weights = np.where(good, 1 / spread, 0.0)
         for criterion, axis in (("columns", 0), ("rows", 1)):
             enough = good.sum(axis=axis) > _LEAST_JUDGED * inside.shape[axis]
@@ -186,7 +230,10 @@ def line_means(analysis):
 
 
 def lines(analysis):
-    """Yield the row and the column of each region that is furthest off its other pixels."""
+    """Yield the row and the column that are furthest off the other pixels of their region.
+
+    In the mean of all exposures by region, and in each exposure.
+    """
     for each in line_means(analysis):
         worst = np.argmax(np.abs(each.means) / each.errors)
         yield Measurement(
@@ -197,26 +244,48 @@ def lines(analysis):
             each.errors[worst],
             each.means.size,
         )
+    if len(analysis.numbers) == 1:
+        return
+    for number, residual in enumerate(analysis.residuals.each):
+        found = {"columns": [], "rows": []}
+        for each in line_means(analysis, residual):
+            worst = np.argmax(np.abs(each.means) / each.errors)
+            place = f"{each.criterion[:-1]} {each.numbers[worst]} (from 0) of {each.region.name}"
+            found[each.criterion].append(
+                (each.means[worst], each.errors[worst], each.means.size, place)
+            )
+        for criterion, several in found.items():
+            yield from _furthest(criterion, number, several)
 
 
 def outputs(analysis):
-    """Yield the output, an amplifier in odd or even rows, that is furthest off the others."""
-    mean, good = analysis.residuals.mean, analysis.residuals.mean.good
-    sets = output_sets(good.shape)
-    means = np.array(
-        [clipped_mean(mean.image[good & (sets == number)])[0] for number in range(2 * AMPLIFIERS)]
-    )
-    known = np.isfinite(means)
-    if not known.any():
-        return  # the mean residual shows it
-    deviations = means[known] - means[known].mean()
-    pixels = np.count_nonzero(good) / known.sum()
-    of_pixels = np.median(mean.variance[good]) / pixels
-    # All sets together have the common variance: each has as many times of it as there are.
-    of_set = 2 * AMPLIFIERS * mean.common
-    error = np.sqrt((of_pixels + of_set) * (1 - 1 / known.sum()))
-    worst = np.argmax(np.abs(deviations))
-    yield Measurement("outputs", WHOLE_ARRAY, None, deviations[worst], error, int(known.sum()))
+    """Yield the output, an amplifier in odd or even rows, that is furthest off the others.
+
+    In the mean of all exposures, and in each.
+    """
+    residuals = [analysis.residuals.mean]
+    if len(analysis.numbers) > 1:
+        residuals += analysis.residuals.each
+    for number, residual in enumerate(residuals):
+        means, good = np.array(residual.set_means), residual.good
+        known = np.isfinite(means)
+        if not known.any():
+            continue  # the mean residual shows it
+        deviations = means[known] - means[known].mean()
+        pixels = np.count_nonzero(good) / known.sum()
+        of_pixels = np.median(residual.variance[good]) / pixels
+        # All sets together have the common variance: each has as many times of it as there are.
+        of_set = 2 * AMPLIFIERS * residual.common
+        error = np.sqrt((of_pixels + of_set) * (1 - 1 / known.sum()))
+        worst = np.argmax(np.abs(deviations))
+        yield Measurement(
+            "outputs",
+            WHOLE_ARRAY,
+            number or None,  # the first is the mean
+            deviations[worst],
+            error,
+            int(known.sum()),
+        )
 
 
 def aperture_pulls(analysis):
@@ -281,8 +350,8 @@ def _aperture_sums(images, region):
 def noise(analysis):
     """Yield by how much residuals scatter more than the reported errors predict."""
     for number in analysis.numbers:
-        residual, judged = analysis.residuals.images[number], analysis.residuals.judged[number]
-        pulls = levelled(residual, judged) / _smooth_noise(analysis, number)
+        judged = analysis.residuals.judged[number]
+        pulls = analysis.residuals.each[number].levelled / _smooth_noise(analysis, number)
         value = 100 * (clipped_scatter(pulls[judged]) - 1)
         count = np.count_nonzero(judged)
         error = 100 / np.sqrt(2 * count) if count else np.nan

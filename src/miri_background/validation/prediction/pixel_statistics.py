@@ -6,7 +6,14 @@ from scipy.stats import truncnorm
 
 from miri_background.instrument.detector import AMPLIFIERS
 
-__all__ = ["clipped_mean", "clipped_scatter", "levelled", "output_sets"]
+__all__ = [
+    "clipped_mean",
+    "clipped_scatter",
+    "levelled",
+    "output_sets",
+    "set_means",
+    "without_sets",
+]
 
 _PIXEL_CLIP = 3.0  # standard deviations
 # Clipping until nothing changes ends nearer than that, because what is left scatters less.
@@ -29,12 +36,44 @@ def levelled(image, good):
     ndarray
         Shape of the image.
     """
-    sets = output_sets(image.shape)
+    return without_sets(image, set_means(image, good))
+
+
+def set_means(image, good):
+    """Return the mean of the good pixels of each set of pixels that have common noise.
+
+    Parameters
+    ----------
+    image : ndarray
+        Shape (rows, columns).
+    good : ndarray of bool
+        Pixels that means are taken of.
+
+    Returns
+    -------
+    list of float
+        In the order of `output_sets`; not a number where a set has no good pixel.
+    """
+    return [
+        clipped_mean(np.asarray(image)[places][good[places]])[0] for places in _set_places()
+    ]
+
+
+def without_sets(image, means):
+    """Return an image less the means of its sets, as `set_means` returns them."""
     flat = np.array(image, dtype=float)
-    for number in np.unique(sets):
-        inside = sets == number
-        flat[inside] -= clipped_mean(image[inside & good])[0]
+    for places, mean in zip(_set_places(), means, strict=True):
+        flat[places] -= mean
     return flat
+
+
+def _set_places():
+    """Return the rows and columns of each set, as steps through an image."""
+    return [
+        (slice(row, None, 2), slice(column, None, AMPLIFIERS))
+        for row in range(2)
+        for column in range(AMPLIFIERS)
+    ]
 
 
 def output_sets(shape):

@@ -21,6 +21,7 @@ _OF_COMBINED = (
     "background level",
     "star leak",
 )
+_OF_CALIBRATED = ("calibrated value", "calibrated error", "calibrated DQ")
 _OF_SOURCES = ("star flux", "galaxy flux")  # which a skipped step does not touch
 _NOTHING_LEFT = {
     "star leak": "background sources have too little light",
@@ -108,6 +109,8 @@ def _reason(name, analysis, exposure=None):
     numbers = range(len(products.science)) if exposure is None else (exposure,)
     if criteria()["criteria"][name].get("needs") == "truth" and not analysis.expectation.truth:
         return _without_truth(products)
+    if name in _OF_CALIBRATED:
+        return "there is no calibrated product"
     if name not in _OF_SOURCES and all(skipped(products, number) for number in numbers):
         return "no background was subtracted"
     if name in _OF_COMBINED and all(products.combined[number] is None for number in numbers):

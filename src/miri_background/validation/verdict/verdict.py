@@ -13,6 +13,7 @@ from miri_background.validation.verdict.limits import severity
 
 __all__ = ["SCHEMA_VERSION", "NotJudged", "Verdict", "metrics_schema"]
 
+_AREA = "usable area"  # the criterion that says how many pixels can be used
 SCHEMA_VERSION = 4  # of metrics.json
 
 
@@ -154,9 +155,18 @@ class Verdict:
                     metric.standing(),
                 )
             )
-        lines = [f"not judged: {names} ({reason})" for names, reason in self._unjudged()]
+        lines = [self.scope()] if self.scope() else []
+        lines += [f"not judged: {names} ({reason})" for names, reason in self._unjudged()]
         heads = ("criterion", "within", "worst value", "limit", "status")
         return "\n".join([text_table(heads, rows, right=(1,)), *lines])
+
+    def scope(self):
+        """Return in words for how many pixels the verdict speaks; empty if it is not known."""
+        areas = [metric for metric in self.metrics if metric.name == _AREA and metric.detail]
+        if not areas:
+            return ""
+        least = max(areas, key=lambda metric: metric.value)
+        return f"It speaks for these pixels: {least.detail} ({least.place()})."
 
     def _within(self, name):
         """Return how many metrics of a criterion are within their limit."""
