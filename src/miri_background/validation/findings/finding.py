@@ -13,7 +13,7 @@ __all__ = [
 # Statistical criteria by what moves them.
 LEVELS = ("residual",)
 STRUCTURE = ("gradient", "outputs", "columns", "rows")
-SPREAD = ("aperture scatter", "noise", "flagged pixels")
+SPREAD = ("aperture scatter", "noise", "flagged pixels", "flagged scatter")
 AGAINST_TRUTH = ("background level", "star leak", "star flux", "galaxy flux")
 
 

@@ -1,6 +1,7 @@
 """What is compared with the truth of the simulation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from photutils.aperture import CircularAperture, aperture_photometry
@@ -15,6 +16,7 @@ __all__ = [
     "Leak",
     "background_levels",
     "leak_of",
+    "reported_variances",
     "sky_rates",
     "source_fluxes",
     "star_leak",
@@ -58,6 +60,33 @@ def sky_rates(analysis):
         value = 100 * np.mean(differences) / level
         error = 100 * np.sqrt(np.sum(variances)) / len(pairs) / level
         yield Measurement("sky rate", region.name, None, value, error)
+
+
+def reported_variances(analysis):
+    """Yield by how much parts of the variance of the rates are off those of the known detector.
+
+    Limits of other criteria do not come from them where the detector is known.
+    """
+    expectation = analysis.expectation
+    clean = analysis.masks.clean_sky & np.logical_and.reduce(analysis.masks.empty)
+    found = {"read variance": [], "photon variance": []}
+    for number, image in enumerate((*expectation.science, *expectation.backgrounds)):
+        known = expectation.known_variances(number)
+        if known is None or not image.variances:
+            continue
+        good = clean & (image.dq == 0)
+        name = Path(image.path).name
+        for criterion, part, expected in zip(
+            found, ("VAR_RNOISE", "VAR_POISSON"), known, strict=True
+        ):
+            off = image.variances[part][good] / expected[good] - 1
+            # A part that is too large here and too small there is wrong in both.
+            value = np.mean(np.abs(off)) if part == "VAR_RNOISE" else np.median(off)
+            found[criterion].append((100 * float(value), f"{part} of {name}"))
+    for criterion, several in found.items():
+        if several:
+            value, place = max(several, key=lambda each: abs(np.nan_to_num(each[0], nan=np.inf)))
+            yield Measurement(criterion, WHOLE_ARRAY, None, value, detail=place)
 
 
 def _aperture_sums(subarray, catalogue, radius, *images, good):
@@ -225,5 +254,5 @@ def truth_measurements(analysis):
     list of Measurement
         In the order in which they are shown.
     """
-    measures = (background_levels, star_leak, source_fluxes)
+    measures = (reported_variances, background_levels, star_leak, source_fluxes)
     return [measurement for measure in measures for measurement in measure(analysis)]

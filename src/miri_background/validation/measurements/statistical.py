@@ -13,6 +13,7 @@ from scipy.stats import truncnorm
 
 from miri_background.instrument.detector import AMPLIFIERS
 from miri_background.instrument.footprint import Region
+from miri_background.validation.measurements.flagged import flagged_pixels
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.pixel_statistics import (
     clipped_mean,
@@ -388,7 +389,10 @@ def statistical_measurements(analysis):
     list of Measurement
         In the order in which they are shown.
     """
-    measures = (residuals, gradients, outputs, lines, aperture_scatter, noise)
+    measures = (
+        *(residuals, gradients, outputs, lines, aperture_scatter, noise),
+        flagged_pixels,
+    )
     measured = [measurement for measure in measures for measurement in measure(analysis)]
     if analysis.loose is None:
         return measured

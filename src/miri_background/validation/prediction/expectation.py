@@ -202,7 +202,8 @@ class Expectation:
         for number in self._backgrounds_first:
             way, image = self._ways[number], self._images[number]
             if way not in self._noise:
-                self._noise[way] = RateNoise(way, image, clean, self._levels[number])
+                frame = subarrays()[self.subarray] if self.truth else None
+                self._noise[way] = RateNoise(way, image, clean, self._levels[number], frame)
         of_exposures = [self._noise[way] for way in self._ways]
         self._science_noises, self._background_noises = self._of_fields(of_exposures)
         noise = [self._on_sky(number) for number in range(len(self._images))]
@@ -302,12 +303,26 @@ class Expectation:
     @cached_property
     def reported_parts(self):
         """Of each exposure, which part of its scatter the pipeline reports, science first."""
-        frame = subarrays()[self.subarray] if self.truth else None
         found = {
-            (way, level): self._noise[way].reported_part(level, frame)
+            (way, level): self._noise[way].reported_part(level)
             for way, level in dict.fromkeys(zip(self._ways, self._levels, strict=True))
         }
         return [found[key] for key in zip(self._ways, self._levels, strict=True)]
+
+    def known_variances(self, number):
+        """Return what a known detector gives to the variance of a rate, None of an unknown one.
+
+        Parameters
+        ----------
+        number : int
+            Exposure, from 0, science first.
+
+        Returns
+        -------
+        tuple of ndarray or None
+            Of reads and of photons on empty sky, (DN/s)^2, shape (rows, columns).
+        """
+        return self._noise[self._ways[number]].known_variances(self._levels[number])
 
     @cached_property
     def _background_error(self):

@@ -61,6 +61,9 @@ class RateNoise:
         Pixels of empty sky.
     level : float
         Rate of the sky, DN/s.
+    frame : Subarray, optional
+        Pixels of the images, where the embedded detector is known to have taken them: then gain
+        and read noise are known, and what variances say of them decides nothing.
 
     Attributes
     ----------
@@ -72,24 +75,32 @@ class RateNoise:
         What the choice of weights does to slopes.
     """
 
-    def __init__(self, way, image, clean, level):
+    def __init__(self, way, image, clean, level, frame=None):
         self.readout, self._frame_time, dimensions = way
         self._fitted = fitted_groups(self.readout.groups, self.readout.integrations)
         self._cubes = dimensions == 3
         self.averaging = (equal_weights if self._cubes else pipeline_weights)(self._fitted)
         self._clean, self._level = clean, level
+        self._known = None if frame is None else KnownDetector(self.readout, frame)
         self._gain, self._read_noise = self._detector(image)
-        self._reads = float(np.median(image.variances["VAR_RNOISE"][clean]))
+        variance = (
+            image.variances["VAR_RNOISE"]
+            if self._known is None
+            else self.known_variances(level)[0]
+        )
+        self._reads = float(np.median(variance[clean]))
         lowest, highest = (part * level for part in _RATE_RANGE)
         self.slopes = slope_statistics(
             (lowest, highest), self._gain, self._read_noise, self._frame_time, self.averaging
         )
 
     def _detector(self, image):
-        """Return gain and read noise of a sample of pixels, from the variances of a rate."""
+        """Return gain and read noise of a sample of pixels, from variances if not known."""
         generator = np.random.default_rng(0)
         number = min(_SAMPLE, np.count_nonzero(self._clean))
         pixels = generator.choice(np.flatnonzero(self._clean), number)
+        if self._known is not None:
+            return self._known.gain.ravel()[pixels], self._known.raw_read_noise.ravel()[pixels]
         rate, photons, reads = (
             values.ravel()[pixels].astype(float)
             for values in (
@@ -189,26 +200,43 @@ class RateNoise:
             return weighting * self._reads / blind
         return weighting * self._reads * (OUTPUT_DRIFT / READ_NOISE) ** 2 / (2 * AMPLIFIERS)
 
-    def reported_part(self, level, frame=None):
-        """Return which part of the scatter of a rate on empty sky the pipeline reports.
+    def known_variances(self, level):
+        """Return what the known detector gives to the variance of a rate, None of another.
 
         Parameters
         ----------
         level : float
             Rate of the sky, DN/s.
-        frame : Subarray, optional
-            Pixels of the images, where the embedded detector is known to have taken them. Then
-            also what is not reported is known: photons of the dark current, and the stretch of
-            reads by the linearity correction.
 
+        Returns
+        -------
+        tuple of ndarray or None
+            Of reads and of photons, (DN/s)^2, as the pipeline reports them.
+        """
+        if self._known is None:
+            return None
+        time = self._frame_time
+        reads = self.averaging.reads * (self._known.raw_read_noise / time) ** 2
+        return reads, self.averaging.photons * level / (self._known.gain * time)
+
+    def reported_part(self, level):
+        """Return which part of the scatter of a rate on empty sky the pipeline reports.
+
+        Of a known detector, what is not reported is known, too: photons of the dark current, and
+        the stretch of reads by the linearity correction.
+
+        Parameters
+        ----------
+        level : float
+            Rate of the sky, DN/s.
         Returns
         -------
         float
             Reported over real standard deviation.
         """
         gain, reads, rate, stretched = self._gain, self._read_noise, level, self._read_noise
-        if frame is not None:
-            detector, clean = KnownDetector(self.readout, frame), self._clean
+        if self._known is not None:
+            detector, clean = self._known, self._clean
             rate = level + detector.dark[clean]
             gain, reads = detector.gain[clean], detector.raw_read_noise[clean]
             stretched = detector.read_noise(level + detector.dark)[clean]
