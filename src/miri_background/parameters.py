@@ -329,6 +329,9 @@ class RunParameters(Description):
         0, "processes", "that simulate and calibrate; 0 for one per core", ge=0, le=1024
     )
     baselines: str = _parameter("", "", "directory of baselines; empty for the checkout's")
+    expect: str = _parameter(
+        "", "", "proposed behaviours that the build is to have, such as errors=quadrature"
+    )
 
 
 KINDS = (ObservationParameters, CalibrationParameters, RunParameters)

@@ -35,11 +35,11 @@ OF_CALIBRATION |= {"maxiters", "control"}
 PARAMETERS = {
     "validate": ALL,
     "render": ALL,
-    "closure": ALL - OF_CALIBRATION - {"mirisim_command", "baselines"},
+    "closure": ALL - OF_CALIBRATION - {"mirisim_command", "baselines", "expect"},
     "references doctor": ALL
     - {"rate_product", "sigma", "maxiters", "control"}
-    - {"working_directory", "workers", "baselines"},
-    "check": {"baselines"},
+    - {"working_directory", "workers", "baselines", "expect"},
+    "check": {"baselines", "expect"},
     "okify": {"baselines"},
     "faults": {"workers"},
     "false-alarms": {"workers"},

@@ -37,9 +37,11 @@ def validate(**values):
     require_directory(parameters)
     # Imported here, so that --help and wrong parameters are answered at once.
     from miri_background.runs.names import VALIDATION
+    from miri_background.validation.measurements.build import expected_behaviours
     from miri_background.simulation.sky_level import require_unsaturated
     from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
 
+    expected_behaviours(parameters.get("expect", ""))
     require_unsaturated(observation)
     # A damaged baseline is reported before the work, not after it.
     baselines_of(baseline_directory(parameters.get("baselines")), (observation, calibration))
@@ -88,7 +90,7 @@ def validate(**values):
     "suite DIRECTORY/check]",
     **DIRECTORY,
 )
-@parameter_options(names=["baselines"])
+@parameter_options(names=["baselines", "expect"])
 @click.option(
     "--json",
     "as_json",
@@ -96,7 +98,7 @@ def validate(**values):
     is_flag=True,
     help="print metrics.json, and all else to standard error",
 )
-def check(directory, sigma, maxiters, association, output, baselines, as_json):
+def check(directory, sigma, maxiters, association, output, baselines, expect, as_json):
     """Judge products of calwebb_image2 that are there.
 
     The products may be of any pipeline build and any data; the pipeline is never run.
@@ -114,7 +116,7 @@ def check(directory, sigma, maxiters, association, output, baselines, as_json):
     baselines = given({"baselines": baselines}).get("baselines")
     try:
         require_place(directory, output)
-        judged = check(directory, sigma, maxiters, association, baselines)
+        judged = check(directory, sigma, maxiters, association, baselines, expect or "")
         print(report(judged), file=stream)
         paths, problem = written(write_check, judged, output)
         outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)

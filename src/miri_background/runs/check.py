@@ -52,7 +52,7 @@ class Check:
         )
 
 
-def check(directory, sigma=None, maxiters=None, association=None, baselines=None):
+def check(directory, sigma=None, maxiters=None, association=None, baselines=None, expect=""):
     """Judge the products in a directory.
 
     Parameters
@@ -65,6 +65,8 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         The only association to judge.
     baselines : path-like, optional
         Directory of baselines, by default that of the checkout.
+    expect : str, optional
+        Proposed behaviours that the build is to have, such as "errors=quadrature".
 
     Returns
     -------
@@ -82,7 +84,9 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         # Imported here, so that products that cannot be judged are refused at once.
         from miri_background.validation.judgement import judge_products
 
-        judgement = judge_products(products)
+        judgement = judge_products(products, expect=expect)
+        # With the clipping parameters that were found, where these are not those that were told.
+        products = judgement.analysis.products
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)
     except CannotJudge:

@@ -4,6 +4,7 @@ It needs neither the pipeline, nor CRDS, nor a truth, and says what it could not
 """
 
 import warnings
+from dataclasses import replace
 from functools import cached_property
 
 from miri_background.references.mappings import CONTEXT
@@ -17,6 +18,7 @@ from miri_background.validation.measurements.advisories import advisories
 from miri_background.validation.measurements.against_truth import truth_measurements
 from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.measurements.behaviours import behaviours
+from miri_background.validation.measurements.build import expected_behaviours
 from miri_background.validation.measurements.calibrated import calibrated_measurements
 from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.measurements.statistical import statistical_measurements
@@ -193,7 +195,7 @@ class Judgement:
         return verdict
 
 
-def judge_products(products, expectation=None):
+def judge_products(products, expectation=None, expect=""):
     """Return the judgement of products.
 
     Parameters
@@ -202,6 +204,8 @@ def judge_products(products, expectation=None):
         What was read.
     expectation : Expectation, optional
         Of the same rates, where it is known already.
+    expect : str, optional
+        Proposed behaviours that the build is to have; see `expected_behaviours`.
 
     Returns
     -------
@@ -213,4 +217,6 @@ def judge_products(products, expectation=None):
     CannotJudge
         If the rates do not allow an expectation.
     """
+    if expect:
+        products = replace(products, expected_behaviours=expected_behaviours(expect))
     return Judgement(products, expectation)

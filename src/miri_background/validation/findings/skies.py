@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from miri_background.reading import open_fits
 from miri_background.validation.findings.finding import LEVELS, SPREAD, STRUCTURE, Finding
 from miri_background.validation.findings.inputs import share
+from miri_background.validation.products.images import read_extension
 
 __all__ = ["differing_skies", "level_of_member", "level_of_science", "sky_in_flux_units"]
 
@@ -26,11 +26,7 @@ def sky_in_flux_units(products):
     for path in products.calibrated_files:
         if path is None:
             continue
-        try:
-            with open_fits(path) as hdus:
-                factor = hdus["SCI"].header.get("PHOTMJSR")
-        except (OSError, KeyError, ValueError):
-            continue
+        factor = read_extension(path).get("PHOTMJSR")
         if isinstance(factor, float) and factor > 0:
             return factor
     return None

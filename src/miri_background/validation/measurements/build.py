@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from miri_background.instrument.footprint import illuminated
+from miri_background.outcomes import SetUpWrong
 from miri_background.validation.prediction.clipping import average_backgrounds, united_flags
 from miri_background.validation.prediction.rounding import UNIT_ROUNDOFF, different
 from miri_background.validation.products.frames import placed_at_corner
@@ -31,6 +32,7 @@ __all__ = [
     "FlagRule",
     "Recognised",
     "catalogue",
+    "expected_behaviours",
     "pixels_of",
     "skipped",
 ]
@@ -61,6 +63,42 @@ def catalogue():
     return yaml.safe_load(text)
 
 
+def expected_behaviours(text):
+    """Return the behaviours that a build is expected to have.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``errors=quadrature, flags=fraction``: aspects, each with any part of the name
+        of a behaviour that no other of the aspect has.
+
+    Returns
+    -------
+    dict of str
+        Names of behaviours by aspect.
+
+    Raises
+    ------
+    SetUpWrong
+        If there is no such aspect or behaviour, or more than one.
+    """
+    expected = {}
+    for part in filter(None, (each.strip() for each in str(text).split(","))):
+        aspect, _, wanted = (each.strip() for each in part.partition("="))
+        if aspect not in catalogue():
+            msg = f"There is no behaviour {aspect!r}: choose of {', '.join(catalogue())}."
+            raise SetUpWrong(msg)
+        names = list(catalogue()[aspect])
+        found = [name for name in names if name == wanted] or [
+            name for name in names if wanted and wanted.lower() in name.lower()
+        ]
+        if len(found) != 1:
+            msg = f"{part!r} names {len(found) or 'no'} behaviours: choose of {', '.join(names)}."
+            raise SetUpWrong(msg)
+        expected[aspect] = found[0]
+    return expected
+
+
 @dataclass(frozen=True)
 class Recognised:
     """The behaviour of a build in one aspect.
@@ -73,12 +111,36 @@ class Recognised:
         What else is to be known to repeat it, "" if nothing.
     as_known : bool
         Whether it is what its release is known to do, True where nothing is known of it.
+    expected : str, optional
+        What the run expects, empty if nothing.
     """
 
     aspect: str
     name: str
     detail: str
     as_known: bool
+    expected: str = ""
+
+    @property
+    def proposed(self):
+        """Whether no release is known to behave so."""
+        # Of places only one is right, whatever releases do.
+        return self.aspect != PLACE and not catalogue()[self.aspect][self.name].get("releases")
+
+    @property
+    def problem(self):
+        """Why it is not right, as a part of a sentence; empty if it is."""
+        if self.expected and self.name == self.expected:
+            return ""
+        what = f"{self.aspect}: {self.name}"
+        if self.expected:
+            return f"{what}, and {self.expected} is expected"
+        if self.proposed:
+            return (
+                f"{what}, which is only proposed (say --expect "
+                f"'{self.aspect}={self.name}' where it is wanted)"
+            )
+        return "" if self.as_known else f"{what}, which this release is not known to do"
 
 
 @dataclass(frozen=True)
@@ -230,7 +292,8 @@ class Build:
 
     def _recognised(self, aspect, name, detail=""):
         """Return a behaviour that was recognised."""
-        return Recognised(aspect, name, detail, self._known(aspect) in (None, name))
+        expected = self.products.expected_behaviours.get(aspect, "")
+        return Recognised(aspect, name, detail, self._known(aspect) in (None, name), expected)
 
     @cached_property
     def recognised(self):

@@ -1,27 +1,19 @@
 """What is exact: every pixel of the step's products against the documented algorithm."""
 
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from miri_background.validation.measurements.build import Build, pixels_of
 from miri_background.validation.measurements.counted import counted, first_wrong, some
+from miri_background.validation.measurements.headers import calibrated_name, metadata
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.clipping import kept_values, member_averages
-from miri_background.validation.prediction.rounding import different, same_value
+from miri_background.validation.prediction.rounding import different
 from miri_background.validation.products.images import DO_NOT_USE
 
 __all__ = ["exact_measurements"]
 
-# What calibration takes from a rate as it is.
-_KEPT_KEYWORDS = (
-    *("TELESCOP", "INSTRUME", "DETECTOR", "FILTER", "APERNAME"),
-    *("PROGRAM", "OBSERVTN", "VISIT", "EXPOSURE", "OBS_ID", "DATE-OBS", "TIME-OBS", "TARGNAME"),
-    *("EXP_TYPE", "READPATT", "NINTS", "NGROUPS", "NFRAMES", "TFRAME", "EFFINTTM", "EFFEXPTM"),
-    *("SUBARRAY", "SUBSTRT1", "SUBSTRT2", "SUBSIZE1", "SUBSIZE2"),
-)
-_MODELS = {2: "ImageModel", 3: "CubeModel"}  # by the number of dimensions
 _SAMPLE = 20_000  # pixels that are looked at for the members' parts in the average
 _ENOUGH = 100  # pixels for each of the members
 _OUTLIER = 5.0  # standard deviations
@@ -37,7 +29,7 @@ def _steps(build):
     for number, image in enumerate(products.subtracted):
         headers = {
             Path(image.path).name: image.header,
-            _calibrated_name(products, number): products.calibrated_headers[number],
+            calibrated_name(products, number): products.calibrated_headers[number],
         }
         wrong = [
             f"{name} has S_BKDSUB = {header.get('S_BKDSUB')!r}"
@@ -50,60 +42,10 @@ def _steps(build):
 
 
 def _behaviours(build):
-    """Yield in how many aspects the build differs from its release's known behaviour."""
-    others = [f"{each.aspect}: {each.name}" for each in build.recognised if not each.as_known]
-    detail = f"in jwst {build.release}, {some(others)}" if others else ""
+    """Yield in how many aspects the build does what nobody expects of it."""
+    others = [each.problem for each in build.recognised if each.problem]
+    detail = f"in jwst {build.release or 'between releases'}, {some(others)}" if others else ""
     yield Measurement("behaviour", WHOLE_ARRAY, None, float(len(others)), detail=detail)
-
-
-def _calibrated_name(products, number):
-    """Return the name of the file whose header is taken for that of the calibrated product."""
-    files = products.calibrated_files
-    if files:
-        return Path(files[number] or products.subtracted[number].path).name
-    return f"the calibrated product of exposure {number + 1}"
-
-
-def _inconsistencies(name, header, rate, association):
-    """Return in which keywords the header of a product contradicts its rate or association."""
-    found = [
-        f"{name} has {keyword} = {header.get(keyword)!r} and its rate "
-        f"{Path(rate.path).name} has {rate.header.get(keyword)!r}"
-        for keyword in _KEPT_KEYWORDS
-        if not same_value(header.get(keyword), rate.header.get(keyword))
-    ]
-    if association is not None:
-        used, named = str(header.get("ASNTABLE", "")), Path(association).name
-        if Path(used).name != named:
-            found.append(f"{name} has ASNTABLE = {used!r} and its association is {named!r}")
-    return found
-
-
-def _misnamed(image):
-    """Return in which keywords a product's header names another file or kind of data."""
-    name = Path(image.path).name
-    proper = {"FILENAME": name, "DATAMODL": _MODELS[image.data.ndim]}
-    return [
-        f"{name} has {keyword} = {image.header.get(keyword)!r} in place of {value!r}"
-        for keyword, value in proper.items()
-        if image.header.get(keyword) != value
-    ]
-
-
-def _metadata(build):
-    """Yield the number of products whose headers are wrong."""
-    products, problems = build.products, []
-    for number in build.subtracted_exposures:
-        rate, image = products.science[number], products.subtracted[number]
-        association, combined = products.associations[number], products.combined[number]
-        name, calibrated = Path(image.path).name, products.calibrated_headers[number]
-        problems += [
-            _misnamed(image) + _inconsistencies(name, image.header, rate, association),
-            _inconsistencies(_calibrated_name(products, number), calibrated, rate, association),
-            [] if combined is None else _misnamed(combined),
-        ]
-    wrong = float(sum(map(bool, problems)))
-    yield Measurement("metadata", WHOLE_ARRAY, None, wrong, detail=some(chain(*problems)))
 
 
 def _combined_backgrounds(build):
@@ -247,7 +189,7 @@ def exact_measurements(products, average):
     measures = (
         _steps,
         _behaviours,
-        _metadata,
+        metadata,
         _members,
         _combined_backgrounds,
         _subtraction,

@@ -22,6 +22,7 @@ __all__ = [
     "Products",
     "Truth",
     "in_two_dimensions",
+    "read_extension",
     "read_header",
     "read_hits",
     "read_image",
@@ -122,6 +123,8 @@ class Products:
     clipping_is_sure : bool, optional
         Whether it is on record what the step was given; otherwise somebody says so, or it is
         the step's default that is assumed.
+    expected_behaviours : dict of str, optional
+        By aspect, the proposed behaviour that the build is to have.
     """
 
     science: list
@@ -139,6 +142,7 @@ class Products:
     calibrated_files: tuple = ()
     left_out: tuple = ()
     clipping_is_sure: bool = True
+    expected_behaviours: dict = field(default_factory=dict)
 
     @property
     def subarray(self):
@@ -303,6 +307,28 @@ def read_header(path):
     """
     with _whole_file(path, "a product of the pipeline") as hdus:
         return _primary_header(hdus)
+
+
+def read_extension(path):
+    """Return the header of the values' own extension, without reading the values.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A product of the pipeline.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        Of SCI; without cards if there is none.
+
+    Raises
+    ------
+    CannotJudge
+        If it is missing or damaged.
+    """
+    with _whole_file(path, "a product of the pipeline") as hdus:
+        return _readable(hdus["SCI"].header) if "SCI" in hdus else fits.Header()
 
 
 def read_truth(path):
