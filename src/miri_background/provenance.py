@@ -232,7 +232,11 @@ def _observed(products, directory):
     path = directory / "observation.json"
     # Without a limit of iterations, these are not products of a run of this suite.
     if path.exists() and products.maxiters and (directory / "calibration.json").exists():
-        known["observation"] = json_object(path)
+        observation = json_object(path)
+        if not _as_many(products, observation):
+            # A part of an observation has other numbers than the whole, and no baseline.
+            return known
+        known["observation"] = observation
         clipping = {"sigma": products.sigma, "maxiters": products.maxiters}
         known["calibration"] = json_object(directory / "calibration.json") | clipping
         known["level1b_sci_sha256"] = {
@@ -240,6 +244,17 @@ def _observed(products, directory):
             for path in sorted((directory / "uncal").glob("*.fits"))
         }
     return known
+
+
+def _as_many(products, observation):
+    """Return whether as many exposures were judged as were observed."""
+    return all(
+        observation.get(f"{field}_exposures", default) == len(images)
+        for field, images, default in (
+            ("science", products.science, len(products.science)),
+            ("background", products.backgrounds, len(products.backgrounds)),
+        )
+    )
 
 
 def _calibrations(headers):

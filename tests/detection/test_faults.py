@@ -56,6 +56,7 @@ BY_NAME = {
     "stale background": AVERAGE | FLAGS,
     "science error linear": {"result err"},
     "science error 1 % off": {"result err"},
+    "science error in quadrature": {"result err"},
     "science variance lost": {"result var_rnoise"},
     "rate's flags only": {"result dq"},
     "background's flags only": {"result dq"},
@@ -333,7 +334,7 @@ def rate_file(generator):
     planes = {
         "SCI": generator.normal(SKY, NOISE, SHAPE),
         "ERR": np.full(SHAPE, ERROR),
-        "DQ": np.zeros(SHAPE),
+        "DQ": np.where(np.arange(SHAPE[1]) % 50 == 7, JUMP, 0) + np.zeros(SHAPE),
         "VAR_POISSON": np.full(SHAPE, 0.8 * ERROR**2),
         "VAR_RNOISE": np.full(SHAPE, 0.2 * ERROR**2),
     }
@@ -415,6 +416,19 @@ SPOILT = {
     "background stars bright": ALL_BACKGROUNDS,
     "same exposure twice": in_backgrounds([2], "SCI"),
     "another epoch": in_backgrounds([2], "SCI"),
+    "opposite tilts": ALL_SCIENCE,
+    "opposite outputs": ALL_SCIENCE,
+    "opposite columns": ALL_SCIENCE,
+    "opposite rows": ALL_SCIENCE,
+    "read variance too large": {
+        (field, number, "VAR_RNOISE") for field, number, _ in ALL_BACKGROUNDS | ALL_SCIENCE
+    },
+    "photon variance too large": {
+        (field, number, "VAR_POISSON") for field, number, _ in ALL_BACKGROUNDS | ALL_SCIENCE
+    },
+    "hits left": ALL_SCIENCE,
+    "hits scattered": ALL_SCIENCE,
+    "mostly flagged": {("science", number, "DQ") for number in range(2)},
     "NaN as zero": in_backgrounds([0], "SCI", "ERR", "DQ", "VAR_POISSON", "VAR_RNOISE"),
 }
 

@@ -31,11 +31,14 @@ from miri_background.outcomes import CannotJudge
 from miri_background.validation.judgement import measure
 from miri_background.validation.measurements.against_truth import (
     background_levels,
+    reported_variances,
     source_fluxes,
     star_leak,
 )
 from miri_background.validation.measurements.analysis import Analysis
+from miri_background.validation.measurements.calibrated import calibrated_measurements
 from miri_background.validation.measurements.exact import exact_measurements
+from miri_background.validation.measurements.flagged import flagged_pixels
 from miri_background.validation.measurements.statistical import (
     aperture_scatter,
     gradients,
@@ -62,6 +65,7 @@ SKY = 14.0  # DN/s, what 5.5 MJy/sr give in F770W
 SKY_SLOPE = 1e-5  # of the sky, per pixel
 STAR_WIDTH, GALAXY_WIDTH = 1.2, 6.0  # pixels, standard deviation
 STAMP = 40  # pixels: half the size of a source's image
+NOISE = 0.3  # DN/s, about that of a pixel
 DITHER_REACH = 27  # pixels
 ARCSEC_PER_PIXEL = 0.11
 K = 4.0  # standard errors that a correct number may be off: 1 chance in 16 000
@@ -76,12 +80,20 @@ def exact(analysis):
     return exact_measurements(analysis.products, analysis.expectation.combined)
 
 
+# Of files that the calibrated products are in; see test_calibrated.py.
+CALIBRATED = {"calibrated value", "calibrated error", "calibrated DQ"}
+JUDGED = set(criteria()["criteria"]) - CALIBRATED
 FAMILIES = {
     **{
         name: exact
         for name, criterion in criteria()["criteria"].items()
-        if criterion["kind"] == "exact"
+        if criterion["kind"] == "exact" and name not in CALIBRATED
     },
+    "usable area": calibrated_measurements,
+    "flagged pixels": flagged_pixels,
+    "flagged scatter": flagged_pixels,
+    "read variance": reported_variances,
+    "photon variance": reported_variances,
     "residual": residuals,
     "gradient": gradients,
     "outputs": outputs,
@@ -602,8 +614,93 @@ def errors_of_rates_off(products):
     return completed(faulty, average(backgrounds))
 
 
+def opposite(products, addition):
+    """Return products with something added to a science rate, and taken from the next."""
+    science = [
+        replace(image, data=(image.data + (-1) ** number * addition).astype(np.float32))
+        for number, image in enumerate(products.science)
+    ]
+    return completed(replace(products, science=science), products.combined[0])
+
+
+def opposite_tilts(products):
+    """Have tilts that cancel in the mean of all exposures."""
+    return opposite(products, np.linspace(-1.0, 1.0, products.science[0].data.shape[1]))
+
+
+def opposite_lines(products):
+    """Have a column and a row with levels that cancel in the mean of all exposures."""
+    addition = np.zeros(products.science[0].data.shape)
+    addition[:, 2 * addition.shape[1] // 3] = addition[addition.shape[0] // 2] = 1.0
+    return opposite(products, addition)
+
+
+def opposite_outputs(products):
+    """Have an output with levels that cancel in the mean of all exposures."""
+    addition = np.zeros(products.science[0].data.shape)
+    addition[1::2, 2::4] = 1.0
+    return opposite(products, addition)
+
+
+def hits_left(products, signs=(1, 1)):
+    """Leave light of cosmic rays in the pixels that they flag."""
+    science = []
+    for image in products.science:
+        hit = np.flatnonzero((image.dq & JUMP_DET > 0) & (image.dq & DO_NOT_USE == 0))
+        data = image.data.copy()
+        data.ravel()[hit] += 15 * NOISE * np.where(np.arange(hit.size) % 2, *signs)
+        science.append(replace(image, data=data))
+    return completed(replace(products, science=science), products.combined[0])
+
+
+def hits_scattered(products):
+    """Leave light of cosmic rays, and take as much elsewhere."""
+    return hits_left(products, (1, -1))
+
+
+def mostly_flagged(products):
+    """Have two of three rows of the science exposures flagged."""
+    rows = np.arange(products.science[0].dq.shape[0])[:, np.newaxis] % 3 > 0
+    science = [
+        replace(image, dq=image.dq | np.where(rows, np.uint32(DO_NOT_USE), np.uint32(0)))
+        for image in products.science
+    ]
+    return completed(replace(products, science=science), products.combined[0])
+
+
+def part_off(products, part, factor):
+    """Scale one part of the variance of all rates."""
+    fields = [
+        [
+            replace(image, variances=image.variances | {part: factor * image.variances[part]})
+            for image in images
+        ]
+        for images in (products.science, products.backgrounds)
+    ]
+    faulty = replace(products, science=fields[0], backgrounds=fields[1])
+    return completed(faulty, products.combined[0])
+
+
+def read_variance_off(products):
+    """Report a hundred times the variance of reads."""
+    return part_off(products, "VAR_RNOISE", np.float32(100))
+
+
+def photon_variance_off(products):
+    """Report a quarter more variance of photons."""
+    return part_off(products, "VAR_POISSON", np.float32(1.25))
+
+
 # What is broken at least, as a certain consequence and not by chance.
 FAULTS = {
+    opposite_tilts: {"gradient"},
+    opposite_lines: {"rows", "columns"},
+    opposite_outputs: {"outputs"},
+    hits_left: {"flagged pixels", "flagged scatter"},
+    hits_scattered: {"flagged scatter"},
+    mostly_flagged: {"usable area"},
+    read_variance_off: {"read variance"},
+    photon_variance_off: {"photon variance"},
     plain_mean: {"combined value", "combined error", "star leak"},
     another_sigma: {"combined value", "combined error", "star leak"},
     background_dropped: {"combined value", "combined error", "members"},
@@ -640,12 +737,12 @@ def test_correct_step_passes(correct):
 
 def test_correct_step_is_measured_by_every_criterion(correct):
     """No criterion passes for lack of a measurement."""
-    assert {each.criterion for each in correct} == set(criteria()["criteria"])
+    assert {each.criterion for each in correct} == JUDGED
 
 
 def test_every_criterion_has_a_fault():
     """Each criterion is seen to fail below."""
-    assert set().union(*FAULTS.values()) == set(criteria()["criteria"])
+    assert set().union(*FAULTS.values()) == JUDGED
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__.replace("_", " "))
@@ -666,7 +763,7 @@ def test_fault_is_caught(products, broken, fault):
 )
 def test_fault_is_told_from_others(products, broken, fault, name):
     """A fault of one array breaks the exact criterion of that array and no other."""
-    exact = {name for name, each in criteria()["criteria"].items() if each["kind"] == "exact"}
+    exact = {name for name in JUDGED if criteria()["criteria"][name]["kind"] == "exact"}
     assert broken(fault(products), exact) == {name}
 
 
@@ -847,7 +944,7 @@ def test_truth_is_not_needed(products):
     """With real references only what needs no truth is measured."""
     one = {name: getattr(products, name)[:1] for name in OF_SCIENCE}
     faulty = examine(replace(products, **one), truth=False)
-    needing_truth = (background_levels, star_leak, source_fluxes)
+    needing_truth = (reported_variances, background_levels, star_leak, source_fluxes)
     expected = {name for name, family in FAMILIES.items() if family not in needing_truth}
     assert {each.criterion for each in measure(faulty)} == expected
 

@@ -48,6 +48,7 @@ CONTROL = "nothing"  # is broken: the row that has to pass
 # What the predecessor of this suite looked at: one pixel of empty sky, within this of the value.
 _PREDECESSORS_PIXEL, _PREDECESSORS_VALUE, _PREDECESSORS_LIMIT = (850, 500), 0.01, 0.8
 _REFUSED = "reading"  # of the products, which are refused
+_FOUND = "finding"  # about the rates, which names what is not the step's
 _KEYS = 5  # criteria on a line of the key
 _CONTENT = ("outcome", "criteria", "missed", "idle", "rows")  # of the file
 
@@ -122,7 +123,7 @@ class KillMatrix:
     @property
     def criteria(self):
         """The names of all criteria, the cheapest first."""
-        return [_REFUSED, *criteria()["criteria"]]
+        return [_REFUSED, *criteria()["criteria"], _FOUND]
 
     def unique(self, criterion):
         """Return the faults that a criterion notices and no cheaper one does.
@@ -348,10 +349,15 @@ def _kills(directory, name):
     return Kills(name, family, description, ratios, noticed, time.perf_counter() - started)
 
 
-def _ratios(metrics):
+def _calibrated(run, exposure):
+    """Return the path of the calibrated product of an exposure."""
+    return run.association(exposure).parent / f"{exposure.name}_cal.fits"
+
+
+def _ratios(judgement):
     """Return by criterion that is broken how far its worst metric is over the limit."""
-    ratios = {}
-    for metric in metrics:
+    ratios = {_FOUND: np.inf} if judgement.findings else {}
+    for metric in judgement.metrics:
         if not metric.passed:
             share = share_of_limit(metric.value, metric.limit)
             ratios[metric.name] = max(share, ratios.get(metric.name, 0.0))
@@ -370,21 +376,23 @@ def _judged(directory, broken):
             with ThreadPoolExecutor(1) as executor:
                 steps = image2_steps(run.calibration, later_steps=False)
                 subtract_backgrounds(run, executor, steps, pipeline)
+            if broken is not None and broken.calibrated:
+                for exposure in exposures(run.observation, "science"):
+                    broken.calibrated(_calibrated(run, exposure), run.rate(exposure))
+            untouched = broken is not None and broken.rates is None
+            known = _expectations.get(directory) if untouched else None
             try:
-                products = read_products(run.root)
+                judgement = judge_products(read_products(run.root), known)
             except CannotJudge:
                 if broken is None:
                     raise
                 return {_REFUSED: np.inf}, None
-            untouched = broken is not None and broken.rates is None
-            known = _expectations.get(directory) if untouched else None
-            judgement = judge_products(products, known)
             if untouched:
                 _expectations.clear()
                 _expectations[directory] = judgement.analysis.expectation
         finally:
             run.release()
-    ratios, image = _ratios(judgement.metrics), judgement.analysis.subtracted[0].data
+    ratios, image = _ratios(judgement), judgement.analysis.subtracted[0].data
     inside = all(at < size for at, size in zip(_PREDECESSORS_PIXEL, image.shape, strict=True))
     return ratios, float(image[_PREDECESSORS_PIXEL]) if inside else None
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from miri_background.outcomes import SetUpWrong
 from miri_background.validation.measurements.behaviours import behaviours
-from miri_background.validation.measurements.build import Build, catalogue
+from miri_background.validation.measurements.build import Build, catalogue, expected_behaviours
 from miri_background.validation.measurements.exact import exact_measurements
 
 TODAY = {
@@ -103,14 +104,79 @@ def test_behaviours_are_described(aspect):
 @pytest.mark.parametrize("integrations", [None, 3], ids=["rates", "rateints"])
 @pytest.mark.parametrize("choice", [*CHOICES, *EMPTY, "today's"])
 def test_behaviour_is_recognised_and_exact(background_step, choice, integrations, saved):
-    """A build between releases may do what is proposed, and every pixel is held to that."""
+    """A build between releases that does what is proposed is held to that by every pixel."""
     chosen, expected = (CHOICES | EMPTY | {"today's": ({}, {})})[choice]
     if integrations is None and choice in EMPTY:
         return
     analysis = background_step(integrations=integrations, version=IN_WORK, saved=saved, **chosen)
     found = names(analysis)
     wanted = {each: name for each, name in (TODAY | expected).items() if each in found}
-    assert (found, broken(analysis)) == (wanted, set())
+    assert (found, broken(analysis)) == (wanted, {"behaviour"} if expected else set())
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_is_proposed_passes_where_it_is_expected(background_step, choice):
+    """A run that expects what a build does takes it for right, in a release as between them."""
+    chosen, expected = CHOICES[choice]
+    for version in ("3.0.0", IN_WORK):
+        analysis = background_step(version=version, **chosen)
+        products = replace(analysis.products, expected_behaviours=expected)
+        assert problems(products, analysis) == []
+
+
+def test_what_is_expected_and_not_done_fails(background_step):
+    """A build that does as releases do is not what was expected, and both are named."""
+    analysis = background_step()
+    expected = expected_behaviours("errors=quadrature")
+    (problem,) = problems(replace(analysis.products, expected_behaviours=expected), analysis)
+    assert problem.endswith("errors: not propagated, and in quadrature is expected")
+
+
+def test_what_is_proposed_is_told_with_what_to_say(background_step):
+    """The sentence has the option that makes it pass."""
+    analysis = background_step(version=IN_WORK, quadrature=True)
+    (problem,) = problems(analysis.products, analysis)
+    assert "only proposed (say --expect 'errors=in quadrature' where it is wanted)" in problem
+
+
+def problems(products, analysis):
+    """Return what is said of behaviours that are not right."""
+    (behaviour,) = [
+        each
+        for each in exact_measurements(products, analysis.expectation.combined)
+        if each.criterion == "behaviour"
+    ]
+    return [behaviour.detail] if behaviour.value else []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("errors=quadrature", {"errors": "in quadrature"}),
+        (
+            "flags=of all members, averaged pixels=masked",
+            {"flags": "of all members", "averaged pixels": "DO_NOT_USE masked"},
+        ),
+    ],
+)
+def test_expectation_is_read(text, expected):
+    """Any part of a name that no other has is enough."""
+    assert expected_behaviours(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("error=quadrature", "no behaviour 'error': choose of errors, flags"),
+        ("errors", "names no behaviours: choose of not propagated, in quadrature"),
+        ("flags=member", "names 2 behaviours"),
+    ],
+)
+def test_unknown_expectation_is_refused(text, told):
+    """The sentence lists what there is."""
+    with pytest.raises(SetUpWrong, match=told):
+        expected_behaviours(text)
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -140,7 +206,7 @@ def test_release_is_held_to_what_it_is_known_to_do(background_step, choice):
     ],
 )
 def test_only_releases_are_known(background_step, version, faults):
-    """What is not a release that is listed may do what it likes, if it does it exactly."""
+    """What is not a release that is listed is not known to do anything."""
     analysis = background_step(version=version, every=True)
     assert sum(not each.as_known for each in build_of(analysis).recognised) == faults
 

@@ -18,7 +18,11 @@ WAYS = {
     for kind, options in KINDS.items()
     for how, saved in (("", True), (" without combined", False))
 }
-EXACT = {name for name, each in criteria()["criteria"].items() if each["kind"] == "exact"}
+EXACT = {
+    name
+    for name, each in criteria()["criteria"].items()
+    if each["kind"] == "exact" and not name.startswith("calibrated")  # see test_calibrated.py
+}
 OF_COMBINED = {"combined value", "combined error", "combined DQ"}
 
 
@@ -270,7 +274,7 @@ def test_member_that_sees_nothing_does_not_hide_the_others(of_rates):
 @pytest.mark.parametrize("choice", [{"masked": True}, {"quadrature": True}, {"every": True}])
 def test_members_do_not_depend_on_the_behaviour(background_step, choice):
     """What a build between releases does about flags and errors is not put down to members."""
-    assert broken(background_step(version="3.1.0.dev0", **choice)) == {}
+    assert set(broken(background_step(version="3.1.0.dev0", **choice))) <= {"behaviour"}
 
 
 def test_wrong_clipping_is_not_put_down_to_the_members(of_rates):
@@ -355,9 +359,11 @@ def test_contradiction_names_file_keyword_and_both_values(of_rates):
     )
 
 
-def test_contradiction_of_the_calibrated_product_names_its_file(of_rates):
+def test_contradiction_of_the_calibrated_product_names_its_file(of_rates, tmp_path):
     """The header of the calibrated product is that of another file."""
-    files = ("image2/science0_cal.fits", "image2/science1_cal.fits")
+    files = [tmp_path / f"science{number}_cal.fits" for number in range(2)]
+    for path in files:
+        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(name="SCI")]).writeto(path)
     changed = with_header(of_rates, "calibrated_headers", ASNTABLE="x.json")
     assert detail(other(changed, calibrated_files=files), "metadata") == (
         "science0_cal.fits has ASNTABLE = 'x.json' and its association is 'image2_asn.json'"

@@ -429,8 +429,8 @@ def test_missing_metrics_file_is_named(tmp_path):
 def test_other_version_is_refused(metrics_file):
     """A file of another layout is not guessed at."""
     text = metrics_file.read_text()
-    metrics_file.write_text(text.replace('"schema_version": 3', '"schema_version": 1'))
-    with pytest.raises(CannotJudge, match="3 was expected"):
+    metrics_file.write_text(text.replace('"schema_version": 4', '"schema_version": 1'))
+    with pytest.raises(CannotJudge, match="4 was expected"):
         load_metrics(metrics_file)
 
 

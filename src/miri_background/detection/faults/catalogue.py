@@ -1,6 +1,6 @@
 """All faults by name."""
 
-from miri_background.detection.faults import averaging, damage, errors, inputs, subtraction
+from miri_background.detection.faults import averaging, damage, errors, inputs, later, subtraction
 from miri_background.outcomes import SetUpWrong
 
 __all__ = ["FAULTS", "fault"]
@@ -14,9 +14,11 @@ _ORDER = (
     "precision",
     "local damage",
     "metadata",
+    "calibration",
     "inputs",
 )
-_ALL = (*averaging.FAULTS, *subtraction.FAULTS, *errors.FAULTS, *damage.FAULTS, *inputs.FAULTS)
+_MODULES = (averaging, subtraction, errors, damage, later, inputs)
+_ALL = tuple(each for module in _MODULES for each in module.FAULTS)
 FAULTS = {each.name: each for each in sorted(_ALL, key=lambda each: _ORDER.index(each.family))}
 
 

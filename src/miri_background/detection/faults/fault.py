@@ -32,6 +32,8 @@ class Fault:
         Takes the path of a file that the step has saved, changes the file.
     rates : callable, optional
         Takes the `Rates` of a run, changes them in place.
+    calibrated : callable, optional
+        Takes the paths of a calibrated product and of its rate, changes the former.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Fault:
     finish: object = None
     saved: object = None
     rates: object = None
+    calibrated: object = None
 
     @property
     def of_step(self):

@@ -11,12 +11,15 @@ from miri_background.detection.faults.patterns import (
     in_one_column,
     mottled,
     striped,
+    tilted,
     tilted_imager,
 )
+from miri_background.validation.products.images import DO_NOT_USE, JUMP_DET
 
 __all__ = ["FAULTS"]
 
 _STAR_BOX, _GALAXY_BOX = 12, 60  # pixels around a source
+_HIT = 5.0  # DN/s: fifteen times the noise of a pixel of the default observation
 
 
 def _pedestal(exposures):
@@ -73,6 +76,35 @@ def _same_exposure_twice(rates):
     first, last = rates.backgrounds[0], rates.backgrounds[-1]
     for name in ("SCI", "ERR", "DQ", "VAR_POISSON", "VAR_RNOISE"):
         last[name].data = first[name].data.copy()
+
+
+def _opposite(rates, pattern, amplitude):
+    """Add a pattern to one science exposure, and take it from the next."""
+    for number, hdus in enumerate(rates.science):
+        shape = hdus["SCI"].data.shape[-2:]
+        hdus["SCI"].data += np.float32((-1) ** number * amplitude) * pattern(shape)
+
+
+def _part_times(rates, part, factor):
+    """Scale one part of the variance of all rates."""
+    for hdus in (*rates.science, *rates.backgrounds):
+        hdus[part].data *= np.float32(factor)
+
+
+def _hits_left(rates, signs):
+    """Leave light of cosmic rays in the pixels of the science exposures that they flagged."""
+    for hdus in rates.science:
+        hit = (hdus["DQ"].data & JUMP_DET > 0) & (hdus["DQ"].data & DO_NOT_USE == 0)
+        places = np.flatnonzero(hit)
+        added = np.where(np.arange(places.size) % 2, signs[0], signs[1])
+        hdus["SCI"].data.ravel()[places] += np.float32(_HIT) * added.astype(np.float32)
+
+
+def _mostly_flagged(rates):
+    """Flag two of three rows of the science exposures."""
+    for hdus in rates.science:
+        rows = np.arange(hdus["DQ"].data.shape[-2]) % 3 > 0
+        hdus["DQ"].data[..., rows, :] |= DO_NOT_USE
 
 
 def _another_epoch(rates):
@@ -139,5 +171,43 @@ FAULTS = (
             {"rates": _same_exposure_twice},
         ),
         ("another epoch", "one background has 0.5 % more sky", {"rates": _another_epoch}),
+        *(
+            (
+                name,
+                f"{description}, of opposite signs in two science exposures",
+                {"rates": partial(_opposite, pattern=pattern, amplitude=amplitude)},
+            )
+            for name, description, pattern, amplitude in (
+                ("opposite tilts", "a gradient of 0.2 DN/s", tilted, 0.1),
+                ("opposite outputs", "0.6 DN/s between amplifiers", between_amplifiers, 0.3),
+                ("opposite columns", "0.5 DN/s in a column", in_one_column, 0.5),
+                ("opposite rows", "0.5 DN/s in a row", striped, 0.5),
+            )
+        ),
+        (
+            "read variance too large",
+            "VAR_RNOISE is a hundred times too large",
+            {"rates": partial(_part_times, part="VAR_RNOISE", factor=100)},
+        ),
+        (
+            "photon variance too large",
+            "VAR_POISSON is a quarter too large",
+            {"rates": partial(_part_times, part="VAR_POISSON", factor=1.25)},
+        ),
+        (
+            "hits left",
+            "flagged pixels of the science exposures have 5 DN/s more",
+            {"rates": partial(_hits_left, signs=(1, 1))},
+        ),
+        (
+            "hits scattered",
+            "flagged pixels of the science exposures are off by 5 DN/s, either way",
+            {"rates": partial(_hits_left, signs=(1, -1))},
+        ),
+        (
+            "mostly flagged",
+            "two of three rows of the science exposures are not to be used",
+            {"rates": _mostly_flagged},
+        ),
     ),
 )

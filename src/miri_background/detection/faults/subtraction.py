@@ -60,6 +60,18 @@ def _names_another_filter(result):
     result.meta.instrument.filter = "F1000W"
 
 
+def _points_elsewhere(result):
+    result.meta.wcsinfo.ra_ref = 0.1 + (result.meta.wcsinfo.ra_ref or 0.0)
+
+
+def _forgets_a_step(result):
+    result.meta.cal_step.ramp_fit = "SKIPPED"
+
+
+def _errors_in_quadrature(rate, combined, result):
+    result.err = np.hypot(rate.err, combined.err)
+
+
 def _names_another_file(path):
     fits.setval(path, "FILENAME", value=Path(path).name.replace("_bsub", "_rate"))
 
@@ -113,6 +125,11 @@ FAULTS = (
         ("science error linear", "added, not in quadrature", {"subtract": _linear_error}),
         ("science error 1 % off", "scaled by 1.01", {"subtract": _scaled_error}),
         ("science variance lost", "read noise is set to zero", {"subtract": _lost_variance}),
+        (
+            "science error in quadrature",
+            "as it is only proposed",
+            {"subtract": _errors_in_quadrature},
+        ),
     ),
     *family(
         "metadata",
@@ -131,6 +148,16 @@ FAULTS = (
             "wrong filter",
             "the header names another filter",
             {"finish": _names_another_filter},
+        ),
+        (
+            "another pointing",
+            "the header points a tenth of a degree away",
+            {"finish": _points_elsewhere},
+        ),
+        (
+            "step forgotten",
+            "the header says that no ramp was fitted",
+            {"finish": _forgets_a_step},
         ),
         (
             "wrong file name",

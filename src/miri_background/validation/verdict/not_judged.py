@@ -24,6 +24,8 @@ _OF_COMBINED = (
 _OF_CALIBRATED = ("calibrated value", "calibrated error", "calibrated DQ")
 _OF_SOURCES = ("star flux", "galaxy flux")  # which a skipped step does not touch
 _NOTHING_LEFT = {
+    "flagged pixels": "no flagged pixel of empty sky stays usable",
+    "flagged scatter": "no flagged pixel of empty sky stays usable",
     "star leak": "background sources have too little light",
     "star flux": "no star is bright enough inside a region",
     "galaxy flux": "no galaxy is bright enough inside a region",
