@@ -492,3 +492,67 @@ def test_file_of_the_version_before_is_read(metrics_file):
     metrics_file.write_text(json.dumps(content))
     verdict = load_metrics(metrics_file)
     assert (len(verdict.metrics), verdict.not_judged) == (len(ALL), ())
+
+
+# ------------------------------------------------------------------ findings
+
+
+def finding():
+    """Return a finding on the fields' skies."""
+    return Finding(
+        "skies of the fields differ",
+        -0.7,
+        "DN/s",
+        "",
+        "The sky of the science field is -0.7 DN/s off.",
+        "Subtract it.",
+        ("residual",),
+    )
+
+
+@pytest.fixture
+def with_finding():
+    """Return a verdict of which one metric is beyond its limit for what a finding names."""
+    beyond = replace(metric(value=0.9), status=RELEASED, finding=finding().name)
+    return Verdict([beyond], PROVENANCE, findings=[finding()])
+
+
+def test_released_metric_decides_nothing(with_finding):
+    """The run passes, and says that not every metric decides, and why."""
+    assert with_finding.outcome is Outcome.PASSED
+    assert with_finding.failures() == []
+    assert "1 of 1 do not decide, because of the data (skies of the fields differ)" in (
+        with_finding.sentence()
+    )
+
+
+def test_released_metric_is_shown_with_its_finding(with_finding):
+    """It is not among those within their limit, and the finding stands beside it."""
+    for text in (with_finding.text_table(), with_finding._repr_html_()):
+        assert "skies of the fields differ" in text
+    assert "0/1" in with_finding.text_table()
+
+
+def test_findings_are_told_first(with_finding):
+    """Before behaviours and advisories, with what to do."""
+    text = Notes(with_finding).text()
+    assert text.startswith("finding, skies of the fields differ: The sky")
+    assert "Findings about the data" in Notes(with_finding)._repr_html_()
+
+
+def test_findings_are_kept(with_finding, tmp_path):
+    """What is read is what was written."""
+    path = tmp_path / "metrics.json"
+    with_finding.write(path)
+    again = load_metrics(path)
+    assert again.findings == with_finding.findings
+    assert again.metrics == with_finding.metrics
+
+
+def test_scope_of_a_verdict_is_told():
+    """A pass says how many pixels it speaks for, of the exposure with the fewest."""
+    few, many = (
+        replace(metric(value=value), name="usable area", detail=f"{value} pixels")
+        for value in (0.4, 0.1)
+    )
+    assert "It speaks for these pixels: 0.4 pixels" in Verdict([many, few], PROVENANCE).text_table()
