@@ -10,8 +10,10 @@ import pytest
 
 from miri_background.outcomes import CannotJudge, CriterionFailed, Outcome
 from miri_background.schemas import NotAsDescribed
+from miri_background.validation.findings.finding import Finding
 from miri_background.validation.measurements.measurement import Measurement
 from miri_background.validation.verdict.limits import (
+    RELEASED,
     Metric,
     check_criteria,
     criteria,
@@ -19,6 +21,7 @@ from miri_background.validation.verdict.limits import (
     judge,
 )
 from miri_background.validation.verdict.metrics_file import load_metrics
+from miri_background.validation.verdict.notes import Notes
 from miri_background.validation.verdict.verdict import NotJudged, Verdict, metrics_schema
 
 ALL = criteria()["criteria"]

@@ -232,7 +232,7 @@ class Verdict:
             ],
             "not_judged": [asdict(each) for each in self.not_judged],
             "findings": [
-                {name: json_value(value) for name, value in asdict(each).items()}
+                asdict(each) | {"value": json_value(each.value), "explains": list(each.explains)}
                 for each in self.findings
             ],
             "behaviours": [asdict(each) for each in self.behaviours],
