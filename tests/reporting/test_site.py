@@ -181,6 +181,7 @@ def test_page_of_a_run_says_what_is_wrong_and_what_was_not_judged(add_run, tmp_p
 def test_kinds_are_those_that_the_truth_is_needed_for():
     """The criteria that are said to need the truth are those that are measured against it."""
     source = inspect.getsource(against_truth.truth_measurements)
+    source += inspect.getsource(against_truth.reported_variances)
     source += inspect.getsource(against_truth.background_levels)
     source += inspect.getsource(against_truth.star_leak)
     source += inspect.getsource(against_truth.source_fluxes)

@@ -37,8 +37,8 @@ def validate(**values):
     require_directory(parameters)
     # Imported here, so that --help and wrong parameters are answered at once.
     from miri_background.runs.names import VALIDATION
-    from miri_background.validation.measurements.build import expected_behaviours
     from miri_background.simulation.sky_level import require_unsaturated
+    from miri_background.validation.measurements.behaviour_catalogue import expected_behaviours
     from miri_background.validation.verdict.baselines import baseline_directory, baselines_of
 
     expected_behaviours(parameters.get("expect", ""))

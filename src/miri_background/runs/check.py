@@ -147,7 +147,9 @@ def ending(check):
     str
         One sentence, the last of a report.
     """
-    return check.verdict.outcome.word.upper() + _failures(check.verdict)
+    names = dict.fromkeys(each.name for each in check.verdict.findings)
+    found = f"; findings about the data: {', '.join(names)}" if names else ""
+    return check.verdict.outcome.word.upper() + _failures(check.verdict) + found
 
 
 def _failures(verdict):

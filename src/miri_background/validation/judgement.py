@@ -17,8 +17,8 @@ from miri_background.validation.findings.examination import (
 from miri_background.validation.measurements.advisories import advisories
 from miri_background.validation.measurements.against_truth import truth_measurements
 from miri_background.validation.measurements.analysis import Analysis
+from miri_background.validation.measurements.behaviour_catalogue import expected_behaviours
 from miri_background.validation.measurements.behaviours import behaviours
-from miri_background.validation.measurements.build import expected_behaviours
 from miri_background.validation.measurements.calibrated import calibrated_measurements
 from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.measurements.statistical import statistical_measurements

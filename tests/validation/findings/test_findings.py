@@ -194,9 +194,10 @@ def test_cause_of_another_level_is_told(altered, factor, words):
 def test_first_exposure_of_a_visit_is_told(altered):
     """As flight exposures of F560W have it (PID 1040): up to a quarter brighter."""
     science, backgrounds, _ = CASES["first of a visit"]
-    assert "first exposures of a visit" in judge_products(altered(science, backgrounds)).findings[
-        0
-    ].sentence
+    assert (
+        "first exposures of a visit"
+        in judge_products(altered(science, backgrounds)).findings[0].sentence
+    )
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["by file", "by pixels"])

@@ -9,8 +9,12 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from miri_background.outcomes import SetUpWrong
+from miri_background.validation.measurements.behaviour_catalogue import (
+    catalogue,
+    expected_behaviours,
+)
 from miri_background.validation.measurements.behaviours import behaviours
-from miri_background.validation.measurements.build import Build, catalogue, expected_behaviours
+from miri_background.validation.measurements.build import Build
 from miri_background.validation.measurements.exact import exact_measurements
 
 TODAY = {

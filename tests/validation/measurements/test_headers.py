@@ -1,4 +1,4 @@
-"""Headers of products contradict neither their rates nor each other, and the sentence says where."""
+"""Headers of products contradict neither their rates nor each other; the sentence says where."""
 
 from dataclasses import replace
 
@@ -37,9 +37,7 @@ def of_rates(background_step):
         backgrounds=[with_headers(each) for each in products.backgrounds],
         subtracted=[with_headers(each, DATE=LATER) for each in products.subtracted],
         combined=[with_headers(each, DATE=LATER) for each in products.combined],
-        calibrated_headers=[
-            with_headers(each, DATE=LATER).header for each in products.subtracted
-        ],
+        calibrated_headers=[with_headers(each, DATE=LATER).header for each in products.subtracted],
     )
     return analysis
 

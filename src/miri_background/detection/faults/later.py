@@ -1,10 +1,14 @@
 """Faults of what is made of the subtracted images: calibrated products of something else."""
 
+from pathlib import Path
+
 import numpy as np
 from astropy.io import fits
 
 from miri_background.detection.faults.fault import family
 from miri_background.detection.faults.patterns import CORNER
+from miri_background.files import replace_whole
+from miri_background.reading import open_fits
 
 __all__ = ["FAULTS"]
 
@@ -13,13 +17,14 @@ _VALUES, _FLAGS = "SCI", "DQ"
 
 def _changed(path, change):
     """Change a file in place."""
-    with fits.open(path, memmap=False) as hdus:
+    with open_fits(path) as hdus:
         change(hdus)
-        hdus.writeto(path, overwrite=True)
+        with replace_whole(Path(path)) as (aside,):
+            hdus.writeto(aside)
 
 
 def _unsubtracted(calibrated, rate):
-    with fits.open(rate) as hdus:
+    with open_fits(rate) as hdus:
         values = hdus[_VALUES].data.copy()
 
     def change(hdus):

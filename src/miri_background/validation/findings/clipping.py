@@ -14,7 +14,7 @@ __all__ = ["other_clipping", "with_clipping"]
 
 # What people use: the step's default, papers, STScI's notebooks, and between.
 _SIGMAS = (3.0, 2.0, 1.5, 2.5, 1.0, 4.0, 5.0, 1.8, 2.2, 1.2, 3.5, 10.0)
-_MAXITERS = (None, 3, 5, 1, 2, 10)
+_MAXITERS = (3, None, 5, 1, 2, 10)
 _TRIED = 4000  # pixels in a first look, at most as many of which are known to differ
 
 
@@ -95,11 +95,15 @@ def _fits(products, numbers, members, places, choice):
 
 def _finding(products, choice, found):
     """Return the finding on parameters that were found."""
-    same = [each for each in found if each != choice]
-    more = f" (as well as those of {_in_words(same[0])})" if same else ""
+    # What changes nothing on these data cannot be told apart.
+    same = [str(each[1] or "none") for each in found if each[0] == choice[0] and each != choice]
+    others = dict.fromkeys(f"{each[0]:g}" for each in found if each[0] != choice[0])
+    more = f"; maxiters {', '.join(same)} would give the same" if same else ""
+    more += f"; sigma {', '.join(others)}, too" if others else ""
     told = _in_words((products.sigma, products.maxiters))
     sentence = (
-        f"The products are exactly those of {_in_words(choice)}{more}, and {told} "
+        f"The products are exactly those of {_in_words(choice)}{more and f' ({more[2:]})'}, and "
+        f"{told} "
         + ("is on record for the step" if products.clipping_is_sure else "was told or assumed")
         + "."
     )

@@ -140,9 +140,7 @@ def released(metrics, findings, expectation, own_measurements):
             name = _explaining(metric.name, findings, expectation.truth)
             if name == UNEXPLAINED:
                 unexplained.append(metric)
-        result.append(
-            metric if name is None else replace(metric, status=RELEASED, finding=name)
-        )
+        result.append(metric if name is None else replace(metric, status=RELEASED, finding=name))
     if unexplained:
         findings = [*findings, _structure(unexplained)]
     return result, findings

@@ -39,15 +39,17 @@ def flagged_by_one(inputs):
         kinds = [name for bit, name in _KINDS.items() if np.mean(flags & bit > 0) > _MOST]
         rows, columns = np.nonzero(alone[place])
         name = inputs.names[number]
+        listed = f" ({', '.join(kinds)})" if kinds else ""
+        part = lost / np.count_nonzero(lit)
         yield Finding(
             "flags of one background",
             float(lost),
             "pixels",
             name,
-            f"{name} alone flags {count} pixels{' (' + ', '.join(kinds) + ')' if kinds else ''} "
-            f"around x = {np.median(columns):.0f}, y = {np.median(rows):.0f} (from 0), the other "
-            f"backgrounds at most {np.max(others)}: {lost} good science pixels "
-            f"({lost / np.count_nonzero(lit):.2%}) are lost for it where flags of any member count.",
+            f"{name} alone flags {count} pixels{listed} around x = {np.median(columns):.0f}, "
+            f"y = {np.median(rows):.0f} (from 0), the other backgrounds at most {np.max(others)}: "
+            f"{lost} good science pixels ({part:.2%}) are lost for it where flags of any member "
+            "count.",
             "Leave it out, or clear DO_NOT_USE where the other backgrounds are good "
             "(jwst issue 10539).",
         )

@@ -45,7 +45,7 @@ class Inputs:
 
     @property
     def backgrounds(self):
-        """Numbers of the backgrounds among the images, each file once."""
+        """Which of the images are backgrounds, each file once."""
         first = {}
         for number, image in enumerate(self.products.backgrounds, self.count):
             first.setdefault(id(image), number)
@@ -63,7 +63,7 @@ class Inputs:
 
     @cached_property
     def values(self):
-        """Rates on the sampled sky, DN/s, shape (exposures, pixels)."""
+        """The rates on the sampled sky, DN/s, shape (exposures, pixels)."""
         return np.stack([image.data.ravel()[self.places] for image in self.images]).astype(float)
 
     @cached_property
@@ -81,11 +81,14 @@ class Inputs:
         """Mean of each exposure beyond the average of the backgrounds, and its variance."""
         found = [clipped_mean(values - self.average) for values in self.values]
         commons = self.expectation.exposure_common_variances
-        return [(mean, variance + common) for (mean, variance), common in zip(found, commons, strict=True)]
+        return [
+            (mean, variance + common)
+            for (mean, variance), common in zip(found, commons, strict=True)
+        ]
 
     @property
     def difference(self):
-        """Sky of the science field beyond that of the backgrounds, and its variance.
+        """The sky of the science field beyond that of the backgrounds, and its variance.
 
         That of the middle one of the backgrounds: one that is off is a finding of its own.
         """
@@ -94,16 +97,15 @@ class Inputs:
         variance = np.mean([each for _, each in science])
         difference = np.median([each for each, _ in science]) - middle
         return float(difference), float(
-            variance + self.expectation.combined_common_variance + self.expectation.clipping.variance
-            / max(self.pixels, 1)
+            variance
+            + self.expectation.combined_common_variance
+            + self.expectation.clipping.variance / max(self.pixels, 1)
         )
 
     @cached_property
     def reported(self):
         """Median of the reported errors of each exposure there, DN/s."""
-        return np.array(
-            [float(np.median(image.err.ravel()[self.places])) for image in self.images]
-        )
+        return np.array([float(np.median(image.err.ravel()[self.places])) for image in self.images])
 
     @cached_property
     def scatters(self):
@@ -123,9 +125,7 @@ class Inputs:
         every = spread.sum() * (number - 1) / number
         own = (spread - every / (number - 1) ** 2) / (1 - 1 / (number - 1) ** 2)
         mean = total / number
-        theirs = [
-            clipped_scatter(each - mean) ** 2 - own.sum() / number**2 for each in science
-        ]
+        theirs = [clipped_scatter(each - mean) ** 2 - own.sum() / number**2 for each in science]
         return np.sqrt(np.maximum([*theirs, *own], 0.0))
 
     @property

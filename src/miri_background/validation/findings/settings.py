@@ -29,10 +29,12 @@ def another_readout(inputs):
         foreign += [value for value in science if value not in backgrounds]
         if foreign and not (keyword == "TGROUP" and different):
             ours, theirs = (", ".join(map(str, each)) for each in (science, backgrounds))
-            different.append(f"{keyword} {ours} in the science field and {theirs} in that of the "
-                             "backgrounds")
-            members += [name for value in backgrounds if value not in science
-                        for name in backgrounds[value]]
+            different.append(
+                f"{keyword} {ours} in the science field and {theirs} in that of the backgrounds"
+            )
+            members += [
+                name for value in backgrounds if value not in science for name in backgrounds[value]
+            ]
     if not different:
         return
     yield Finding(

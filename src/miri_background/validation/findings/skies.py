@@ -177,17 +177,19 @@ def _cause(inputs, number, others, level):
     errors = inputs.reported[number] / np.median(inputs.reported[others])
     factor = _factor(ratio, errors)
     if factor is not None:
-        return (
+        cause = (
             f": {factor:g} times as much, and its errors are {errors:.2g} times theirs, as of a "
             f"wrong group time (TGROUP = {header.get('TGROUP')}, READPATT = "
-            f"{header.get('READPATT')!r})",
-            "Look at its group time, gain and unit, and run calwebb_detector1 again; without it "
-            "the average is right.",
+            f"{header.get('READPATT')!r})"
         )
-    first = str(header.get("EXPOSURE", "")).lstrip("0") == "1"
-    return (
-        ", as first exposures of a visit have it: the detector settles" if first and ratio > 1
-        else "",
-        "Leave it out where the others are enough: clipping sees it as noise, and keeps a part "
-        "of it.",
+        advice = (
+            "Look at its group time, gain and unit, and run calwebb_detector1 again; without it "
+            "the average is right."
+        )
+        return cause, advice
+    first = str(header.get("EXPOSURE", "")).lstrip("0") == "1" and ratio > 1
+    advice = (
+        "Leave it out where the others are enough: clipping sees it as noise, and keeps a part of "
+        "it."
     )
+    return ", as first exposures of a visit have it: the detector settles" * first, advice

@@ -38,7 +38,7 @@ class MeanResidual:
 
     @cached_property
     def set_means(self):
-        """Means of the pixels of each output, DN/s, in the order of `output_sets`."""
+        """The means of the pixels of each output, DN/s, in the order of `output_sets`."""
         return set_means(self.image, self.good)
 
     @cached_property

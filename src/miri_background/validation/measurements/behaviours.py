@@ -5,16 +5,15 @@ from functools import partial
 import numpy as np
 
 from miri_background.instrument.footprint import illuminated
-from miri_background.validation.measurements.build import (
+from miri_background.validation.measurements.behaviour_catalogue import (
     EMPTY,
     ERRORS,
     FLAGS,
     PIXELS,
     PLACE,
-    Build,
-    FlagRule,
     catalogue,
 )
+from miri_background.validation.measurements.build import Build, FlagRule
 from miri_background.validation.measurements.remarks import Behaviour
 from miri_background.validation.products.images import DO_NOT_USE
 

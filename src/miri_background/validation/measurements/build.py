@@ -6,141 +6,34 @@ there is none, or where the data leave it open, it is taken to be what its relea
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, reduce
-from importlib.resources import files
+from functools import cached_property, reduce
 from itertools import product
 
 import numpy as np
-import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from miri_background.instrument.footprint import illuminated
-from miri_background.outcomes import SetUpWrong
+from miri_background.validation.measurements.behaviour_catalogue import (
+    EMPTY,
+    ERRORS,
+    FLAGS,
+    PIXELS,
+    PLACE,
+    Recognised,
+    catalogue,
+)
 from miri_background.validation.prediction.clipping import average_backgrounds, united_flags
 from miri_background.validation.prediction.rounding import UNIT_ROUNDOFF, different
 from miri_background.validation.products.frames import placed_at_corner
 from miri_background.validation.products.images import DO_NOT_USE
 
-__all__ = [
-    "EMPTY",
-    "ERRORS",
-    "FLAGS",
-    "PIXELS",
-    "PLACE",
-    "Build",
-    "FlagRule",
-    "Recognised",
-    "catalogue",
-    "expected_behaviours",
-    "pixels_of",
-    "skipped",
-]
+__all__ = ["Build", "FlagRule", "pixels_of", "skipped"]
 
-# Aspects.
-ERRORS, FLAGS = "errors", "flags"
-PIXELS, EMPTY = "averaged pixels", "empty integrations"
-PLACE, _IN_PLACE, _AT_CORNER = (
-    "place of another subarray",
-    "where it was read",
-    "placed at the corner of the science frame",
-)
+_IN_PLACE, _AT_CORNER = "where it was read", "placed at the corner of the science frame"
 
 # Two squares, a sum and a root round the error in quadrature.
 _QUADRATURE_ROUNDING = 3 * UNIT_ROUNDOFF
-
-
-@lru_cache(maxsize=1)
-def catalogue():
-    """Return the known and proposed behaviours of each aspect, what releases do first.
-
-    Returns
-    -------
-    dict
-        Of dicts, by aspect and name: description; releases and issue where there are any.
-    """
-    text = (files(__package__) / "behaviours.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)
-
-
-def expected_behaviours(text):
-    """Return the behaviours that a build is expected to have.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``errors=quadrature, flags=fraction``: aspects, each with any part of the name
-        of a behaviour that no other of the aspect has.
-
-    Returns
-    -------
-    dict of str
-        Names of behaviours by aspect.
-
-    Raises
-    ------
-    SetUpWrong
-        If there is no such aspect or behaviour, or more than one.
-    """
-    expected = {}
-    for part in filter(None, (each.strip() for each in str(text).split(","))):
-        aspect, _, wanted = (each.strip() for each in part.partition("="))
-        if aspect not in catalogue():
-            msg = f"There is no behaviour {aspect!r}: choose of {', '.join(catalogue())}."
-            raise SetUpWrong(msg)
-        names = list(catalogue()[aspect])
-        found = [name for name in names if name == wanted] or [
-            name for name in names if wanted and wanted.lower() in name.lower()
-        ]
-        if len(found) != 1:
-            msg = f"{part!r} names {len(found) or 'no'} behaviours: choose of {', '.join(names)}."
-            raise SetUpWrong(msg)
-        expected[aspect] = found[0]
-    return expected
-
-
-@dataclass(frozen=True)
-class Recognised:
-    """The behaviour of a build in one aspect.
-
-    Parameters
-    ----------
-    aspect, name : str
-        As in behaviours.yaml.
-    detail : str
-        What else is to be known to repeat it, "" if nothing.
-    as_known : bool
-        Whether it is what its release is known to do, True where nothing is known of it.
-    expected : str, optional
-        What the run expects, empty if nothing.
-    """
-
-    aspect: str
-    name: str
-    detail: str
-    as_known: bool
-    expected: str = ""
-
-    @property
-    def proposed(self):
-        """Whether no release is known to behave so."""
-        # Of places only one is right, whatever releases do.
-        return self.aspect != PLACE and not catalogue()[self.aspect][self.name].get("releases")
-
-    @property
-    def problem(self):
-        """Why it is not right, as a part of a sentence; empty if it is."""
-        if self.expected and self.name == self.expected:
-            return ""
-        what = f"{self.aspect}: {self.name}"
-        if self.expected:
-            return f"{what}, and {self.expected} is expected"
-        if self.proposed:
-            return (
-                f"{what}, which is only proposed (say --expect "
-                f"'{self.aspect}={self.name}' where it is wanted)"
-            )
-        return "" if self.as_known else f"{what}, which this release is not known to do"
 
 
 @dataclass(frozen=True)

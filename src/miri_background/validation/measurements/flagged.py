@@ -2,7 +2,7 @@
 
 Hits of cosmic rays are the most of them.  What the jump step leaves of them scatters more than
 empty sky, and in ramps of few groups, where it takes noise for hits, it has a bias of up to
-0.8 of a pixel's noise.
+one noise of a pixel.
 """
 
 import numpy as np
@@ -14,7 +14,9 @@ from miri_background.validation.products.images import DO_NOT_USE, SATURATED
 __all__ = ["flagged_pixels"]
 
 _CLIP = 20.0  # noises of a pixel: further off, one pixel counts as much as this
-_FEW = 20  # pixels, below which a class has no number
+# Pixels, below which a class has no number: of so many, mean and scatter are known to a fifth of
+# the noise, and limits that are twice what is usual are five times that away.
+_FEW = 100
 _AROUND = 5  # pixels: side of the box in which most pixels have to be empty sky
 _MOST = 0.5
 _UNUSABLE = DO_NOT_USE | SATURATED
@@ -30,8 +32,8 @@ def _classes(analysis, number):
     around = uniform_filter(empty.astype(np.float32), _AROUND) > _MOST
     usable = masks.lit & ((own | others) & _UNUSABLE == 0) & around
     usable &= np.isfinite(analysis.residuals.images[number])
-    yield "science", usable & (own > 0)
-    yield "backgrounds", usable & (own == 0) & (others > 0)
+    yield "the science exposure flags", usable & (own > 0)
+    yield "only a background flags", usable & (own == 0) & (others > 0)
 
 
 def flagged_pixels(analysis):
@@ -52,22 +54,17 @@ def flagged_pixels(analysis):
     """
     expectation = analysis.expectation
     for number in analysis.numbers:
-        noise = np.hypot(
-            expectation.science_noise[number], np.sqrt(expectation.clipping.variance)
-        )
+        noise = np.hypot(expectation.science_noise[number], np.sqrt(expectation.clipping.variance))
         means, scatters = [], []
         for name, pixels in _classes(analysis, number):
             values = analysis.residuals.images[number][pixels] / noise
             if values.size < _FEW:
                 continue
             values = np.clip(values, -_CLIP, _CLIP)
-            scatter = float(np.sqrt(np.mean(values**2)))
-            place = f"{values.size} pixels that {name} flag and that stay usable"
-            means.append((values.mean(), scatter / np.sqrt(values.size), place))
-            scatters.append((scatter, scatter / np.sqrt(2 * values.size), place))
+            place = f"{values.size} pixels that {name} and that stay usable"
+            means.append((float(values.mean()), place))
+            scatters.append((float(np.sqrt(np.mean(values**2))), place))
         for criterion, found in (("flagged pixels", means), ("flagged scatter", scatters)):
             if found:
-                value, error, place = max(found, key=lambda each: abs(each[0]))
-                yield Measurement(
-                    criterion, WHOLE_ARRAY, number + 1, float(value), float(error), detail=place
-                )
+                value, place = max(found, key=lambda each: abs(each[0]))
+                yield Measurement(criterion, WHOLE_ARRAY, number + 1, value, detail=place)

@@ -54,9 +54,7 @@ def set_means(image, good):
     list of float
         In the order of `output_sets`; not a number where a set has no good pixel.
     """
-    return [
-        clipped_mean(np.asarray(image)[places][good[places]])[0] for places in _set_places()
-    ]
+    return [clipped_mean(np.asarray(image)[places][good[places]])[0] for places in _set_places()]
 
 
 def without_sets(image, means):

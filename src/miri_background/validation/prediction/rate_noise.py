@@ -84,9 +84,7 @@ class RateNoise:
         self._known = None if frame is None else KnownDetector(self.readout, frame)
         self._gain, self._read_noise = self._detector(image)
         variance = (
-            image.variances["VAR_RNOISE"]
-            if self._known is None
-            else self.known_variances(level)[0]
+            image.variances["VAR_RNOISE"] if self._known is None else self.known_variances(level)[0]
         )
         self._reads = float(np.median(variance[clean]))
         lowest, highest = (part * level for part in _RATE_RANGE)
@@ -229,6 +227,7 @@ class RateNoise:
         ----------
         level : float
             Rate of the sky, DN/s.
+
         Returns
         -------
         float

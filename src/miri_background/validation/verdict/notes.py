@@ -42,12 +42,16 @@ class Notes:
             ("finding", "what the inputs have", "what to do"),
             [(each.name, each.sentence, each.advice) for each in self._findings],
         )
-        return (findings if self._findings else "") + html_table(
-            "Behaviours of this build",
-            ("the step's choice", "in this build", "releases known to do so", "on these data"),
-            [(each.aspect, each.name, each.known_in, each.worth) for each in self._behaviours],
-        ) + html_table(
-            "Advisories",
-            ("advisory", "what these products have", "what to do"),
-            [(each.name, each.sentence, each.advice) for each in self._advisories],
+        return (
+            (findings if self._findings else "")
+            + html_table(
+                "Behaviours of this build",
+                ("the step's choice", "in this build", "releases known to do so", "on these data"),
+                [(each.aspect, each.name, each.known_in, each.worth) for each in self._behaviours],
+            )
+            + html_table(
+                "Advisories",
+                ("advisory", "what these products have", "what to do"),
+                [(each.name, each.sentence, each.advice) for each in self._advisories],
+            )
         )
