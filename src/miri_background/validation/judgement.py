@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 from functools import cached_property
 
+from miri_background.instrument.readout import subarrays
 from miri_background.references.mappings import CONTEXT
 from miri_background.validation.findings.clipping import other_clipping
 from miri_background.validation.findings.examination import (
@@ -14,14 +15,15 @@ from miri_background.validation.findings.examination import (
     released,
     subtracted_by_the_suite,
 )
-from miri_background.validation.measurements.advisories import advisories
+from miri_background.validation.measurements.advisories import advisories, mixed_kinds
 from miri_background.validation.measurements.against_truth import truth_measurements
-from miri_background.validation.measurements.analysis import Analysis
+from miri_background.validation.measurements.analysis import Analysis, ExactAnalysis
 from miri_background.validation.measurements.behaviour_catalogue import expected_behaviours
 from miri_background.validation.measurements.behaviours import behaviours
 from miri_background.validation.measurements.calibrated import calibrated_measurements
 from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.measurements.statistical import statistical_measurements
+from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.verdict.baselines import compare_with_baseline
 from miri_background.validation.verdict.limits import judge
@@ -32,6 +34,8 @@ __all__ = ["Judgement", "judge_products", "measure", "use_of_truth"]
 
 # Exact criteria that another clipping breaks.
 _OF_AVERAGE = {"combined value", "subtraction"}
+# Most groups and integrations whose noise is predicted: a matrix has the square of the groups.
+_PREDICTED = {"NGROUPS": 2000, "NINTS": 5000}
 
 
 def use_of_truth(products):
@@ -82,7 +86,7 @@ def measure(analysis):
 
     Parameters
     ----------
-    analysis : Analysis
+    analysis : Analysis or ExactAnalysis
         Products beside what is expected of them.
 
     Returns
@@ -90,11 +94,35 @@ def measure(analysis):
     list of Measurement
         In the order in which they are shown.
     """
+    if isinstance(analysis, ExactAnalysis):
+        return [
+            *exact_measurements(analysis.products, analysis.combined),
+            *calibrated_measurements(analysis),
+        ]
     return [
         *exact_measurements(analysis.products, analysis.expectation.combined),
         *calibrated_measurements(analysis),
         *scattering_measurements(analysis),
     ]
+
+
+def _without_expectation(products):
+    """Return why nothing but what is exact can be judged of products, empty if more can."""
+    images = (*products.science, *products.backgrounds)
+    unknown = sorted({image.header["SUBARRAY"] for image in images} - set(subarrays()))
+    if unknown:
+        return f"what subarray {unknown[0]} sees of the sky is not known here"
+    for name, most in _PREDICTED.items():
+        number = max(image.header[name] for image in images)
+        if number > most:
+            return f"the noise of {name} = {number} is predicted up to {most} only"
+    return ""
+
+
+def _exact_analysis(products, reason):
+    """Return what is needed to judge only what is exact."""
+    combined = average_backgrounds(products.backgrounds, products.sigma, products.maxiters)
+    return ExactAnalysis(products, combined, reason)
 
 
 class Judgement:
@@ -111,8 +139,8 @@ class Judgement:
     ----------
     truth : str
         As `use_of_truth` returns it.
-    analysis : Analysis
-        Products beside what is expected of them.
+    analysis : Analysis or ExactAnalysis
+        Products beside what is expected of them, or only what is exact.
     measurements : list of Measurement
         What was measured.
     metrics : list of Metric
@@ -125,6 +153,13 @@ class Judgement:
         self.truth = use_of_truth(products)
         # numpy warns of numbers that are not finite; they are judged.
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+            self.findings = []
+            if expectation is None and (reason := _without_expectation(products)):
+                self.analysis = _exact_analysis(products, reason)
+                self.truth = "none"
+                self.measurements = measure(self.analysis)
+                self.metrics = judge(self.measurements)
+                return
             self._measure(products, expectation)
             self.findings = examined(products, self.analysis.expectation)
             if any(not metric.passed for metric in self.metrics):
@@ -165,8 +200,11 @@ class Judgement:
     @cached_property
     def advisories(self):
         """What a user of the products should know, a list of `Advisory`."""
+        mixed = list(mixed_kinds(self.analysis.products))
+        if isinstance(self.analysis, ExactAnalysis):
+            return mixed
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-            return advisories(self.analysis)
+            return mixed + advisories(self.analysis)
 
     def verdict(self, provenance, baselines=None):
         """Return the verdict, compared with a baseline where there is one.

@@ -56,6 +56,7 @@ def subtracted(products, sigma=None, maxiters=MAXITERS, saved=True):
         combined=[combined if saved else None] * count,
         calibrated_headers=[image.header for image in images],
         calibrated_files=(),
+        computed=(),
         associations=["asn.json"] * count,
     )
 

@@ -14,6 +14,7 @@ from miri_background.instrument.detector import GAIN, gain
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import subarrays
 from miri_background.instrument.response import sky_response
+from miri_background.validation.measurements.analysis import ExactAnalysis
 from miri_background.validation.measurements.counted import counted
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.rounding import UNIT_ROUNDOFF
@@ -80,6 +81,8 @@ class _Pair:
 
 def _known_map(analysis, calibrated):
     """Return what each value is multiplied by, where the flat field is known, else None."""
+    if isinstance(analysis, ExactAnalysis):
+        return None
     header = calibrated.header
     done = [header.get(name) == "COMPLETE" for name in ("S_FLAT", "S_PHOTOM")]
     if not analysis.expectation.truth or not all(done):
@@ -161,8 +164,8 @@ def calibrated_measurements(analysis):
 
     Parameters
     ----------
-    analysis : Analysis
-        Products with their expectation.
+    analysis : Analysis or ExactAnalysis
+        Products with their expectation, if there is one.
 
     Yields
     ------
@@ -205,8 +208,8 @@ def usable_area(analysis, number, *images):
 
     Parameters
     ----------
-    analysis : Analysis
-        Products with their expectation.
+    analysis : Analysis or ExactAnalysis
+        Products with their expectation, if there is one.
     number : int
         Science exposure, from 0.
     *images : Image
@@ -217,18 +220,21 @@ def usable_area(analysis, number, *images):
     Measurement
         In percent, with numbers of pixels in words.
     """
-    lit = illuminated(analysis.products.subarray)
+    exact = isinstance(analysis, ExactAnalysis)
+    shape = analysis.products.science[0].data.shape[-2:]
+    # What sees the sky is not known of every subarray.
+    lit = np.ones(shape, dtype=bool) if exact else illuminated(analysis.products.subarray)
     usable = lit.copy()
     for image in images:
         good = np.isfinite(image.data) & (image.dq & DO_NOT_USE == 0)
         usable &= good if good.ndim == 2 else good.any(axis=0)
     total, count = np.count_nonzero(lit), np.count_nonzero(usable)
-    judged = np.count_nonzero(analysis.residuals.judged[number])
+    judged = 0 if exact else np.count_nonzero(analysis.residuals.judged[number])
     return Measurement(
         "usable area",
         WHOLE_ARRAY,
         number + 1,
         100 * (1 - count / total),
-        detail=f"{count} of {total} illuminated pixels can be used, {judged} are judged as empty "
-        "sky",
+        detail=f"{count} of {total} {'' if exact else 'illuminated '}pixels can be used, {judged} "
+        "are judged as empty sky",
     )

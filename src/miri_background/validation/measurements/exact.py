@@ -25,12 +25,14 @@ _SINGULAR = 1e-3
 def _steps(build):
     """Yield the number of exposures of which a product says that the step was not completed."""
     products = build.products
-    incomplete, problems = 0, []
+    incomplete, problems, told = 0, [], False
     for number, image in enumerate(products.subtracted):
-        headers = {
-            Path(image.path).name: image.header,
-            calibrated_name(products, number): products.calibrated_headers[number],
-        }
+        headers = {calibrated_name(products, number): products.calibrated_headers[number]}
+        if not products.is_computed(number):
+            headers[Path(image.path).name] = image.header
+        elif not products.calibrated_files[number]:
+            continue  # neither the subtracted image nor the calibrated product is there
+        told = True
         wrong = [
             f"{name} has S_BKDSUB = {header.get('S_BKDSUB')!r}"
             for name, header in headers.items()
@@ -38,7 +40,8 @@ def _steps(build):
         ]
         incomplete += bool(wrong)
         problems += wrong
-    yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=some(problems))
+    if told:
+        yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=some(problems))
 
 
 def _behaviours(build):
@@ -64,7 +67,7 @@ def _combined_backgrounds(build):
 def _subtraction(build):
     """Yield how many pixels of the subtracted images are not rate minus combined background."""
     products = build.products
-    for number in build.subtracted_exposures:
+    for number in build.saved_exposures:
         rate, image = products.science[number], products.subtracted[number]
         combined = products.combined[number]
         if combined is None:
@@ -79,7 +82,7 @@ def _subtraction(build):
 
 def _science_errors(build):
     """Yield how many pixels' errors and parts of the variance are not as they should be."""
-    for number in build.subtracted_exposures:
+    for number in build.saved_exposures:
         rate, image = build.products.science[number], build.products.subtracted[number]
         yield counted("science error", number, build.wrong_errors(number), image)
         count, problems = 0, []

@@ -171,9 +171,11 @@ def metadata(build):
     """
     products, problems = build.products, []
     for number in build.subtracted_exposures:
+        saved = number in build.saved_exposures
+        there = saved or products.calibrated_files[number] is not None
         problems += [
-            _of_subtracted(products, number),
-            _of_calibrated(products, number),
+            _of_subtracted(products, number) if saved else [],
+            _of_calibrated(products, number) if there else [],
             _of_combined_background(products, number),
         ]
     wrong = float(sum(map(bool, problems)))
