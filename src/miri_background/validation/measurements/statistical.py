@@ -420,7 +420,9 @@ def with_fainter_sources(measurement, loosely):
     Returns
     -------
     Measurement
-        With the difference of both in its error.
+        With the difference of both in its error, if it has one.
     """
+    if measurement.error is None:
+        return measurement
     error = np.hypot(measurement.error, measurement.value - loosely.value)
     return replace(measurement, error=float(error))

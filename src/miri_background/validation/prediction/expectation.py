@@ -5,6 +5,7 @@ Every exposure is expected to scatter as its own header says that it was read.
 """
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -191,9 +192,14 @@ class Expectation:
         clean = self.masks.clean_sky
         self.sky_level = float(np.median(self.combined.data[clean]))
         if not self.sky_level > 0:
+            done = [
+                f"{Path(image.path).name} has S_BKDSUB = 'COMPLETE': "
+                for image in self.backgrounds
+                if image.header.get("S_BKDSUB") == "COMPLETE"
+            ]
             msg = (
-                f"the sky of the backgrounds is {self.sky_level:.3g} DN/s: rates before any "
-                "background was subtracted are needed."
+                f"the sky of the backgrounds is {self.sky_level:.3g} DN/s: {''.join(done[:1])}"
+                "rates before any background was subtracted are needed."
             )
             raise CannotJudge(msg)
         science_levels = self._science_levels(products)
