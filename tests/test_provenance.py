@@ -1,14 +1,16 @@
 """What a result depends on, and what it took."""
 
+import json
 import subprocess
 import sys
 from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 from astropy.io import fits
 
 from miri_background.files import checksum
-from miri_background.provenance import used_references
+from miri_background.provenance import _observed, used_references
 
 BALLAST = 400_000_000  # bytes that the starting process has, and the started one has not
 
@@ -65,3 +67,24 @@ def test_memory_of_workers_counts():
             print(peak_memory())
     """)
     assert int(subprocess.check_output([sys.executable, "-c", small], text=True)) > BALLAST
+
+
+@pytest.mark.parametrize(
+    ("science", "backgrounds", "whole"), [(4, 4, True), (3, 4, False), (4, 3, False)]
+)
+def test_part_of_an_observation_has_no_baseline(tmp_path, science, backgrounds, whole):
+    """What identifies the baseline is only told where as many exposures are judged as observed."""
+    files = {
+        "observation": {"science_exposures": 4, "background_exposures": 4},
+        "calibration": {"sigma": 2.0},
+    }
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    products = SimpleNamespace(
+        science=[None] * science,
+        backgrounds=[None] * backgrounds,
+        calibrated_headers=[{"CAL_VER": "3.0.0", "CRDS_CTX": "jwst_9001.pmap"}],
+        sigma=2.0,
+        maxiters=3,
+    )
+    assert ("observation" in _observed(products, tmp_path)) == whole

@@ -344,3 +344,25 @@ def test_flat_directory_without_truth_or_observation_passes(command_line, finish
     ended = command_line("check", flat, "--sigma", told["sigma"], "--maxiters", told["maxiters"])
     assert ended.returncode == 0, ended.stdout
     assert "truth: none" in ended.stdout
+
+
+# ------------------------------------------------------------------ what is expected
+
+
+def test_behaviour_that_is_expected_and_not_done_fails(stage2, capsys):
+    """The option reaches the criterion, whose sentence names both."""
+    assert main(["check", str(stage2), "--expect", "errors=quadrature"]) == 1
+    assert "errors: not propagated, and in quadrature is expected" in capsys.readouterr().out
+
+
+def test_unknown_expectation_could_not_be_judged(stage2, capsys):
+    """The sentence lists what there is."""
+    assert main(["check", str(stage2), "--expect", "noise=less"]) == 2
+    assert "There is no behaviour 'noise': choose of errors" in sentence_of(capsys)
+
+
+def test_findings_are_in_the_last_line(stage2, capsys):
+    """Whoever reads only the end learns that the data have something."""
+    main(["check", str(stage2)])
+    line = [each for each in capsys.readouterr().out.splitlines() if each.startswith("FAILED")][-1]
+    assert line.endswith("findings about the data: errors are not the scatter")

@@ -9,6 +9,7 @@ from miri_background.validation.prediction.pixel_statistics import clipped_mean,
 
 __all__ = ["Inputs", "share"]
 
+_ALIKE = 1.1  # of the smallest reported error: noise of exposures that are read in one way
 _SAMPLE = 100_000  # pixels: their mean is known to a three-hundredth of a pixel's noise
 
 
@@ -109,14 +110,17 @@ class Inputs:
 
     @cached_property
     def scatters(self):
-        """Noise of each exposure from differences of exposures, DN/s; NaN with too few of them.
+        """Noise of each exposure from differences of exposures, DN/s; NaN where it is not known.
 
         An exposure less the mean of the n - 1 other backgrounds scatters with its own variance
-        and the (n - 1)^2-th part of theirs: as many equations as unknown variances.
+        and the (n - 1)^2-th part of theirs: as many equations as unknown variances.  Only of
+        backgrounds that are read in one way, and of science exposures that are not much quieter.
         """
         science, backgrounds = self.values[: self.count], self.values[self.count :]
         number = len(backgrounds)
-        if number < 3 or not self.places.size:
+        unlike = self.reported[self.count :]
+        unlike = unlike.max() > _ALIKE * unlike.min() if number else True
+        if number < 3 or unlike or not self.places.size:
             return np.full(len(self.images), np.nan)
         total = backgrounds.sum(axis=0)
         spread = np.array(
@@ -126,7 +130,10 @@ class Inputs:
         own = (spread - every / (number - 1) ** 2) / (1 - 1 / (number - 1) ** 2)
         mean = total / number
         theirs = [clipped_scatter(each - mean) ** 2 - own.sum() / number**2 for each in science]
-        return np.sqrt(np.maximum([*theirs, *own], 0.0))
+        found = np.sqrt(np.maximum([*theirs, *own], 0.0))
+        of_mean = np.sqrt(max(own.sum(), 0.0)) / number
+        quiet = np.arange(found.size) < self.count
+        return np.where(quiet & (self.reported < of_mean), np.nan, found)
 
     @property
     def pixels(self):

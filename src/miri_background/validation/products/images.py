@@ -43,6 +43,13 @@ _MOST_OF_MEMORY = 0.2  # for the arrays of one file
 
 _PLANES = ("SCI", "ERR", "DQ")
 _VARIANCES = ("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
+# Of the values' own header: pointing, world coordinates, unit and its conversion.
+_OF_EXTENSION = (
+    *("RA_V1", "DEC_V1", "PA_V3", "RA_REF", "DEC_REF", "ROLL_REF", "RADESYS"),
+    *("V2_REF", "V3_REF", "VPARITY", "V3I_YANG"),
+    *("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CTYPE1", "CTYPE2"),
+    *("BUNIT", "PHOTMJSR"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Image:
         Parts of the variance, (DN/s)^2, by the names of their extensions: VAR_POISSON,
         VAR_RNOISE, VAR_FLAT; those that the file has.
     extension : astropy.io.fits.Header, optional
-        Header of the values' own extension: unit, pointing, photometric calibration.
+        Cards of the values' own extension: unit, pointing, photometric conversion.
     """
 
     path: object
@@ -249,14 +256,14 @@ def _require_whole(hdus):
 
 def _primary_header(hdus):
     """Return the primary header, of which every value can be read."""
-    return _readable(hdus[0].header)
-
-
-def _readable(header):
-    """Return a copy of a header of which every value can be read."""
-    header = header.copy()
+    header = hdus[0].header.copy()
     tuple(header.values())  # astropy parses a card when it is asked for its value
     return header
+
+
+def _needed(header):
+    """Return those cards of the header of an extension that are looked at."""
+    return fits.Header({name: header[name] for name in _OF_EXTENSION if name in header})
 
 
 def _plane(hdus, name):
@@ -323,7 +330,7 @@ def read_image(path, variances=True):
                 raise TypeError(msg)
         data, err, dq = (planes.pop(name) for name in _PLANES)
         dq = dq.astype(np.uint32, copy=False)
-        header, extension = _primary_header(hdus), _readable(hdus["SCI"].header)
+        header, extension = _primary_header(hdus), _needed(hdus["SCI"].header)
         return Image(path, header, data, err, dq, planes, extension)
 
 
@@ -360,7 +367,7 @@ def read_extension(path):
     Returns
     -------
     astropy.io.fits.Header
-        Of SCI; without cards if there is none.
+        Of SCI, its cards on pointing, unit and conversion; without cards if there is none.
 
     Raises
     ------
@@ -368,7 +375,7 @@ def read_extension(path):
         If it is missing or damaged.
     """
     with _whole_file(path, "a product of the pipeline") as hdus:
-        return _readable(hdus["SCI"].header) if "SCI" in hdus else fits.Header()
+        return _needed(hdus["SCI"].header) if "SCI" in hdus else fits.Header()
 
 
 def read_truth(path):
