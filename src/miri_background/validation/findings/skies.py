@@ -192,4 +192,5 @@ def _cause(inputs, number, others, level):
         "Leave it out where the others are enough: clipping sees it as noise, and keeps a part of "
         "it."
     )
-    return ", as first exposures of a visit have it: the detector settles" * first, advice
+    cause = ", as first exposures of a visit have it: the detector settles" if first else ""
+    return cause, advice
