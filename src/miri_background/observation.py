@@ -165,7 +165,7 @@ class Observation(ObservationParameters):
 
     @property
     def words(self):
-        """Short words for file names: filter, subarray, groups and seed."""
+        """Filter, subarray, groups and seed, short, for file names."""
         return f"{self.filter}-{self.subarray}-{self.groups}groups-seed{self.seed}"
 
 
