@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from miri_background import data
 from miri_background.cli import main
+from miri_background.data import simulated
 from miri_background.detection.false_alarms import read_correct_runs
 from miri_background.files import ProductRecords, checksum
 from miri_background.nightly.plan import read_matrix
@@ -98,8 +98,8 @@ KINDS = {
 def of_manifest(path):
     """Compare a run with the manifest in a file."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "repository_file", lambda _: path)
-        data.check_level1b(None)
+        patch.setattr(simulated, "repository_file", lambda _: path)
+        simulated.check_level1b(None)
 
 
 def of_association(path):

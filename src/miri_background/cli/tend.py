@@ -273,7 +273,8 @@ def manifest():
 
     To be done after a change of the simulator.
     """
-    from miri_background.data import is_manifest, manifest_of
+    from miri_background.data.manifest import is_manifest
+    from miri_background.data.simulated import manifest_of
     from miri_background.files import write_text_whole
     from miri_background.parallel import process_pool
     from miri_background.repository import repository_file, require_checkout
