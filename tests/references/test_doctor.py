@@ -19,9 +19,10 @@ from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.references import doctor, plausible
 from miri_background.references.cache import crds_environment, synthetic_cache
-from miri_background.references.doctor import IMPLAUSIBLE, NOT_APPLICABLE, PLAUSIBLE, Finding
+from miri_background.references.doctor import NOT_APPLICABLE, PLAUSIBLE, UNFIT, Finding
 from miri_background.references.mappings import CONTEXT, MATCH_KEYS
 from miri_background.references.needs import ImplausibleReference, Needs
+from miri_background.references.selection import crds_parameters
 from miri_background.simulation import level1b
 
 pytestmark = pytest.mark.slow
@@ -49,8 +50,13 @@ def whole_cache(synthetic_caches):
 
 @pytest.fixture
 def own_cache(whole_cache, tmp_path):
-    """Return a copy of the cache in which a test may replace files; files are linked."""
-    return shutil.copytree(whole_cache, tmp_path / whole_cache.name, copy_function=os.link)
+    """Return a copy of the cache in which a test may replace files; files are linked.
+
+    Like any other than the suite's own, it has no checksums of its references.
+    """
+    without = shutil.ignore_patterns("manifest.json")
+    target = tmp_path / whole_cache.name
+    return shutil.copytree(whole_cache, target, copy_function=os.link, ignore=without)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +93,8 @@ def examine(monkeypatch):
     for name in ("CRDS_CONTEXT", "CRDS_MODE", "CRDS_READONLY_CACHE", "CRDS_SERVER_URL"):
         monkeypatch.delenv(name, raising=False)
 
-    def examined(cache, observation=OBSERVATION):
-        for name, value in crds_environment(cache).items():
+    def examined(cache, observation=OBSERVATION, context=CONTEXT):
+        for name, value in crds_environment(cache, context).items():
             monkeypatch.setenv(name, value)
         # CRDS remembers rules by their names, and these are the same in each cache.
         utils.clear_function_caches()
@@ -99,12 +105,12 @@ def examine(monkeypatch):
 
 
 @pytest.fixture
-def implausible(examine, _looked_at_once):
-    """Return a function that returns the sentence on the only implausible type in a cache."""
+def unfit(examine, _looked_at_once):
+    """Return a function that returns the sentence on the only unfit type in a cache."""
 
-    def sentence(cache, reftype, observation=OBSERVATION):
-        found = [each for each in examine(cache, observation) if each.status == IMPLAUSIBLE]
-        assert [each.reftype for each in found] == [reftype]
+    def sentence(cache, reftype, observation=OBSERVATION, status="implausible"):
+        found = [each for each in examine(cache, observation) if each.status in UNFIT]
+        assert [(each.reftype, each.status) for each in found] == [(reftype, status)]
         return found[0].sentence
 
     return sentence
@@ -352,10 +358,10 @@ def test_nothing_else_is_applicable(findings):
 
 
 @pytest.mark.parametrize(("reftype", "change", "words"), BROKEN.values(), ids=list(BROKEN))
-def test_broken_reference_is_found(own_cache, implausible, reftype, change, words):
+def test_broken_reference_is_found(own_cache, unfit, reftype, change, words):
     """What would end or spoil a run is named, and blamed on nothing else."""
     change_reference(own_cache, reftype, change)
-    assert words in implausible(own_cache, reftype)
+    assert words in unfit(own_cache, reftype)
 
 
 def test_loss_of_throughput_is_well(own_cache, examine):
@@ -383,17 +389,17 @@ def test_few_bad_pixels_are_mentioned(own_cache, examine):
         ("distortion", 0.5, "cannot be read"),
     ],
 )
-def test_truncated_reference_is_found(own_cache, implausible, reftype, kept, words):
+def test_truncated_reference_is_found(own_cache, unfit, reftype, kept, words):
     """A file cut short is found, whatever its format."""
     path = path_of(own_cache, reftype)
     whole = path.read_bytes()
     path.unlink()
     path.write_bytes(whole[: int(kept * len(whole))])
-    assert words in implausible(own_cache, reftype)
+    assert words in unfit(own_cache, reftype, status="damaged")
 
 
 @pytest.mark.parametrize("extension", ["DQ", "ERR"])
-def test_file_cut_in_a_header_is_found(own_cache, implausible, extension):
+def test_file_cut_in_a_header_is_found(own_cache, unfit, extension):
     """A file whose pixels are whole, but not its extensions, is damaged too."""
     path = path_of(own_cache, "flat")
     with fits.open(path) as hdus:
@@ -401,14 +407,16 @@ def test_file_cut_in_a_header_is_found(own_cache, implausible, extension):
     whole = path.read_bytes()
     path.unlink()
     path.write_bytes(whole[:inside])
-    assert "ends after" in implausible(own_cache, "flat")
+    assert "ends after" in unfit(own_cache, "flat", status="damaged")
 
 
-def test_missing_reference_is_found(own_cache, implausible):
+def test_missing_reference_is_found(own_cache, unfit):
     """A file that the rules select and that is not there is named with its place."""
     path = path_of(own_cache, "readnoise")
     path.unlink()
-    assert f"is not in the cache, at {path}: copy it there" in implausible(own_cache, "readnoise")
+    assert f"is not in the cache, at {path}: copy it there" in unfit(
+        own_cache, "readnoise", status="absent"
+    )
 
 
 @pytest.mark.parametrize(
@@ -416,42 +424,42 @@ def test_missing_reference_is_found(own_cache, implausible):
     [("flat", "'F770W'", "'F560W'"), ("dark", "'FASTR1'", "'SLOWR1'")],
     ids=["filter", "readout pattern"],
 )
-def test_rules_that_select_nothing_are_found(own_cache, implausible, reftype, old, new):
+def test_rules_that_select_nothing_are_found(own_cache, unfit, reftype, old, new):
     """An observation that the rules do not cover is refused with CRDS's reason."""
     change_mapping(own_cache, f"jwst_miri_{reftype}_9001.rmap", old, new)
-    assert old.strip("'") in implausible(own_cache, reftype)
+    assert old.strip("'") in unfit(own_cache, reftype, status="not covered")
 
 
-def test_unknown_type_is_found(own_cache, implausible):
+def test_unknown_type_is_found(own_cache, unfit):
     """A type that the context does not know ends the pipeline, even one that is not used."""
     change_mapping(own_cache, "jwst_miri_9001.imap", "'CAMERA' : 'N/A',", "")
-    assert "Unknown reference type" in implausible(own_cache, "camera")
+    assert "Unknown reference type" in unfit(own_cache, "camera", status="not covered")
 
 
 @pytest.mark.parametrize("reftype", ["gain", "photom"])
-def test_rule_without_file_is_found(own_cache, implausible, reftype):
+def test_rule_without_file_is_found(own_cache, unfit, reftype):
     """N/A is implausible where the pipeline cannot do without."""
     rules = f"'jwst_miri_{reftype}_9001.rmap'"
     change_mapping(own_cache, "jwst_miri_9001.imap", rules, "'N/A'")
-    assert "without it" in implausible(own_cache, reftype)
+    assert "without it" in unfit(own_cache, reftype, status="not covered")
 
 
-def test_photom_gives_the_pixel_where_there_is_no_area(own_cache, implausible):
+def test_photom_gives_the_pixel_where_there_is_no_area(own_cache, unfit):
     """Without a map of the area, photom has to have the solid angle."""
     rules = "'jwst_miri_area_9001.rmap'"
     change_mapping(own_cache, "jwst_miri_9001.imap", rules, "'N/A'")
     change_reference(own_cache, "photom", keyword("PIXAR_SR", None))
-    assert "has no PIXAR_SR" in implausible(own_cache, "photom")
+    assert "has no PIXAR_SR" in unfit(own_cache, "photom")
 
 
-def test_condemned_reference_is_found(own_cache, implausible):
-    """What CRDS's server calls scientifically invalid ends the pipeline."""
+def test_condemned_reference_is_found(own_cache, unfit):
+    """What CRDS's server calls scientifically invalid ends the pipeline: CRDS refuses it."""
     configuration = own_cache / "config" / "jwst" / "server_config"
     text = configuration.read_text()
     configuration.unlink()
     bad = "'bad_files_list': ['jwst_miri_gain_9001.fits']"
     configuration.write_text(text.replace("'bad_files_list': []", bad))
-    assert "designated scientifically invalid" in implausible(own_cache, "gain")
+    assert "designated scientifically invalid" in unfit(own_cache, "gain", status="not covered")
 
 
 @pytest.mark.parametrize(
@@ -520,15 +528,15 @@ def test_parameters_of_the_pipeline_go_first(own_cache, examine, of_pipeline, as
 @pytest.mark.parametrize(
     "text", ["{rejection_threshold: high}", "{no_such_parameter: 1}"], ids=["value", "name"]
 )
-def test_wrong_parameters_are_found(own_cache, implausible, text):
+def test_wrong_parameters_are_found(own_cache, unfit, text):
     """What the step would refuse is found before it does."""
     from jwst.jump import JumpStep
 
     add_parameters(own_cache, JumpStep, text)
-    assert "JumpStep does not accept its parameters" in implausible(own_cache, "pars-jumpstep")
+    assert "JumpStep does not accept its parameters" in unfit(own_cache, "pars-jumpstep")
 
 
-def test_flags_are_those_of_the_file(own_cache, implausible):
+def test_flags_are_those_of_the_file(own_cache, unfit):
     """The reference's own DQ_DEF says what a bit means, as in flight references."""
 
     def redefine(hdus):
@@ -539,19 +547,19 @@ def test_flags_are_those_of_the_file(own_cache, implausible):
         hdus["DQ"].data[:] |= 64
 
     change_reference(own_cache, "mask", redefine)
-    assert "100 % of the field's pixels" in implausible(own_cache, "mask")
+    assert "100 % of the field's pixels" in unfit(own_cache, "mask")
 
 
-def test_observation_of_too_many_groups_is_found(whole_cache, implausible):
+def test_observation_of_too_many_groups_is_found(whole_cache, unfit):
     """The same cache is implausible for longer ramps than its dark."""
-    sentence = implausible(whole_cache, "dark", observed(groups=30))
+    sentence = unfit(whole_cache, "dark", observed(groups=30))
     assert "has 20 groups and the observation 30" in sentence
 
 
-def test_later_integrations_lose_their_groups(own_cache, implausible):
+def test_later_integrations_lose_their_groups(own_cache, unfit):
     """With several integrations the later ones decide."""
     change_reference(own_cache, "rscd", column("RSCD_GROUP_SKIP", "group_skip", 6))
-    sentence = implausible(own_cache, "rscd", observed(integrations=2))
+    sentence = unfit(own_cache, "rscd", observed(integrations=2))
     assert "skips 6 of 8 groups" in sentence
 
 
@@ -611,7 +619,7 @@ def test_parameters_are_those_of_the_exposures():
         model.update({"meta": level1b._exposure_metadata(OBSERVATION, first.readout, start)})
         model.update({"meta": level1b._identity_metadata(OBSERVATION, first, start)})
         header = model.get_crds_parameters()
-    asked = doctor.crds_parameters(OBSERVATION)
+    asked = crds_parameters(OBSERVATION)
     when = ("meta.observation.date", "meta.observation.time")
     # The time of day may be written with more digits.
     assert Time("T".join(asked.pop(name) for name in when)) == start
@@ -620,8 +628,7 @@ def test_parameters_are_those_of_the_exposures():
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(NOT_APPLICABLE, Outcome.PASSED), (IMPLAUSIBLE, Outcome.CANNOT_JUDGE)],
-    ids=["not applicable", "implausible"],
+    [(NOT_APPLICABLE, Outcome.PASSED), *((each, Outcome.CANNOT_JUDGE) for each in UNFIT)],
 )
 def test_one_ill_type_decides(findings, status, expected):
     """Any implausible type makes a run impossible to judge; one that is not applicable does not."""
@@ -636,13 +643,44 @@ def test_report_has_a_line_for_each_type(findings):
     assert len(lines) == len(findings) + 3
 
 
-def test_report_ends_with_what_is_ill():
-    """The last line counts and names the implausible types."""
+def test_report_ends_with_what_is_unfit():
+    """The last lines count and name the types, those that are absent apart from the others."""
     found = [
-        Finding("gain", "N/A", IMPLAUSIBLE, "absent"),
+        Finding("gain", "N/A", "implausible", ""),
+        Finding("mask", "N/A", "absent", ""),
+        Finding("flat", "N/A", "absent", ""),
         Finding("ipc", "N/A", NOT_APPLICABLE, ""),
     ]
-    assert doctor.report(found).splitlines()[-1] == "1 of 2 types implausible: gain"
+    assert doctor.report(found).splitlines()[-2:] == [
+        "2 of 4 types absent: mask, flat",
+        "1 of 4 types implausible: gain",
+    ]
+
+
+def test_change_of_the_suites_own_is_found(whole_cache, tmp_path, unfit):
+    """Where checksums were written, one that differs is found in values that could be."""
+    own = shutil.copytree(whole_cache, tmp_path / whole_cache.name, copy_function=os.link)
+    change_reference(own, "gain", fill("SCI", 4.5, np.s_[0, 0]))
+    assert "its SHA-256 is not that" in unfit(own, "gain", status="damaged")
+
+
+@pytest.mark.parametrize("context", ["jwst_0619.pmap", "jwst_0676.pmap"])
+def test_real_contexts_without_files(real_file, examine, context):
+    """What is not in the cache is not called implausible, nor what the context never had.
+
+    These contexts are of 2020 and 2021: they know neither FASTR1 nor the types of later builds,
+    and the cache has no FITS files.
+    """
+    found = examine(real_file("crds"), Observation(), context)
+    of_status = {}
+    for each in found:
+        of_status.setdefault(each.status, set()).add(each.reftype)
+    assert set(of_status) == {PLAUSIBLE, NOT_APPLICABLE, "absent", "not covered"}
+    assert of_status[PLAUSIBLE] == {"distortion", "filteroffset", "abvegaoffset"}
+    assert {"mask", "gain", "linearity", "photom"} <= of_status["absent"]
+    assert of_status["not covered"] >= {"dark", "reset", "readnoise", "sirskernel", "bkg"}
+    (unknown,) = [each for each in found if each.reftype == "sirskernel"]
+    assert "older than this build of jwst" in unknown.sentence
 
 
 def test_choice_is_examined(whole_cache, monkeypatch, examine):
@@ -664,14 +702,14 @@ def test_cache_inside_a_run_is_named_by_its_path():
 def test_synthetic_references_of_a_subarray_are_well(synthetic_caches, examine, readout):
     """The suite's own references cover whatever part of the detector is read."""
     found = examine(synthetic_cache(synthetic_caches, MIXED), MIXED.read_as(readout))
-    assert [each for each in found if each.status == IMPLAUSIBLE] == []
+    assert [each for each in found if each.status in UNFIT] == []
 
 
 def test_references_of_mirisims_detector_are_well(tmp_path, examine):
     """Without dark, flat and non-linearity there is still nothing implausible."""
     observation = Observation(simulator="mirisim", subarray="SUB256", groups=8)
     found = examine(synthetic_cache(tmp_path, observation, 6.0), observation)
-    assert [each for each in found if each.status == IMPLAUSIBLE] == []
+    assert [each for each in found if each.status in UNFIT] == []
 
 
 def test_every_reference_of_a_run_was_examined(finished, small_cache, examine):

@@ -14,8 +14,11 @@ from miri_background.reading import open_fits, require_end
 
 __all__ = [
     "BLEMISHED",
+    "AbsentReference",
+    "DamagedReference",
     "ImplausibleReference",
     "Needs",
+    "NotCovered",
     "check_solid_angle",
     "cut_to_window",
     "extension_of",
@@ -36,7 +39,9 @@ _REPLACE = "replace the file, or choose a context that selects another"
 
 
 class ImplausibleReference(Exception):
-    """A reference would spoil or end a run.
+    """The values of a reference would spoil or end a run.
+
+    Those that are unfit in another way have classes of their own, with another status.
 
     Parameters
     ----------
@@ -46,8 +51,28 @@ class ImplausibleReference(Exception):
         What to do.
     """
 
+    status = "implausible"
+
     def __init__(self, wrong, remedy=_REPLACE):
         super().__init__(f"{wrong}: {remedy}")
+
+
+class AbsentReference(ImplausibleReference):
+    """The rules select a file that is not in the cache: nothing is known of its values."""
+
+    status = "absent"
+
+
+class DamagedReference(ImplausibleReference):
+    """A file is not whole, or not the one that was written: nobody can rely on its values."""
+
+    status = "damaged"
+
+
+class NotCovered(ImplausibleReference):
+    """The rules of the context select no file for an observation."""
+
+    status = "not covered"
 
 
 @dataclass(frozen=True)
@@ -156,7 +181,7 @@ def open_images(path):
         try:
             require_end(path, hdus)
         except ValueError as error:
-            raise ImplausibleReference(str(error), "restore it from a whole copy") from error
+            raise DamagedReference(str(error), "restore it from a whole copy") from error
         yield hdus
 
 
