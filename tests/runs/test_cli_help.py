@@ -36,7 +36,7 @@ OF_CALIBRATION |= {"maxiters", "control"}
 PARAMETERS = {
     "validate": ALL,
     "render": ALL,
-    "closure": ALL - OF_CALIBRATION - {"mirisim_command", "baselines"},
+    "closure": ALL - OF_CALIBRATION - {"data", "mirisim_command", "baselines"},
     "references doctor": ALL
     - {"rate_product", "sigma", "maxiters", "control"}
     - {"working_directory", "workers", "baselines"},

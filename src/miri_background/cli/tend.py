@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # Parameters that only `validate` takes.
-_NOT_OF_CLOSURE = (*CalibrationParameters.model_fields, "mirisim_command", "baselines")
+_NOT_OF_CLOSURE = (*CalibrationParameters.model_fields, "data", "mirisim_command", "baselines")
 # Parameters that decide where references come from, beside the observation.
 _OF_REFERENCES = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
 _NOT_OF_REFERENCES = [
