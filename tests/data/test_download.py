@@ -80,7 +80,7 @@ REFUSED = {
     "forbidden": "the server forbids it with 403",
     "busy": "after 2 attempts: the server answers 503",
     "short": "after 2 attempts: the connection broke off",
-    "damaged": "after 2 attempts: what came has the SHA-256",
+    "damaged": "what came, twice, has the SHA-256",
     "drip": "after 2 attempts: only .* bytes come in a second",
     "silent": "after 2 attempts: nothing came for 0.5 s",
     "page": "sends a page of type text/html",
@@ -114,6 +114,14 @@ def test_hopeless_is_not_tried_again(way, server, offered, impatient):
     with pytest.raises(CannotJudge):
         download(offered(way), impatient)
     assert len(server.asked) == 1
+
+
+def test_wrong_file_is_not_downloaded_on_and_on(server, offered, impatient):
+    """What is wrong twice is not damaged on its way."""
+    impatient.retries = 5
+    with pytest.raises(CannotJudge):
+        download(offered("damaged"), impatient)
+    assert len(server.asked) == 2
 
 
 def test_nobody_listens(server, offered, impatient):

@@ -22,7 +22,7 @@ __all__ = ["Patience", "download"]
 
 _FITS = b"SIMPLE  ="
 _PIECE = 1 << 18  # bytes that are read and written at once
-_MOST_REDIRECTIONS = 5  # MAST sends a download on once
+_MOST_REDIRECTIONS = 10  # shared links are sent on two or three times
 _MOST_BYTES = 5e9  # of a file of unknown length; the largest of the manifest has a tenth
 _FREE = 50e6  # bytes that a download leaves free on the disk
 _TO_TRY_LATER = (408, 425, 429, 500, 502, 503, 504)
@@ -81,7 +81,7 @@ class _Resuming:
 
     def __init__(self, file, aside, patience, progress=None):
         self.file, self.aside, self.patience = file, aside, patience
-        self.progress = progress
+        self.progress, self.wrong_ones = progress, 0
         self.version = aside.with_name(f"{aside.name}.json")
 
     def __call__(self, url, output_file, _):
@@ -100,6 +100,10 @@ class _Resuming:
             require_whole(self.aside, self.file)
         except WrongFile as error:
             self._forget()
+            self.wrong_ones += 1
+            if self.wrong_ones > 1:
+                todo = "find out whether the file has changed there, or the manifest is wrong"
+                _refuse(self.file, f"what came, twice, {error.wrong}", todo)
             raise _Broken(f"what came {error.wrong}") from error
         self.aside.replace(output_file)
         self._forget()
