@@ -86,7 +86,7 @@ def _looked_at_once(monkeypatch, known):
 
 
 @pytest.fixture
-def examine(monkeypatch):
+def examine(monkeypatch, _looked_at_once):
     """Return a function that examines a cache as a process of its own would."""
     from crds.core import utils
 
@@ -105,7 +105,7 @@ def examine(monkeypatch):
 
 
 @pytest.fixture
-def unfit(examine, _looked_at_once):
+def unfit(examine):
     """Return a function that returns the sentence on the only unfit type in a cache."""
 
     def sentence(cache, reftype, observation=OBSERVATION, status="implausible"):
