@@ -10,7 +10,7 @@ from miri_background.validation.measurements.remarks import Advisory
 from miri_background.validation.prediction.clipping_theory import largest_deviation
 from miri_background.validation.products.images import DO_NOT_USE
 
-__all__ = ["advisories"]
+__all__ = ["advisories", "mixed_kinds"]
 
 _SOURCE = 3.0  # standard deviations above the sky: from there on, light is a source's
 _LEAST_PART = 0.01  # by which errors have to be too small to be worth a word
@@ -33,6 +33,35 @@ def advisories(analysis):
         return []
     measures = (unclipped, lost_light, lost_pixels, unsubtracted, bad_values, small_errors)
     return [advisory for measure in measures for advisory in measure(analysis)]
+
+
+def mixed_kinds(products):
+    """Yield that rates of integrations and rates of exposures were mixed.
+
+    Parameters
+    ----------
+    products : Products
+        What was read.
+
+    Yields
+    ------
+    Advisory
+        Where it is so.
+    """
+    cubes = products.science[0].data.ndim == 3
+    number = sum((image.data.ndim == 3) != cubes for image in products.backgrounds)
+    if number == 0:
+        return
+    ours, theirs = ("rateints", "rate") if cubes else ("rate", "rateints")
+    yield Advisory(
+        "mixed rates",
+        float(number),
+        "exposures",
+        f"Science exposures are {ours} files and {number} of {len(products.backgrounds)} "
+        f"backgrounds {theirs} files: jwst before 1.12 subtracts them, later releases end with an "
+        "error.",
+        "Use files of one kind, which every release can subtract.",
+    )
 
 
 def unclipped(analysis):

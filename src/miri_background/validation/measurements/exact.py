@@ -54,12 +54,14 @@ def _some(sentences):
 def _steps(build):
     """Yield the number of exposures of which a product says that the step was not completed."""
     products = build.products
-    incomplete, problems = 0, []
+    incomplete, problems, told = 0, [], False
     for number, image in enumerate(products.subtracted):
-        headers = {
-            Path(image.path).name: image.header,
-            _calibrated_name(products, number): products.calibrated_headers[number],
-        }
+        headers = {_calibrated_name(products, number): products.calibrated_headers[number]}
+        if not products.is_computed(number):
+            headers[Path(image.path).name] = image.header
+        elif not products.calibrated_files[number]:
+            continue  # neither the subtracted image nor the calibrated product is there
+        told = True
         wrong = [
             f"{name} has S_BKDSUB = {header.get('S_BKDSUB')!r}"
             for name, header in headers.items()
@@ -67,7 +69,8 @@ def _steps(build):
         ]
         incomplete += bool(wrong)
         problems += wrong
-    yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=_some(problems))
+    if told:
+        yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=_some(problems))
 
 
 def _behaviours(build):
@@ -118,9 +121,15 @@ def _metadata(build):
         rate, image = products.science[number], products.subtracted[number]
         association, combined = products.associations[number], products.combined[number]
         name, calibrated = Path(image.path).name, products.calibrated_headers[number]
+        if number in build.saved_exposures:
+            problems.append(
+                _misnamed(image) + _inconsistencies(name, image.header, rate, association)
+            )
+        calibrated_name = _calibrated_name(products, number)
         problems += [
-            _misnamed(image) + _inconsistencies(name, image.header, rate, association),
-            _inconsistencies(_calibrated_name(products, number), calibrated, rate, association),
+            _inconsistencies(calibrated_name, calibrated, rate, association)
+            if number in build.saved_exposures or products.calibrated_files[number]
+            else [],
             [] if combined is None else _misnamed(combined),
         ]
     wrong = float(sum(map(bool, problems)))
@@ -143,7 +152,7 @@ def _combined_backgrounds(build):
 def _subtraction(build):
     """Yield how many pixels of the subtracted images are not rate minus combined background."""
     products = build.products
-    for number in build.subtracted_exposures:
+    for number in build.saved_exposures:
         rate, image = products.science[number], products.subtracted[number]
         combined = products.combined[number]
         if combined is None:
@@ -158,7 +167,7 @@ def _subtraction(build):
 
 def _science_errors(build):
     """Yield how many pixels' errors and parts of the variance are not as they should be."""
-    for number in build.subtracted_exposures:
+    for number in build.saved_exposures:
         rate, image = build.products.science[number], build.products.subtracted[number]
         yield _count("science error", number, build.wrong_errors(number), image)
         count, problems = 0, []

@@ -115,7 +115,12 @@ class Products:
         Files of the calibrated products; None where there is none, and the header is that of
         the subtracted image.
     left_out : sequence of str, optional
-        Names of subtracted images that are there and were not read.
+        Names of results that are there and were not read, as no association names them.
+    not_judged : sequence of tuple of str, optional
+        What cannot be judged as it was read: name, where, and reason, as of `NotJudged`.
+    computed : sequence of bool, optional
+        Whether a subtracted image was not saved, and is rate less combined background, with the
+        rate's errors and the flags of both.
     """
 
     science: list
@@ -132,11 +137,17 @@ class Products:
     no_truth: str = ""
     calibrated_files: tuple = ()
     left_out: tuple = ()
+    not_judged: tuple = ()
+    computed: tuple = ()
 
     @property
     def subarray(self):
         """Name of the subarray; backgrounds may have been cut to it from the whole array."""
         return self.science[0].header["SUBARRAY"]
+
+    def is_computed(self, number):
+        """Return whether the subtracted image of a science exposure, from 0, was not saved."""
+        return bool(self.computed) and self.computed[number]
 
 
 def in_two_dimensions(image):
@@ -199,7 +210,7 @@ def _whole_file(path, kind):
             warnings.catch_warnings(action="ignore", category=AstropyUserWarning),
             open_fits(path) as hdus,
         ):
-            _require_whole(hdus, path.stat().st_size)
+            _require_whole(hdus)
             yield hdus
     except FileNotFoundError:
         msg = f"{path} is missing: run the pipeline's steps again."
@@ -211,9 +222,10 @@ def _whole_file(path, kind):
         raise CannotJudge(msg) from error
 
 
-def _require_whole(hdus, size):
-    """Refuse a file whose extensions do not end where it ends, size in bytes."""
+def _require_whole(hdus):
+    """Refuse a file whose extensions do not end where it ends."""
     places = [hdu.fileinfo() for hdu in hdus]
+    size = places[0]["file"].size
     if max(place["datLoc"] + place["datSpan"] for place in places) != size:
         msg = "it was cut short, or has bytes that belong to no extension"
         raise ValueError(msg)
