@@ -284,10 +284,10 @@ def test_file_larger_than_the_memory_is_refused(tmp_path):
 
 
 def test_text_without_end_is_refused(tmp_path):
-    """No file of text that is read here has more than 100 MB."""
+    """No association that is read has more than 10 MB."""
     with (tmp_path / "asn.json").open("w") as stream:
         stream.truncate(2**40)
-    with pytest.raises(CannotJudge, match="more than 100 MB"):
+    with pytest.raises(CannotJudge, match="more than 10 MB"):
         of_association(tmp_path / "asn.json")
 
 

@@ -19,11 +19,12 @@ from pathlib import Path
 __all__ = ["NotRegularFile", "open_fits", "open_regular", "read_json", "read_text", "require_end"]
 
 _MOST_TEXT = 100_000_000  # bytes: many times what the largest notebook has
-_MOST_JSON = 20_000_000  # bytes: many times what the largest association has
 _BLOCK, _CARD = 2880, 80  # bytes of a FITS block and of a card
-_MOST_BLOCKS = 1000  # of one header; that of a product of the pipeline has some ten
+_MOST_BLOCKS = 500  # of one header; that of a product of the pipeline has some ten
 _MOST_EXTENSIONS = 1000  # of one file; a product of the pipeline has some ten
-_MOST_EXPANDED = 2_000_000_000  # bytes of a compressed file; one of the whole array has 21 MB
+# What is so much larger than it was compressed has next to nothing in it: rates become a few
+# times as large.  Bytes, and how many of them for each that was compressed.
+_LARGE, _MOST_EXPANSION = 50_000_000, 100
 _CHUNK = 1 << 20  # bytes
 _IN_MEMORY = 64 << 20  # bytes of what is decompressed
 _GZIP = b"\x1f\x8b"
@@ -224,10 +225,11 @@ def _plain(stream):
             with gzip.open(stream) as compressed:
                 while chunk := compressed.read(_CHUNK):
                     expanded.write(chunk)
-                    if expanded.tell() > _MOST_EXPANDED:
+                    size = expanded.tell()
+                    if size > _LARGE and size > _MOST_EXPANSION * stream.tell():
                         msg = (
-                            f"it has more than {_MOST_EXPANDED / 1e9:.0f} GB once it is "
-                            "decompressed: decompress it"
+                            f"decompressed, it is more than {_MOST_EXPANSION} times as large: "
+                            "decompress it by another program"
                         )
                         raise ValueError(msg)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -247,6 +249,11 @@ def _require_possible_sizes(stream, parse, whole):
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if whole and size > memory:
         msg = f"it has {size / 1e9:.3g} GB, and this machine {memory / 1e9:.3g} GB of memory"
+        raise ValueError(msg)
+    beginning = stream.read(len(_BEGINNINGS[0]))
+    stream.seek(0)
+    if beginning != _BEGINNINGS[0]:
+        msg = "it is not a FITS file" if size else "it is empty"
         raise ValueError(msg)
     number = 0
     while (cards := _next_header(stream)) is not None:
@@ -269,14 +276,15 @@ def _require_possible_sizes(stream, parse, whole):
 def _next_header(stream):
     """Return the cards of the header that begins here, None where there is no whole header."""
     found = bytearray()
-    for _ in range(_MOST_BLOCKS):
+    while len(found) < _MOST_BLOCKS * _BLOCK:
         block = stream.read(_BLOCK)
         if len(block) < _BLOCK or not (found or block.startswith(_BEGINNINGS)):
             return None
         found += block
         if any(block[first : first + 8] == b"END     " for first in range(0, _BLOCK, _CARD)):
             return bytes(found)
-    return None
+    msg = f"it has a header of more than {_MOST_BLOCKS * _BLOCK // _CARD} cards"
+    raise ValueError(msg)
 
 
 def _extent(header, prefix, place):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from miri_background.files import write_text_whole
-from miri_background.outcomes import CannotJudge, Outcome, headline, worst
+from miri_background.outcomes import CannotJudge, Outcome, headline, printable, worst
 from miri_background.places import writable
 from miri_background.reporting.junit import joined, junit_error, junit_xml
 from miri_background.runs.check import (
@@ -207,7 +207,7 @@ def _judged(found, chosen, place, baselines, stream):
         judged = check_set(found, chosen, baselines)
     except CannotJudge as error:
         outcome = Outcome.CANNOT_JUDGE
-        print(headline(outcome, str(error), error.cause), file=stream)
+        print(headline(outcome, printable(str(error)), error.cause), file=stream)
         junit = junit_error(chosen.name, str(error), error.cause)
         with writable(place):
             write_text_whole(place / "junit.xml", junit, ours=OWN_RESULTS["junit.xml"])

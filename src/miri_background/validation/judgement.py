@@ -23,6 +23,9 @@ from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = ["Judgement", "judge_products", "measure", "use_of_truth"]
 
+# Most groups and integrations whose noise is predicted: a matrix has the square of the groups.
+_PREDICTED = {"NGROUPS": 2000, "NINTS": 5000}
+
 
 def use_of_truth(products):
     """Return what the truth of products can be used for.
@@ -76,9 +79,13 @@ def _without_expectation(products):
     """Return why nothing but what is exact can be judged of products, empty if more can."""
     images = (*products.science, *products.backgrounds)
     unknown = sorted({image.header["SUBARRAY"] for image in images} - set(subarrays()))
-    if not unknown:
-        return ""
-    return f"what subarray {unknown[0]} sees of the sky is not known here"
+    if unknown:
+        return f"what subarray {unknown[0]} sees of the sky is not known here"
+    for name, most in _PREDICTED.items():
+        number = max(image.header[name] for image in images)
+        if number > most:
+            return f"the noise of {name} = {number} is predicted up to {most} only"
+    return ""
 
 
 def _exact_analysis(products, reason):

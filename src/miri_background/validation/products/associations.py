@@ -8,9 +8,12 @@ from pathlib import Path, PurePath
 
 from miri_background.files import json_object
 from miri_background.outcomes import CannotJudge
-from miri_background.validation.products.finding import LEVELS, stem_of
+from miri_background.validation.products.finding import LEVELS, real, stem_of
 
 __all__ = ["PRODUCT_SUFFIX", "Associated", "background_sets", "find_associations", "products_of"]
+
+_MOST_BYTES = 10_000_000  # of an association; one of a hundred members has 10 kB
+_MOST_MEMBERS = 5000  # of a product
 
 # Suffixes of what calwebb_image2 makes of rates, and of what later stages make of that.
 _LATER = re.compile(r"_(calints|cal|crfints|crf|i2d|s2d|s3d|x1dints|x1d|c1d)$")
@@ -65,7 +68,7 @@ class Associated:
     @cached_property
     def background_set(self):
         """What is averaged, in whatever order."""
-        return tuple(sorted(path.resolve() for path in self.backgrounds))
+        return tuple(sorted(map(real, self.backgrounds)))
 
 
 def find_associations(directory):
@@ -120,7 +123,7 @@ def find_associations(directory):
 def _content(path):
     """Return what an association holds, or why it cannot be read."""
     try:
-        return json_object(path)
+        return json_object(path, most=_MOST_BYTES)
     except CannotJudge as error:
         return error
 
@@ -193,6 +196,12 @@ def _associated(path, product, files):
     try:
         name = str(product["name"])
         what = f"the product {name}"
+        if len(product["members"]) > _MOST_MEMBERS:
+            msg = (
+                f"{path}: {what} has {len(product['members'])} members, and no more than "
+                f"{_MOST_MEMBERS} are read: mend the association."
+            )
+            raise CannotJudge(msg)
         for number, member in enumerate(product["members"], 1):
             what = f"member {number} of {name}"
             members[member["exptype"].lower()].append(str(member["expname"]))
@@ -256,8 +265,8 @@ def background_sets(associated):
     distinct, without = defaultdict(list), []
     for each in associated:
         if each.backgrounds:
-            distinct[each.root, each.science.resolve(), each.background_set].append(each)
-        elif each.science.resolve() not in served:
+            distinct[each.root, real(each.science), each.background_set].append(each)
+        elif real(each.science) not in served:
             without.append(each)
     sets = defaultdict(list)
     for versions in distinct.values():

@@ -1,5 +1,6 @@
 """Files of a directory, found by their names, and never outside what was named."""
 
+import os
 from collections import defaultdict
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -7,7 +8,7 @@ from pathlib import Path, PurePath
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.products.crashes import missing_product
 
-__all__ = ["LEVELS", "Files", "plain_name", "stem_of"]
+__all__ = ["LEVELS", "Files", "plain_name", "real", "stem_of"]
 
 LEVELS = 2  # directories below the named one, and behind a link, that are looked into for more
 _DEEPEST = 20  # directories below the named one: a run of this suite has four
@@ -23,6 +24,14 @@ def plain_name(name):
 def stem_of(path):
     """Return the name of a product's file without its endings."""
     return PurePath(plain_name(PurePath(path).name)).stem
+
+
+def real(path):
+    """Return where a path leads, links followed, whatever an association gives for one."""
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):
+        return Path(path)
 
 
 def _exists(path):
@@ -62,6 +71,7 @@ class Files:
         self.directory, self.association = directory, association
         self._named = [directory, *([association.parent] if association else [])]
         self._allow_outside = allow_outside
+        self._members = {}
 
     @cached_property
     def _places(self):
@@ -70,9 +80,9 @@ class Files:
         waiting, links = [(self.directory, _DEEPEST)], []
         while waiting or links:
             directory, levels = (waiting or links).pop(0)
-            if directory.resolve() in seen:
+            if real(directory) in seen:
                 continue
-            seen.add(directory.resolve())
+            seen.add(real(directory))
             for entry, holds_files in self._entries(directory):
                 number += 1
                 if number > _MOST:
@@ -131,7 +141,7 @@ class Files:
             return None
         # Links to one file are no ambiguity.
         found = {
-            there.resolve(): there
+            real(there): there
             for place in self._places.get(plain_name(path.name), ())
             if (there := _there(place / path.name))
         }
@@ -169,6 +179,13 @@ class Files:
         CannotJudge
             If it is nowhere, or outside of what was named and may not be read there.
         """
+        key = association.parent, expname
+        if key not in self._members:
+            self._members[key] = self._member(association, expname)
+        return self._members[key]
+
+    def _member(self, association, expname):
+        """Look for the file of a member of an association."""
         named = PurePath(expname)
         told = [Path(named)] if named.is_absolute() else [association.parent / named]
         if not named.is_absolute() and (path := _there(told[0])) and self._is_inside(path):
@@ -198,7 +215,7 @@ class Files:
         """Return whether a file is below what was named; links there are its owner's."""
         lexical = _without_steps_up(path.absolute())
         return any(
-            path.resolve().is_relative_to(named.resolve())
+            real(path).is_relative_to(real(named))
             or (lexical and lexical.is_relative_to(_without_steps_up(named.absolute()) or named))
             for named in self._named
         )

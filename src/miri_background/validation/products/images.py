@@ -1,5 +1,7 @@
 """Images that are judged, their truth, and the reading of their files."""
 
+import math
+import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -34,6 +36,9 @@ __all__ = [
 DO_NOT_USE = 1
 SATURATED = 2
 JUMP_DET = 4
+
+_BYTES = 4  # of a value in memory
+_MOST_OF_MEMORY = 0.2  # for the arrays of one file
 
 _PLANES = ("SCI", "ERR", "DQ")
 _VARIANCES = ("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
@@ -247,6 +252,31 @@ def _plane(hdus, name):
     return data.astype(data.dtype.newbyteorder("="), copy=False)
 
 
+def _require_room(hdus, names):
+    """Refuse arrays of different shapes, or that leave no room in memory for others.
+
+    Parameters
+    ----------
+    hdus : astropy.io.fits.HDUList
+        The file.
+    names : iterable of str
+        Extensions whose arrays are to be read; those that are not there are refused later.
+    """
+    shapes = {name: hdus[name].shape for name in names if name in hdus and hdus[name].shape}
+    for name, shape in shapes.items():
+        if "SCI" in shapes and shape != shapes["SCI"]:
+            msg = f"{name} has shape {shape}, and SCI {shapes['SCI']}"
+            raise ValueError(msg)
+    size = _BYTES * sum(math.prod(shape) for shape in shapes.values())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > _MOST_OF_MEMORY * memory:
+        msg = (
+            f"its arrays need {size / 1e9:.3g} GB, and this machine has {memory / 1e9:.3g} GB of "
+            "memory"
+        )
+        raise ValueError(msg)
+
+
 def read_image(path, variances=True):
     """Return the image of one FITS file.
 
@@ -269,11 +299,9 @@ def read_image(path, variances=True):
     """
     with _whole_file(path, "a product of the pipeline") as hdus:
         parts = [name for name in _VARIANCES if variances and name in hdus]
+        _require_room(hdus, (*_PLANES, *parts))
         planes = {name: _plane(hdus, name) for name in (*_PLANES, *parts)}
         for name, plane in planes.items():
-            if plane.shape != planes["SCI"].shape:
-                msg = f"{name} has shape {plane.shape}, and SCI {planes['SCI'].shape}"
-                raise ValueError(msg)
             if plane.dtype.kind not in ("iu" if name == "DQ" else "f"):
                 msg = f"{name} has values of type {plane.dtype}"
                 raise TypeError(msg)

@@ -35,6 +35,8 @@ _LEAST = {
     "NGROUPS": 3,  # the last is left out, and a slope needs two
     "NINTS": 1,
 }
+_MOST = 65_535  # of any of them: as many as a ramp can have groups or integrations
+_LONGEST_FRAME = 1000.0  # s: the whole array takes 24 s with SLOWR1
 
 
 def require_keywords(image):
@@ -53,10 +55,13 @@ def require_keywords(image):
             msg = f"{path} has {name} = {header[name]!r}, which is not a name."
             raise CannotJudge(msg)
     for name, least in _LEAST.items():
-        if not isinstance(header[name], int) or header[name] < least:
-            msg = f"{path} has {name} = {header[name]!r}: a whole number from {least} is needed."
+        if not isinstance(header[name], int) or not least <= header[name] <= _MOST:
+            msg = (
+                f"{path} has {name} = {header[name]!r}: a whole number from {least} to {_MOST} is "
+                "needed."
+            )
             raise CannotJudge(msg)
-    if not is_number(header["TFRAME"]) or header["TFRAME"] <= 0:
+    if not is_number(header["TFRAME"]) or not 0 < header["TFRAME"] < _LONGEST_FRAME:
         msg = f"{path} has TFRAME = {header['TFRAME']!r}: a time above 0 s is needed."
         raise CannotJudge(msg)
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.products.associations import PRODUCT_SUFFIX
-from miri_background.validation.products.finding import plain_name, stem_of
+from miri_background.validation.products.finding import plain_name, real, stem_of
 from miri_background.validation.products.images import read_header
 
 __all__ = ["COMBINED", "SUBTRACTED", "Result", "Results", "is_subtracted", "same_exposure"]
@@ -115,7 +115,7 @@ class Results:
             self._named(associated, roots, (COMBINED,)),
             self._named(associated, roots, (_CALIBRATED[dimensions],), header),
         )
-        self._taken.update(path.resolve() for path in vars(result).values() if path)
+        self._taken.update(real(path) for path in vars(result).values() if path)
         return result
 
     def _named(self, associated, roots, suffixes, header=None):
@@ -142,7 +142,7 @@ class Results:
     def _told_by_header(self, header, dimensions):
         """Return the only subtracted image of an exposure, whatever its name is."""
         found = {
-            path.resolve(): path
+            real(path): path
             for path, own in self._headers
             if is_subtracted(own)
             and same_exposure(own, header)
@@ -209,7 +209,7 @@ class Results:
             name = plain_name(path.name)
             # The backgrounds' own calibrated products are nothing that was forgotten.
             accounted = roots | of_backgrounds if _OWN.search(name) else roots
-            if path.resolve() not in self._taken and _RESULT.sub("", name) not in accounted:
+            if real(path) not in self._taken and _RESULT.sub("", name) not in accounted:
                 found.add(path.name)
         return sorted(found)
 

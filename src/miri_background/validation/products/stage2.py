@@ -15,7 +15,7 @@ from miri_background.validation.products.associations import (
     products_of,
 )
 from miri_background.validation.products.clipping_choice import read_clipping
-from miri_background.validation.products.finding import Files, stem_of
+from miri_background.validation.products.finding import Files, real, stem_of
 from miri_background.validation.products.results import Results
 from miri_background.validation.products.set_reading import SetReading
 
@@ -160,7 +160,7 @@ def _associated(directory, association, files):
 def _given(backgrounds, results, directory):
     """Return products for all subtracted images of a directory, which share their backgrounds."""
     backgrounds = tuple(map(Path, backgrounds))
-    own = {path.resolve() for path in backgrounds}
+    own = {real(path) for path in backgrounds}
     associated = []
     for path, header in results.subtracted():
         dimensions = 3 if header.get("DATAMODL") == "CubeModel" else 2
@@ -171,7 +171,7 @@ def _given(backgrounds, results, directory):
                 f"{directory}: put it there."
             )
             raise CannotJudge(msg)
-        if rate.resolve() not in own:
+        if real(rate) not in own:
             name = stem_of(path).rpartition("_")[0] or stem_of(path)
             associated.append(Associated(None, name, rate, backgrounds))
     if not associated:
@@ -192,7 +192,7 @@ def _decided(associated, results):
     of_exposure = {}
     for each in associated:
         if each.backgrounds:
-            of_exposure.setdefault((each.root, each.science.resolve()), []).append(each)
+            of_exposure.setdefault((each.root, real(each.science)), []).append(each)
     dropped, undecided = set(), []
     for versions in of_exposure.values():
         if len({each.background_set for each in versions}) == 1:
