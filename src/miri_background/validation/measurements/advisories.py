@@ -4,6 +4,8 @@ None of it fails a run.  Each advisory has a number, measured on the products, a
 to do about it.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from miri_background.validation.measurements.remarks import Advisory
@@ -109,8 +111,10 @@ def lost_light(analysis):
 def lost_pixels(analysis):
     """Yield how many science pixels one background flags although another is good."""
     backgrounds = analysis.expectation.backgrounds
-    of_backgrounds = np.stack([image.dq & DO_NOT_USE for image in backgrounds])
-    some, every = of_backgrounds.any(axis=0), of_backgrounds.all(axis=0)
+    some, every = (
+        reduce(combine, ((image.dq & DO_NOT_USE) != 0 for image in backgrounds))
+        for combine in (np.logical_or, np.logical_and)
+    )
     inside = analysis.masks.lit
     lost = np.mean(
         [
@@ -140,7 +144,7 @@ def lost_pixels(analysis):
 def unsubtracted(analysis):
     """Yield in how many pixels nothing is subtracted, without a flag."""
     backgrounds = analysis.expectation.backgrounds
-    none = ~np.any([np.isfinite(image.data) for image in backgrounds], axis=0)
+    none = ~reduce(np.logical_or, (np.isfinite(image.data) for image in backgrounds))
     inside = analysis.masks.lit
     number = np.mean(
         [

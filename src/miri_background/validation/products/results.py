@@ -182,7 +182,9 @@ class Results:
     def rate(self, header, dimensions):
         """Return the rate of an exposure, None without one."""
         for path, own in self._headers:
-            of_kind = own.get("DATAMODL") == {2: "ImageModel", 3: "CubeModel"}[dimensions]
+            of_kind = (
+                own.get("DATAMODL", "ImageModel") == {2: "ImageModel", 3: "CubeModel"}[dimensions]
+            )
             if of_kind and own.get("S_BKDSUB") is None and same_exposure(own, header):
                 return path
         return None

@@ -1,5 +1,7 @@
 """What a verdict does not speak of, and why: nothing is left out without a word."""
 
+from functools import reduce
+
 import numpy as np
 
 from miri_background.instrument.footprint import illuminated, regions
@@ -105,7 +107,7 @@ def _without_exact(name, products, numbers=None):
 def _uncovered(expectation):
     """Yield how much of the science exposures the backgrounds have not read, if any."""
     header = expectation.science[0].header
-    read = np.logical_and.reduce([covered(image, header) for image in expectation.backgrounds])
+    read = reduce(np.logical_and, (covered(image, header) for image in expectation.backgrounds))
     lit = illuminated(expectation.subarray)
     if read[lit].all():
         return
