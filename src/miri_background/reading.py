@@ -11,8 +11,8 @@ import math
 import os
 import stat
 import tempfile
-import zlib
 import warnings
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
