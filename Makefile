@@ -3,6 +3,10 @@
 
 PYTHON ?= python3
 
+# Of `make flight`: where references come from, and where they are kept.
+CRDS_SERVER ?= https://jwst-crds.stsci.edu
+CRDS_CACHE ?= home
+
 STAMP := .venv/.installed
 RENDERED := build/notebooks
 # Two test files at a time; the cells of a notebook and the tests of a file stay together, in order.
@@ -20,7 +24,7 @@ WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
 # The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
 UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
 
-.PHONY: help env validate nightly site closure faults test test-fast lint format lock lab clean clean-runs clean-env FORCE
+.PHONY: help env validate nightly flight site closure faults test test-fast lint format lock lab clean clean-runs clean-env FORCE
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
@@ -43,6 +47,13 @@ faults: $(STAMP) ## break the step in every known way, and see that all is notic
 
 closure: $(STAMP) ## compare what the pipeline gets back with what was simulated (RUN=, ARGS=)
 	@.venv/bin/miri-background closure $(if $(RUN),--run "$(RUN)") $(ARGS)
+
+flight: $(STAMP) ## judge flight exposures of programme 2754 (needs the network, CONTEXT=, ARGS=)
+# Slopes are fetched, which are smaller than ramps; references come from the CRDS server.
+	@.venv/bin/miri-background data fetch flight
+	@.venv/bin/miri-background validate --data flight --crds-cache "$(CRDS_CACHE)" \
+	    --crds-server-url "$(CRDS_SERVER)" $(if $(CONTEXT),--crds-context "$(CONTEXT)") \
+	    $(if $(RUN),--run "$(RUN)") $(ARGS)
 
 site: $(STAMP) ## build the pages on the last nights in build/site (ARGS="--history DIRECTORY")
 	@.venv/bin/miri-background site $(ARGS)

@@ -9,9 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from miri_background import data
 from miri_background.calibration_choice import Calibration
 from miri_background.cli import main
+from miri_background.data import manifest
 from miri_background.detection.false_alarms import is_table
 from miri_background.detection.kill_matrix import KillMatrix
 from miri_background.observation import Observation
@@ -136,7 +136,7 @@ def test_committed_results_are_known(repository):
     """What a checkout has of the suite may be written anew there."""
     assert is_table(repository / "docs" / "false_alarms.ecsv")
     assert KillMatrix.is_one(repository / "docs" / "kill_matrix.json")
-    assert data.is_manifest(repository / "data_manifest.yaml")
+    assert manifest.is_manifest(repository / "data_manifest.yaml")
 
 
 def test_notebook_is_rendered_again(place):

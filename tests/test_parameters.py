@@ -233,7 +233,7 @@ def test_all_wrong_parameters_are_named():
 def test_parameter_of_another_description_is_refused():
     """A parameter that a description does not have is named, with those that it has."""
     sentence = refusal(ObservationParameters, sigma=3)
-    assert sentence.startswith("sigma is not a parameter; the parameters are simulator, ")
+    assert sentence.startswith("sigma is not a parameter; the parameters are data, simulator, ")
 
 
 def test_every_choice_is_accepted():

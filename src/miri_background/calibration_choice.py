@@ -17,7 +17,7 @@ class Calibration(CalibrationParameters):
 
     @property
     def words(self):
-        """Short words for file names: what decides the products of calwebb_image2."""
+        """What decides the products of calwebb_image2, short, for file names."""
         parts = [f"sigma{self.sigma:g}", f"maxiters{self.maxiters}"]
         if self.rate_product != "rate":
             parts.append(self.rate_product)
@@ -27,7 +27,7 @@ class Calibration(CalibrationParameters):
 
     @property
     def references_words(self):
-        """Short words for file names: where references come from."""
+        """Where references come from, short, for file names."""
         if self.crds_cache in ("synthetic", "home", "central"):
             words = self.crds_cache
         else:

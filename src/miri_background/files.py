@@ -165,6 +165,10 @@ class ProductRecords:
             record = None
         return record if isinstance(record, dict) else {}
 
+    def is_recorded(self, product):
+        """Return whether there is a record of a product."""
+        return bool(self._record(product))
+
     def is_own(self, product):
         """Return whether a file is, byte for byte, what was recorded when it was written."""
         return self._record(product).get("sha256") == checksum(product)

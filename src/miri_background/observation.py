@@ -40,6 +40,18 @@ _FEWEST_GROUPS_OF_MANY = 8
 PROGRAM = "99770"  # no flight programme has this number
 
 
+# Of each data set: filter, exposures of a field, and their names, of which the last part counts.
+_DATA_SETS = {
+    "archived": ("F770W", 4, ("starfield_med_seq{}", "bkg_faint_seq{}"), "_MIRIMAGE_F770Wexp1"),
+    "flight": (
+        "F2550W",
+        4,
+        ("jw02754001001_06101_{:05d}", "jw02754002001_02101_{:05d}"),
+        "_mirimage",
+    ),
+}
+
+
 class Observation(ObservationParameters):
     """One observation: four dithers on a science field, four on a background field.
 
@@ -48,6 +60,33 @@ class Observation(ObservationParameters):
     InvalidParameter
         From `Observation.create`, naming parameter, value and legal range.
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filter_of_the_data_set(cls, given):
+        # What is left at its default is what the files have.
+        if isinstance(given, dict) and given.get("data") in _DATA_SETS:
+            its_own, default = _DATA_SETS[given["data"]][0], cls.model_fields["filter"].default
+            if given.get("filter", default) == default:
+                return given | {"filter": its_own}
+        return given
+
+    @model_validator(mode="after")
+    def _files_are_as_they_are(self):
+        if self.data not in _DATA_SETS:
+            return self
+        its_own, most, *_ = _DATA_SETS[self.data]
+        if self.filter != its_own:
+            msg = f"filter = {self.filter} is not that of data = {self.data}, which is {its_own}"
+            raise ValueError(msg)
+        for name in ("science_exposures", "background_exposures"):
+            if getattr(self, name) > most:
+                msg = f"{name} = {getattr(self, name)} is above the {most} of data = {self.data}"
+                raise ValueError(msg)
+        if self.simulator == "mirisim":
+            msg = f"simulator = mirisim simulates nothing for data = {self.data}: leave it out"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _faintest_below_brightest(self):
@@ -118,7 +157,7 @@ class Observation(ObservationParameters):
 
     def exposure(self, field, dither):
         """Return one exposure of a field, the dithers numbered from 0."""
-        return Exposure(field, dither, self.readout(field, dither))
+        return Exposure(field, dither, self.readout(field, dither), self.data)
 
     def readout(self, field, dither=0):
         """Return how an exposure is read.
@@ -165,7 +204,9 @@ class Observation(ObservationParameters):
 
     @property
     def words(self):
-        """Short words for file names: filter, subarray, groups and seed."""
+        """Filter, subarray, groups and seed, short, for file names."""
+        if self.data in _DATA_SETS:
+            return f"{self.data}-{self.filter}"
         return f"{self.filter}-{self.subarray}-{self.groups}groups-seed{self.seed}"
 
 
@@ -181,11 +222,14 @@ class Exposure:
         Number of the dither, from 0.
     readout : Readout
         How it is read.
+    data : str, optional
+        "simulated", or the data set that it is of.
     """
 
     field: str
     dither: int
     readout: Readout
+    data: str = "simulated"
 
     @property
     def observation_number(self):
@@ -195,6 +239,9 @@ class Exposure:
     @property
     def name(self):
         """File name root after JWST's convention, without product suffix."""
+        if self.data in _DATA_SETS:
+            *_, stems, ending = _DATA_SETS[self.data]
+            return stems[FIELDS.index(self.field)].format(self.dither + 1) + ending
         return f"jw{PROGRAM}{self.observation_number}001_02101_{self.dither + 1:05d}_mirimage"
 
 

@@ -16,6 +16,7 @@ from miri_background.outcomes import SetUpWrong
 from miri_background.tables import html_table
 
 __all__ = [
+    "DATA_SETS",
     "FILTERS",
     "KINDS",
     "MOST_DITHERS",
@@ -40,6 +41,7 @@ FILTERS = (  # imaging filters, without coronagraphs
     "F2100W",
     "F2550W",
 )
+DATA_SETS = ("archived", "flight")  # of data_manifest.yaml
 _SUBARRAYS = ("FULL", "BRIGHTSKY", "SUB256")
 _PATTERNS = ("FASTR1", "SLOWR1")
 _GROUPS = {"ge": 6, "le": 100}
@@ -197,6 +199,9 @@ def _range(field):
 class ObservationParameters(Description):
     """What is taken: these decide the level-1b files and their truth."""
 
+    data: Literal["simulated", *DATA_SETS] = _parameter(
+        "simulated", "", "simulated here, or a data set of data_manifest.yaml"
+    )
     simulator: Literal["embedded", "mirisim"] = _parameter("embedded", "", "source of the data")
     filter: Literal[*FILTERS] = _parameter("F770W", "", "imaging filter")
     subarray: Literal[*_SUBARRAYS] = _parameter("FULL", "", "subarray")

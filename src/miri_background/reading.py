@@ -11,11 +11,12 @@ import math
 import os
 import stat
 import tempfile
+import warnings
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["NotRegularFile", "open_fits", "open_regular", "read_json", "read_text"]
+__all__ = ["NotRegularFile", "open_fits", "open_regular", "read_json", "read_text", "require_end"]
 
 _MOST_TEXT = 100_000_000  # bytes: many times what the largest notebook has
 _BLOCK, _CARD = 2880, 80  # bytes of a FITS block and of a card
@@ -34,6 +35,7 @@ _OTHER_COMPRESSION = {
     b"\x1f\x9d": "compress",
 }
 _BEGINNINGS = (b"SIMPLE  ", b"XTENSION")
+_MOST_ZEROS = 1_000_000  # bytes that may follow the last extension of a FITS file
 _BITS = (8, 16, 32, 64, -32, -64)  # FITS standard 4.0, section 4.4.1.1
 _OTHER_KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -171,6 +173,37 @@ def open_fits(path, whole=True):
         stream.seek(0)
         with fits.open(stream, memmap=False) as hdus:
             yield hdus
+
+
+def require_end(path, hdus):
+    """Require that a FITS file ends where its last extension does.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    hdus : astropy.io.fits.HDUList
+        The open file; its headers are read to the last that is whole.
+
+    Raises
+    ------
+    ValueError
+        If it ends earlier, or has the piece of a further extension.
+    """
+    # The piece of a header is warned of; here it is refused.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        len(hdus)
+    place = hdus[-1].fileinfo()
+    end = place["datLoc"] + place["datSpan"]
+    with open_regular(path) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(end)
+        rest = stream.read(_MOST_ZEROS)
+    # Blocks of zeros may follow; anything else is the piece of a further extension.
+    if not end <= size < end + _MOST_ZEROS or any(rest):
+        msg = f"it ends after {size} bytes, and its last whole extension after {end}"
+        raise ValueError(msg)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ SECTIONS[VALIDATION] = [
     "Working directory",
     "CRDS references",
     "Pipeline",
-    "Simulate the exposures",
+    "Exposures",
     "calwebb_detector1",
     "Science and background rates",
     "Associations",

@@ -30,7 +30,10 @@ RMAP = "mappings/jwst/jwst_miri_flat_9001.rmap"
 WRITE_CACHE = f"""
 import sys
 from miri_background.observation import Observation
+from miri_background.references import tables
 from miri_background.references.cache import synthetic_cache
+# Which numbers are written does not matter here; those of a point-spread function take seconds.
+tables.aperture_corrections = lambda _: [(0.5, 2.0, 2.0, 12.0, 20.0)]
 print(synthetic_cache(sys.argv[1], Observation(**{PARAMETERS})))
 """
 

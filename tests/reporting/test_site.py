@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from importlib import import_module
 from urllib.parse import unquote, urlsplit
 
 import nbformat
@@ -20,6 +21,7 @@ from miri_background.rendering import Part, macros, markdown, page_name
 from miri_background.reporting.history import load
 from miri_background.reporting.site.build import Places, build_site
 from miri_background.reporting.site.faults import caught_faults
+from miri_background.reporting.site.interface import INTERFACE
 from miri_background.reporting.site.notebooks import ENDED, published, section_of_figure
 from miri_background.reporting.site.pages import Pages
 from miri_background.reporting.site.standing import Run, Standing, kind_of
@@ -601,6 +603,17 @@ def test_search_knows_what_pages_say(sample_site):
     index = (sample_site.front.parent / "searchindex.js").read_text(encoding="utf-8")
     for word in ("cruciform", "residu", "background"):
         assert word in index
+
+
+@pytest.mark.slow
+def test_interface_has_every_public_name(sample_site):
+    """Of each module that the page names, from its docstrings."""
+    html = (sample_site.front.parent / "interface.html").read_text(encoding="utf-8")
+    named = set(re.findall(r'<dt class="sig[^>]* id="([^"]+)"', html))
+    for module in (name for modules in INTERFACE.values() for name in modules):
+        public = import_module(module).__all__
+        documented = [name for name in public if callable(getattr(import_module(module), name))]
+        assert {f"{module}.{name}" for name in documented} <= named
 
 
 @pytest.mark.slow

@@ -13,7 +13,9 @@ STRICT = "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"
 SEARCH = "search.html"
 # One page of each kind; all pages are opened, these are examined.
 FRONT, METRIC, NOTEBOOK = "index.html", "metrics/residual.html", "observations/f1500w.html"
-KINDS = (FRONT, METRIC, NOTEBOOK, "metrics/index.html", "runs/index.html", "documents.html", SEARCH)
+INTERFACE = "interface.html"
+LISTS = ("metrics/index.html", "runs/index.html", "documents.html")
+KINDS = (FRONT, METRIC, NOTEBOOK, *LISTS, INTERFACE, SEARCH)
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
 

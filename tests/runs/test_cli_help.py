@@ -17,6 +17,7 @@ from miri_background.parameters import every_parameter
 VERBS = {
     "Judge": ["validate", "check", "okify"],
     "Nights": ["nightly", "history", "site"],
+    "Data of others": ["data"],
     "Look after the suite": [
         "closure",
         "faults",
@@ -27,7 +28,7 @@ VERBS = {
         "refresh",
     ],
 }
-EVERY = [*(verb for verbs in VERBS.values() for verb in verbs), "references doctor"]
+EVERY = [*(verb for verbs in VERBS.values() for verb in verbs), "references doctor", "data fetch"]
 # Which parameters have an option: all of them, or some names, or all but some.
 ALL = set(every_parameter())
 OF_CALIBRATION = {"crds_cache", "crds_server_url", "crds_context", "rate_product", "sigma"}
@@ -35,7 +36,7 @@ OF_CALIBRATION |= {"maxiters", "control"}
 PARAMETERS = {
     "validate": ALL,
     "render": ALL,
-    "closure": ALL - OF_CALIBRATION - {"mirisim_command", "baselines", "expect"},
+    "closure": ALL - OF_CALIBRATION - {"data", "mirisim_command", "baselines", "expect"},
     "references doctor": ALL
     - {"rate_product", "sigma", "maxiters", "control"}
     - {"working_directory", "workers", "baselines", "expect"},

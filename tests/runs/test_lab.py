@@ -62,3 +62,11 @@ def test_unknown_notebook_is_one_sentence(tmp_path, monkeypatch, capsys):
     assert main(["lab", "validation"]) == 2
     assert "validation is no notebook: name image2_background, " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_end_of_jupyterlab_is_passed_on(tmp_path, monkeypatch, capsys):
+    """An option that JupyterLab refuses is no success; no notebook has to be named before it."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["lab", "--", "--ServerApp.port=none"]) == 2
+    assert "JupyterLab ended with exit code 1" in capsys.readouterr().err

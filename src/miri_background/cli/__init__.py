@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from miri_background.cli.data import data
 from miri_background.cli.endings import in_place_of_errors
 from miri_background.cli.explore import lab
 from miri_background.cli.judge import check, okify, validate
@@ -63,6 +64,7 @@ _VERBS = Verbs(
         "Judge": [validate, check, okify],
         "Explore": [lab],
         "Nights": [nightly, history, site],
+        "Data of others": [data],
         "Look after the suite": [
             closure,
             faults,

@@ -6,7 +6,7 @@ import click
 
 from miri_background.cli.options import DIRECTORY
 from miri_background.cli.verbs import Topic, Verb
-from miri_background.outcomes import Outcome
+from miri_background.outcomes import Outcome, SetUpWrong
 
 __all__ = ["lab"]
 
@@ -35,10 +35,16 @@ __all__ = ["lab"]
 def lab(notebook, options, copies):
     """Open a notebook in JupyterLab, as a copy that you may change."""
     from miri_background.runs.lab import copy_notebooks, notebook_to_open, open_lab
+    from miri_background.runs.names import VALIDATION
 
+    if notebook.startswith("-"):  # the first option of JupyterLab, where no notebook is named
+        notebook, options = VALIDATION, (notebook, *options)
     path = notebook_to_open(notebook, copies)
     for kept in copy_notebooks(copies):
         print(f"{kept} has changes of yours and stays: move it away for the suite's own.")
+    code = open_lab(path, options)
     # Stopped with Ctrl-C, it has done what it should.
-    open_lab(path, options)
+    if code > 0:
+        msg = f"JupyterLab ended with exit code {code}: what it said is above."
+        raise SetUpWrong(msg)
     return Outcome.PASSED

@@ -11,7 +11,7 @@ import click
 from miri_background.cli.endings import in_place_of_errors
 from miri_background.cli.options import DIRECTORY, FILE, given, history_option, parameter_options
 from miri_background.cli.verbs import Topic, Verb
-from miri_background.outcomes import Outcome, TimeLimitReached, worst
+from miri_background.outcomes import Outcome, worst
 
 __all__ = ["history", "nightly", "site"]
 
@@ -91,10 +91,7 @@ def _night(values):
     signal.signal(signal.SIGTERM, _stop)
     try:
         night = carry_out_night(matrix, values["history"], workers, partial(print, flush=True))
-    except _Stopped:
-        msg = "The night was stopped: what had ended is in the history; run it again."
-        raise TimeLimitReached(msg) from None
-    except KeyboardInterrupt:
+    except (_Stopped, KeyboardInterrupt):
         msg = "what had ended is in the history; run the night again for the rest."
         raise KeyboardInterrupt(msg) from None
     print(f"\n{night.text()}")

@@ -27,7 +27,10 @@ __all__ = [
 ]
 
 # Parameters that only `validate` takes.
-_NOT_OF_CLOSURE = (*CalibrationParameters.model_fields, "mirisim_command", "baselines", "expect")
+_NOT_OF_CLOSURE = (
+    *CalibrationParameters.model_fields,
+    *("data", "mirisim_command", "baselines", "expect"),
+)
 # Parameters that decide where references come from, beside the observation.
 _OF_REFERENCES = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
 _NOT_OF_REFERENCES = [
@@ -273,7 +276,8 @@ def manifest():
 
     To be done after a change of the simulator.
     """
-    from miri_background.data import is_manifest, manifest_of
+    from miri_background.data.manifest import is_manifest
+    from miri_background.data.simulated import manifest_of
     from miri_background.files import write_text_whole
     from miri_background.parallel import process_pool
     from miri_background.repository import repository_file, require_checkout

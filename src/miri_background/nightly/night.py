@@ -29,7 +29,7 @@ from miri_background.outcomes import (
     worst,
 )
 from miri_background.places import writable
-from miri_background.references.doctor import IMPLAUSIBLE, examine_choice, report
+from miri_background.references.doctor import UNFIT, examine_choice, report
 from miri_background.reporting.history import Record, append
 from miri_background.reporting.junit import junit_error, junit_xml
 from miri_background.run_directory import RunDirectory, run_path, space_needed
@@ -341,11 +341,11 @@ def _examine(job):
     """Examine the references of a job, as `references doctor` does."""
     _, findings = examine_choice(job.observation, job.calibration, job.settings.mirisim_command)
     print(report(findings), flush=True)  # noqa: T201 - goes to the job's log
-    implausible = [each for each in findings if each.status == IMPLAUSIBLE]
-    if implausible:
-        first = implausible[0]
+    unfit = [each for each in findings if each.status in UNFIT]
+    if unfit:
+        first = unfit[0]
         msg = (
-            f"{len(implausible)} of {len(findings)} types of references are implausible, first "
+            f"{len(unfit)} of {len(findings)} types of references are unfit, first "
             f"{first.reftype} ({first.file}): {first.sentence}."
         )
         raise ReferencesUnfit(msg)

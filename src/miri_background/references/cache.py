@@ -19,12 +19,13 @@ from miri_background.outcomes import ReferencesUnfit
 from miri_background.provenance import source_fingerprint
 from miri_background.reading import read_json, read_text
 from miri_background.references.mappings import CONTEXT, write_mappings
+from miri_background.references.needs import DamagedReference
 from miri_background.references.reference_files import (
     ExposureKind,
     write_references,
 )
 
-__all__ = ["check_cache", "crds_environment", "synthetic_cache"]
+__all__ = ["check_cache", "crds_environment", "require_as_written", "synthetic_cache"]
 
 # A host name with "serverless" keeps CRDS from trying the network at all.
 _SERVERLESS_URL = "https://jwst-serverless.stsci.edu"
@@ -109,6 +110,33 @@ def _is_complete(directory):
         )
     except (OSError, ValueError, LookupError, TypeError):
         return False  # a file is missing, or the manifest is not what was written
+
+
+def require_as_written(path):
+    """Require that a reference of a synthetic cache is, byte for byte, what was written.
+
+    Parameters
+    ----------
+    path : path-like
+        The reference, of any cache: others have no checksums of their references.
+
+    Raises
+    ------
+    DamagedReference
+        If size or checksum is another one.
+    """
+    path = Path(path)
+    try:
+        root = next(each for each in path.parents if (each / _MANIFEST).is_file())
+        known = read_json(root / _MANIFEST)["files"][path.relative_to(root).as_posix()]
+        size, sha256 = known["size"], known["sha256"]
+    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+        return
+    remedy = "remove the cache, so that it is written anew"
+    if (found := path.stat().st_size) != size:
+        raise DamagedReference(f"it has {found} bytes, and {size} were written", remedy)
+    if checksum(path) != sha256:
+        raise DamagedReference("its SHA-256 is not that of the file that was written", remedy)
 
 
 def _rename_into_place(written, target, aside):

@@ -65,6 +65,13 @@ def use_references(observation, calibration, inside=None, mirisim_command="miris
     """
     choice, context = calibration.crds_cache, calibration.crds_context
     server_url = calibration.crds_server_url
+    if observation.data != "simulated" and choice == "synthetic":
+        msg = (
+            f"data = {observation.data} was not taken with the detector of the synthetic "
+            "references: name another CRDS cache, with its context or a server (crds_cache, "
+            "crds_context, crds_server_url)."
+        )
+        raise SetUpWrong(msg)
     if choice == "working directory" and inside is None:
         msg = "There is no working directory here: name the directory of the CRDS cache."
         raise SetUpWrong(msg)

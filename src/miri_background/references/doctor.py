@@ -4,44 +4,47 @@ What the installed calwebb_detector1, calwebb_image2 and source catalogue ask CR
 is looked up by CRDS's own rules, opened, and compared with what is plausible.
 """
 
-import logging
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from miri_background.outcomes import Outcome, ReferencesUnfit
-from miri_background.reading import open_regular
+from miri_background.outcomes import Outcome
+from miri_background.references.cache import require_as_written
 from miri_background.references.choice import use_references
-from miri_background.references.needs import ImplausibleReference, Needs
+from miri_background.references.needs import (
+    AbsentReference,
+    DamagedReference,
+    ImplausibleReference,
+    Needs,
+    NotCovered,
+)
 from miri_background.references.plausible import CHECKS, check_readable
-from miri_background.simulation.level1b import START
+from miri_background.references.selection import NO_FILE, Selection, one_line, silence
 from miri_background.tables import text_table
 
 __all__ = [
-    "IMPLAUSIBLE",
+    "INDISPENSABLE",
     "NOT_APPLICABLE",
     "PLAUSIBLE",
+    "UNFIT",
     "Finding",
-    "crds_parameters",
     "examine",
     "examine_choice",
     "outcome",
+    "reference_types",
     "report",
 ]
 
-PLAUSIBLE, NOT_APPLICABLE, IMPLAUSIBLE = "plausible", "not applicable", "implausible"
-_SYMBOLS = {PLAUSIBLE: "✓", NOT_APPLICABLE: "–", IMPLAUSIBLE: "✗"}
+PLAUSIBLE, NOT_APPLICABLE = "plausible", "not applicable"
+# What keeps a run from being judged, and why: the file is not there, it is not whole, its values
+# cannot be, or the context has none.
+UNFIT = tuple(
+    each.status for each in (AbsentReference, DamagedReference, ImplausibleReference, NotCovered)
+)
+_SYMBOLS = {PLAUSIBLE: "✓", NOT_APPLICABLE: "–", **dict.fromkeys(UNFIT, "✗")}
 
-_NO_FILE = "N/A"
-_NOT_FOUND = "NOT FOUND"  # how CRDS begins its answer when it selects no file
-
-# When the simulated exposures are taken; a reference has a date from which it is used.
-_DATE, _TIME = START.split("T")
 
 # What happens where the rules say N/A, for the types that a run cannot do without;
 # other steps are skipped.
-_INDISPENSABLE = {
+INDISPENSABLE = {
     "gain": "jump and ramp_fit end calwebb_detector1",
     "readnoise": "jump and ramp_fit end calwebb_detector1",
     "distortion": "assign_wcs ends calwebb_image2",
@@ -65,8 +68,8 @@ class Finding:
     file : str
         Name of the file that CRDS selects, or "N/A".
     status : str
-        "plausible"; "not applicable" where a step does without; "implausible" for what
-        would end or spoil a run.
+        "plausible"; "not applicable" where a step does without; one of `UNFIT` for what would
+        end or spoil a run.
     sentence : str
         The key numbers, or what is wrong, where, and what to do.
     """
@@ -77,114 +80,6 @@ class Finding:
     sentence: str
 
 
-def crds_parameters(observation):
-    """Return what CRDS selects references by: header values of an observation's exposures.
-
-    Parameters
-    ----------
-    observation : Observation
-        The observation.
-
-    Returns
-    -------
-    dict
-        As `get_crds_parameters` of its level-1b models gives them, less what no
-        rule for the imager asks for.
-    """
-    return {
-        "meta.telescope": "JWST",
-        "meta.instrument.name": "MIRI",
-        "meta.instrument.detector": "MIRIMAGE",
-        "meta.instrument.filter": observation.filter,
-        "meta.instrument.lamp_state": "OFF",
-        "meta.instrument.ccc_state": "OPEN",
-        "meta.exposure.type": "MIR_IMAGE",
-        "meta.exposure.readpatt": observation.readout_pattern,
-        "meta.exposure.nints": observation.integrations,
-        "meta.exposure.ngroups": observation.groups,
-        "meta.exposure.nframes": 1,
-        "meta.exposure.groupgap": 0,
-        "meta.subarray.name": observation.subarray,
-        "meta.visit.tsovisit": False,
-        "meta.observation.date": _DATE,
-        "meta.observation.time": _TIME,
-    }
-
-
-@contextmanager
-def _silence():
-    """Keep log lines and warnings of the readers to themselves: findings say it in words."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-class _Selection:
-    """CRDS's choice of files for one observation, from the cache that the environment names."""
-
-    def __init__(self, observation, context):
-        # Imported here: a caller may still set the environment that CRDS reads.
-        import crds
-
-        self._crds = crds
-        self._parameters = crds_parameters(observation)
-        self._context = context
-        try:
-            self.name("mask")  # reads all rules
-        except ImplausibleReference:
-            pass  # the findings say so
-        except (Exception, SystemExit) as error:
-            msg = (
-                f"CRDS cannot read the rules that select references ({_one_line(error)}): "
-                "name a complete cache, or a CRDS server."
-            )
-            raise ReferencesUnfit(msg) from error
-
-    def name(self, reftype):
-        """Return the name of the file of a type, or "N/A"."""
-        answer = self._crds.getrecommendations(
-            self._parameters, reftypes=[reftype], context=self._context, observatory="jwst"
-        )[reftype]
-        if _NO_FILE in answer.upper():
-            return _NO_FILE
-        if answer.startswith(_NOT_FOUND):
-            why = " ".join(answer.removeprefix(_NOT_FOUND).split())
-            raise ImplausibleReference(
-                f"CRDS selects none ({why})", "choose a context that covers the observation"
-            )
-        return answer
-
-    def path(self, reftype, name):
-        """Return the path of a file in the cache, fetched first where there is a server."""
-        path = Path(self._crds.locate_file(name, "jwst"))
-        if not path.exists():
-            try:
-                self._crds.getreferences(
-                    self._parameters,
-                    reftypes=[reftype],
-                    context=self._context,
-                    observatory="jwst",
-                )
-            except (Exception, SystemExit) as error:
-                raise ImplausibleReference(
-                    f"it is not in the cache, at {path}",
-                    "copy it there, or give the URL of a CRDS server",
-                ) from error
-        open_regular(path).close()  # readers of the pipeline would wait for a pipe
-        return path
-
-
-def _one_line(error):
-    """Return the kind and the first line of an error."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
 def _examined(reftype, selection, check, without):
     """Return the finding on one reference type; errors of readers become findings.
 
@@ -192,28 +87,33 @@ def _examined(reftype, selection, check, without):
     ----------
     reftype : str
         CRDS reference type.
-    selection : _Selection
+    selection : Selection
         CRDS's choice.
     check : callable
         From the path of the file to a sentence.
     without : callable
         From nothing to the status and sentence where the rules say N/A.
     """
-    name = _NO_FILE
+    name = NO_FILE
     try:
         name = selection.name(reftype)
-        if name == _NO_FILE:
+        if name == NO_FILE:
             return Finding(reftype, name, *without())
-        return Finding(reftype, name, PLAUSIBLE, check(selection.path(reftype, name)))
+        path = selection.path(reftype, name)
+        sentence = check(path)
+        require_as_written(path)
+        return Finding(reftype, name, PLAUSIBLE, sentence)
     except ImplausibleReference as error:
-        return Finding(reftype, name, IMPLAUSIBLE, str(error))
+        return Finding(reftype, name, error.status, str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - readers raise errors of any class
-        sentence = (
-            f"CRDS refuses to select one ({_one_line(error)}): choose another context"
-            if name == _NO_FILE
-            else f"it cannot be read ({_one_line(error)}): restore it from a whole copy"
+        unfit = (
+            NotCovered(f"CRDS refuses to select one ({one_line(error)})", "choose another context")
+            if name == NO_FILE
+            else DamagedReference(
+                f"it cannot be read ({one_line(error)})", "restore it from a whole copy"
+            )
         )
-        return Finding(reftype, name, IMPLAUSIBLE, sentence)
+        return Finding(reftype, name, unfit.status, str(unfit))
 
 
 def _stages():
@@ -246,7 +146,7 @@ def _parameters(path, step):
         config_parser.validate(settings, step.load_spec_file(), allow_missing=True)
     except config_parser.ValidationError as error:
         raise ImplausibleReference(
-            f"{step.__name__} does not accept its parameters ({_one_line(error)})"
+            f"{step.__name__} does not accept its parameters ({one_line(error)})"
         ) from error
     # Validation has added what was not given.
     return _converted(settings, given)
@@ -279,11 +179,11 @@ def _examine_parameters(stages, selection):
                 return f"sets {', '.join(given) or 'nothing'}"
 
             finding = _examined(step.get_config_reftype(), selection, check, without)
-            if finding.status == IMPLAUSIBLE and finding.file == _NO_FILE:
+            if finding.status in UNFIT and finding.file == NO_FILE:
                 # The pipeline continues, with an error in its log.
                 why = finding.sentence.rpartition(": ")[0]
                 sentence = f"{why}; the step's own parameters are used"
-                finding = Finding(finding.reftype, _NO_FILE, NOT_APPLICABLE, sentence)
+                finding = Finding(finding.reftype, NO_FILE, NOT_APPLICABLE, sentence)
             findings.append(finding)
         # What is set for the pipeline goes before what is set for its steps.
         for name, given in of_pipeline.get("steps", {}).items():
@@ -300,6 +200,29 @@ def _requested(stages, settings):
                 for reftype in step.reference_file_types:
                     requested.setdefault(reftype, []).append(name)
     return requested
+
+
+def reference_types(selection, absent):
+    """Return the reference types that a run will ask for, less those of parameters.
+
+    Parameters
+    ----------
+    selection : Selection
+        CRDS's choice.
+    absent : dict of str to str
+        Receives the types of parameter references that are not in the cache, by file name.
+
+    Returns
+    -------
+    list of str
+        In the order of the steps.
+    """
+    stages = _stages()[:-1]  # a run makes no catalogue
+    findings, settings = _examine_parameters(stages, selection)
+    absent.update(
+        {each.file: each.reftype for each in findings if each.status == AbsentReference.status}
+    )
+    return list(_requested(stages, settings))
 
 
 def _energies(stages, settings):
@@ -333,8 +256,8 @@ def examine(observation, context=None):
         If CRDS finds no context, or the geometry of the subarray is not known here.
     """
     needs = Needs(observation)
-    with _silence():
-        selection = _Selection(observation, context)
+    with silence():
+        selection = Selection(observation, context)
         stages = _stages()
         of_steps, settings = _examine_parameters(stages, selection)
         needs.energies = _energies(stages, settings)
@@ -344,10 +267,10 @@ def examine(observation, context=None):
                 return CHECKS.get(reftype, check_readable)(path, needs)
 
             def without():
-                if reftype in _INDISPENSABLE:
+                if reftype in INDISPENSABLE:
                     return (
-                        IMPLAUSIBLE,
-                        f"without it {_INDISPENSABLE[reftype]}: choose a context that has it",
+                        NotCovered.status,
+                        f"without it {INDISPENSABLE[reftype]}: choose a context that has it",
                     )
                 needs.area &= reftype != "area"
                 return NOT_APPLICABLE, f"not used by {', '.join(steps)}"
@@ -394,9 +317,9 @@ def examine_choice(observation, calibration, mirisim_command="mirisim"):
 
 
 def outcome(findings):
-    """Return passed if no finding is implausible, else could not judge."""
-    implausible = any(finding.status == IMPLAUSIBLE for finding in findings)
-    return Outcome.CANNOT_JUDGE if implausible else Outcome.PASSED
+    """Return passed if no finding is unfit, else could not judge."""
+    unfit = any(finding.status in UNFIT for finding in findings)
+    return Outcome.CANNOT_JUDGE if unfit else Outcome.PASSED
 
 
 def report(findings):
@@ -410,17 +333,17 @@ def report(findings):
     Returns
     -------
     str
-        A table, and a last line that counts what is implausible.
+        A table, and a last line that counts what is unfit, by kinds.
     """
     rows = [
         (_SYMBOLS[each.status], each.status, each.reftype, each.file, each.sentence)
         for each in findings
     ]
-    implausible = [each.reftype for each in findings if each.status == IMPLAUSIBLE]
-    count = (
-        f"{len(implausible)} of {len(findings)} types implausible: {', '.join(implausible)}"
-        if implausible
-        else f"none of {len(findings)} types is implausible"
-    )
+    counts = []
+    for status in UNFIT:
+        names = [each.reftype for each in findings if each.status == status]
+        if names:
+            counts.append(f"{len(names)} of {len(findings)} types {status}: {', '.join(names)}")
+    count = "\n".join(counts) or f"none of {len(findings)} types is unfit"
     table = text_table(("", "status", "type", "file", "finding"), rows)
     return f"{table}\n\n{count}"

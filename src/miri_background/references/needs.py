@@ -1,6 +1,5 @@
 """What an observation asks of its references, and how their values are read and compared."""
 
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,12 +10,15 @@ from miri_background.instrument import detector
 from miri_background.instrument.aperture import ARCSEC_TO_RAD
 from miri_background.instrument.footprint import illuminated, regions
 from miri_background.instrument.readout import frame_time, subarrays
-from miri_background.reading import open_fits, open_regular
+from miri_background.reading import open_fits, require_end
 
 __all__ = [
     "BLEMISHED",
+    "AbsentReference",
+    "DamagedReference",
     "ImplausibleReference",
     "Needs",
+    "NotCovered",
     "check_solid_angle",
     "cut_to_window",
     "extension_of",
@@ -33,12 +35,13 @@ __all__ = [
 BLEMISHED = 0.01
 _SOLID_ANGLE = (2e-13, 4e-13)  # sr; a pixel of 0.11 arcsec has 2.9e-13
 _AREA_AGREEMENT = 0.01  # between the two units of the solid angle
-_MOST_ZEROS = 1_000_000  # bytes that may follow the last extension of a file
 _REPLACE = "replace the file, or choose a context that selects another"
 
 
 class ImplausibleReference(Exception):
-    """A reference would spoil or end a run.
+    """The values of a reference would spoil or end a run.
+
+    Those that are unfit in another way have classes of their own, with another status.
 
     Parameters
     ----------
@@ -48,8 +51,28 @@ class ImplausibleReference(Exception):
         What to do.
     """
 
+    status = "implausible"
+
     def __init__(self, wrong, remedy=_REPLACE):
         super().__init__(f"{wrong}: {remedy}")
+
+
+class AbsentReference(ImplausibleReference):
+    """The rules select a file that is not in the cache: nothing is known of its values."""
+
+    status = "absent"
+
+
+class DamagedReference(ImplausibleReference):
+    """A file is not whole, or not the one that was written: nobody can rely on its values."""
+
+    status = "damaged"
+
+
+class NotCovered(ImplausibleReference):
+    """The rules of the context select no file for an observation."""
+
+    status = "not covered"
 
 
 @dataclass(frozen=True)
@@ -155,24 +178,11 @@ def open_images(path):
     """Open a FITS reference without reading its pixels, refused if it was cut short."""
     # Sections are read, never a whole dark; scaled integers allow no memory map.
     with open_fits(path, whole=False) as hdus:
-        len(hdus)  # goes through to the last extension that has a whole header
-        place = hdus[-1].fileinfo()
-        refuse_truncated(path, place["datLoc"] + place["datSpan"])
+        try:
+            require_end(path, hdus)
+        except ValueError as error:
+            raise DamagedReference(str(error), "restore it from a whole copy") from error
         yield hdus
-
-
-def refuse_truncated(path, end):
-    """Refuse a file that does not end where its last extension does."""
-    with open_regular(path) as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(end)
-        rest = stream.read(_MOST_ZEROS)
-    # Blocks of zeros may follow; anything else is the piece of a further extension.
-    if not end <= size < end + _MOST_ZEROS or any(rest):
-        raise ImplausibleReference(
-            f"it ends after {size} bytes, and its last whole extension after {end}",
-            "restore it from a whole copy",
-        )
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Reference files that hold tables and transforms: one function for each data model."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from miri_background.instrument import detector, throughput
@@ -95,6 +97,25 @@ def _fitted_polynomial(x, y, values, degree):
     return Polynomial2D(degree, **terms)
 
 
+@lru_cache  # several caches may be written
+def _inverse_polynomials():
+    """Return the polynomials from ideal coordinates to column and row, from the reference."""
+    aperture = imager_aperture()
+    rows, columns = detector.SHAPE
+    y, x = np.meshgrid(
+        np.linspace(-0.5, rows - 0.5, _INVERSE_FIT_POINTS),
+        np.linspace(-0.5, columns - 0.5, _INVERSE_FIT_POINTS),
+    )
+    x, y = x.ravel(), y.ravel()
+    reference = np.array([[aperture.v2_ref], [aperture.v3_ref]])
+    offsets = np.array(aperture.pixel_to_v2v3(x, y)) - reference
+    ideal = np.linalg.inv(aperture.ideal_to_v2v3_matrix) @ offsets
+    return (
+        _fitted_polynomial(*ideal, x - aperture.x_ref, _INVERSE_DEGREE),
+        _fitted_polynomial(*ideal, y - aperture.y_ref, _INVERSE_DEGREE),
+    )
+
+
 def distortion():
     """Return the transform from 0-based detector pixels to V2, V3 in arcsec.
 
@@ -106,6 +127,7 @@ def distortion():
 
     aperture = imager_aperture()
     reference = (aperture.v2_ref, aperture.v3_ref)
+    to_x, to_y = _inverse_polynomials()
     forward = (
         Shift(-aperture.x_ref) & Shift(-aperture.y_ref)
         | Mapping((0, 1, 0, 1))
@@ -114,21 +136,11 @@ def distortion():
         | AffineTransformation2D(aperture.ideal_to_v2v3_matrix, translation=reference)
     )
 
-    rows, columns = detector.SHAPE
-    y, x = np.meshgrid(
-        np.linspace(-0.5, rows - 0.5, _INVERSE_FIT_POINTS),
-        np.linspace(-0.5, columns - 0.5, _INVERSE_FIT_POINTS),
-    )
-    x, y = x.ravel(), y.ravel()
-    to_ideal = np.linalg.inv(aperture.ideal_to_v2v3_matrix)
-    offsets = np.array(aperture.pixel_to_v2v3(x, y)) - np.array(reference)[:, np.newaxis]
-    ideal = to_ideal @ offsets
     forward.inverse = (
         Shift(-aperture.v2_ref) & Shift(-aperture.v3_ref)
-        | AffineTransformation2D(to_ideal)
+        | AffineTransformation2D(np.linalg.inv(aperture.ideal_to_v2v3_matrix))
         | Mapping((0, 1, 0, 1))
-        | _fitted_polynomial(*ideal, x - aperture.x_ref, _INVERSE_DEGREE)
-        & _fitted_polynomial(*ideal, y - aperture.y_ref, _INVERSE_DEGREE)
+        | to_x & to_y
         | Shift(aperture.x_ref) & Shift(aperture.y_ref)
     )
     return new_model(
@@ -157,6 +169,7 @@ def filteroffset():
     return model
 
 
+@lru_cache  # several caches of one filter may be written
 def aperture_corrections(name):
     """Return rows of encircled energy, radius, correction and sky annulus of a filter.
 

@@ -2,6 +2,7 @@
 
 import textwrap
 
+from miri_background.data.manifest import data_set
 from miri_background.instrument.footprint import regions
 from miri_background.instrument.readout import subarrays
 from miri_background.rendering import macros
@@ -79,6 +80,9 @@ def observation_in_words(observation):
     Paragraph
         Exposures, sources and regions.
     """
+    if observation.data != "simulated":
+        one = data_set(observation.data)
+        return Paragraph(f"{one.description} Filter {one.filter}. Source: {one.source}.")
     galaxy = " and a galaxy" if observation.galaxy_flux else ""
     science, background = (
         counted(getattr(observation, f"{field}_exposures"), "exposure")

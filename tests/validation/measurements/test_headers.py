@@ -93,4 +93,4 @@ def test_filter_and_detector_of_the_combined_background(of_rates, keyword, value
     combined = with_headers(of_rates.products.combined[0], DATE=LATER, **{keyword: value})
     rate.header.setdefault("DETECTOR", "MIRIMAGE")
     told = said(of_rates, combined=combined)
-    assert f"combined.fits has {keyword} = '{value}'" in told
+    assert f"has {keyword} = '{value}' and its rate" in told

@@ -22,6 +22,7 @@ from miri_background.reading import read_text
 from miri_background.rendering import markdown, page_name, render
 from miri_background.reporting.history import load, require_history
 from miri_background.reporting.site.faults import caught_faults
+from miri_background.reporting.site.interface import INTERFACE, TITLE
 from miri_background.reporting.site.notebooks import published, section_of_figure, title_of
 from miri_background.reporting.site.pages import Pages
 from miri_background.reporting.site.standing import Standing
@@ -334,6 +335,9 @@ def _write_documents(sources):
         title = _TITLE.search(text)
         found[page] = title[1] if title else path.stem
         _write(sources / page, _with_links_of_site(text, path, root, sources))
+    found["interface.md"] = TITLE
+    text = render("site/interface.md.j2", title=TITLE, interface=INTERFACE)
+    _write(sources / "interface.md", text)
     return found
 
 

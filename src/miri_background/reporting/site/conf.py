@@ -7,7 +7,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.writers.html5 import HTML5Translator
 
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 project = "MIRI background validation"
 release = importlib.metadata.version("miri-background-validation")
 html_title = project
@@ -19,6 +19,12 @@ html_show_sphinx = False
 html_use_index = False
 html_domain_indices = False
 html_permalinks = False
+toc_object_entries = False
+add_module_names = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
 nb_execution_mode = "off"
 nb_merge_streams = True
 myst_heading_anchors = 3

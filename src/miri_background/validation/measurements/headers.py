@@ -1,11 +1,13 @@
 """What headers of products say: names, settings, pointing, units, steps and dates."""
 
+import re
 from itertools import chain
 from pathlib import Path
 
 from miri_background.validation.measurements.counted import some
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.rounding import same_value
+from miri_background.validation.products.finding import plain_name
 from miri_background.validation.products.images import read_extension
 
 __all__ = ["calibrated_name", "metadata"]
@@ -26,6 +28,7 @@ _POINTING = (
 _COORDINATES = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CTYPE1", "CTYPE2")
 # What the combined background has in common with the science exposure, where it says it.
 _OF_COMBINED = ("INSTRUME", "DETECTOR", "FILTER", "SUBARRAY")
+_OF_PIPELINE = re.compile(r"_(bsub|bsubints|backgroundstep|combinedbackground)\.fits$")
 _MODELS = {2: "ImageModel", 3: "CubeModel"}  # by the number of dimensions
 _STEP, _BACKGROUND_STEP = "S_", "S_BKDSUB"  # keywords of the status of steps
 _FLUX_UNIT = "MJy/sr"  # of what photom has calibrated
@@ -99,8 +102,11 @@ def _date(header):
 
 def _misnamed(image):
     """Return in which keywords a product's header names another file or kind of data."""
-    name = Path(image.path).name
-    proper = {"FILENAME": name, "DATAMODL": _MODELS[image.data.ndim]}
+    # Whoever compresses a file, or calls it as they like, does not change its header.
+    name = plain_name(Path(image.path).name)
+    proper = {"DATAMODL": _MODELS[image.data.ndim]}
+    if _OF_PIPELINE.search(name):
+        proper = {"FILENAME": name} | proper
     return [
         f"{name} has {keyword} = {image.header.get(keyword)!r} in place of {value!r}"
         for keyword, value in proper.items()

@@ -1,25 +1,23 @@
-"""The data that data_manifest.yaml names, verified."""
+"""The simulated data of the main job, compared with what data_manifest.yaml has of them."""
 
 import yaml
 
+from miri_background.data.manifest import manifest_text, read_manifest
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.provenance import level1b_checksum
-from miri_background.reading import open_regular, read_text
+from miri_background.reading import read_text
 from miri_background.repository import repository_file
 
-__all__ = ["check_level1b", "is_manifest", "manifest_of"]
-
-_HEADER = """\
-# The data of the main job: the observation that `make validate` simulates by default, and
-# the SHA-256 of the SCI array (big-endian 16-bit numbers) of each level-1b file that it gives.
-# Written by `miri-background manifest`.
-"""
+__all__ = ["check_level1b", "manifest_of"]
 
 
 def manifest_of(run):
-    """Return the text of the manifest for a run's observation and level-1b files."""
-    content = {
+    """Return the text of the manifest for a run's observation and level-1b files.
+
+    What it has of other data stays.
+    """
+    content = read_manifest() | {
         "main_job": {
             "observation": run.observation.model_dump(mode="json"),
             "level1b_sci_sha256": {
@@ -28,14 +26,7 @@ def manifest_of(run):
             },
         }
     }
-    return _HEADER + yaml.safe_dump(content, sort_keys=False)
-
-
-def is_manifest(path):
-    """Return whether a file is a manifest that was written, by the words it begins with."""
-    beginning = _HEADER.encode()
-    with open_regular(path) as stream:
-        return stream.read(len(beginning)) == beginning
+    return manifest_text(content)
 
 
 def check_level1b(run):
