@@ -109,8 +109,10 @@ def sets_to_check(directory, sigma=None, maxiters=None, association=None, expect
         Clipping parameters that the step was given.
     association : path-like, optional
         The only association to judge.
+    expect : str, optional
+        Proposed behaviours that the build is to have, such as "errors=quadrature".
     **choices
-        Others of `sets_to_check`.
+        Others of `product_sets`.
 
     Returns
     -------
