@@ -84,8 +84,8 @@ def validate(**values):
     "--output",
     cls=Topic,
     type=click.Path(path_type=Path),
-    help="for metrics.json and junit.xml [default: the products' DIRECTORY, for a run of this "
-    "suite DIRECTORY/check]",
+    help="for metrics.json, junit.xml and report.html [default: the products' DIRECTORY, for a run "
+    "of this suite DIRECTORY/check]",
     **DIRECTORY,
 )
 @parameter_options(names=["baselines"])
@@ -96,7 +96,13 @@ def validate(**values):
     is_flag=True,
     help="print metrics.json, and all else to standard error",
 )
-def check(directory, sigma, maxiters, association, output, baselines, as_json):
+@click.option(
+    "--no-page",
+    cls=Topic,
+    is_flag=True,
+    help="write neither report.html nor report_files/",
+)
+def check(directory, sigma, maxiters, association, output, baselines, as_json, no_page):
     """Judge products of calwebb_image2 that are there.
 
     The products may be of any pipeline build and any data; the pipeline is never run.
@@ -113,13 +119,13 @@ def check(directory, sigma, maxiters, association, output, baselines, as_json):
     stream = sys.stderr if as_json else sys.stdout
     baselines = given({"baselines": baselines}).get("baselines")
     try:
-        require_place(directory, output)
+        require_place(directory, output, not no_page)
         judged = check(directory, sigma, maxiters, association, baselines)
         print(report(judged), file=stream)
-        paths, problem = written(write_check, judged, output)
+        paths, problem = written(write_check, judged, output, not no_page)
         outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
     except CannotJudge as error:
-        write_reason(directory, output, error)
+        write_reason(directory, output, error, not no_page)
         if as_json:
             print(json.dumps(_reason(error), ensure_ascii=False))
         raise

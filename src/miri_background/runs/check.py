@@ -11,6 +11,7 @@ from miri_background.places import require_writable, writable
 from miri_background.provenance import provenance_of_check
 from miri_background.reading import read_json
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
+from miri_background.runs.check_page import page_files, page_of_check, page_without_verdict
 from miri_background.validation.products.clipping_choice import ClippingParameters, read_clipping
 from miri_background.validation.products.images import Products
 from miri_background.validation.products.stage2 import read_products
@@ -34,12 +35,15 @@ class Check:
         How the step is taken to have clipped.
     verdict : Verdict
         The judgement.
+    analysis : Analysis or None, optional
+        Products beside what is expected of them, for pictures and advice.
     """
 
     directory: Path
     products: Products
     clipping: ClippingParameters
     verdict: Verdict
+    analysis: object = None
 
     @property
     def name(self):
@@ -92,7 +96,8 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
         msg = f"The products in {directory} cannot be judged ({reason}): please report it."
         raise unforeseen(error, msg) from error
-    return Check(directory, products, read_clipping(directory, sigma, maxiters), verdict)
+    clipping = read_clipping(directory, sigma, maxiters)
+    return Check(directory, products, clipping, verdict, judgement.analysis)
 
 
 def report(check):
@@ -173,7 +178,7 @@ def _is_metrics_of_check(path):
 _RESULTS = {"metrics.json": _is_metrics_of_check, "junit.xml": is_junit_of_check}
 
 
-def require_place(directory, output=None):
+def require_place(directory, output=None, page=True):
     """Refuse a place that has results of something else, or cannot be written.
 
     Parameters
@@ -182,6 +187,8 @@ def require_place(directory, output=None):
         Should hold the products.
     output : path-like, optional
         Where results are to be written; see `write_check`.
+    page : bool, optional
+        Whether a page is to be written, too.
 
     Raises
     ------
@@ -191,12 +198,14 @@ def require_place(directory, output=None):
     place = _place(Path(directory), output)
     for name, ours in _RESULTS.items():
         require_own(place / name, ours=ours)
+    if page:
+        page_files(place).require_own()
     if output is not None or Path(directory).is_dir():
         require_writable(place)
 
 
-def write_check(check, output=None):
-    """Write metrics.json and junit.xml.
+def write_check(check, output=None, page=True):
+    """Write metrics.json, junit.xml and the page.
 
     Parameters
     ----------
@@ -205,11 +214,13 @@ def write_check(check, output=None):
     output : path-like, optional
         Where; by default beside the products, for a run of this suite in its directory
         ``check``.
+    page : bool, optional
+        Whether a page is written, too.
 
     Returns
     -------
     list of pathlib.Path
-        The files.
+        The files; of a page, itself.
 
     Raises
     ------
@@ -225,10 +236,12 @@ def write_check(check, output=None):
     with writable(place):
         for path, text in texts.items():
             write_text_whole(path, text, ours=_RESULTS[path.name])
-    return list(texts)
+        # Written last: what has a page has its numbers beside it.
+        pages = page_of_check(check, _RESULTS).write(place) if page else []
+    return [*texts, *pages]
 
 
-def write_reason(directory, output, reason):
+def write_reason(directory, output, reason, page=True):
     """Write, where possible, why products could not be judged, in place of an earlier verdict.
 
     Parameters
@@ -239,6 +252,8 @@ def write_reason(directory, output, reason):
         Where to write, as for `write_check`.
     reason : CannotJudge
         The sentence and its cause.
+    page : bool, optional
+        Whether a page says so, too.
     """
     directory = Path(directory)
     place = _place(directory, output)
@@ -246,7 +261,9 @@ def write_reason(directory, output, reason):
         return
     # The reason is printed even if it cannot be written.
     with contextlib.suppress(OSError, CannotJudge):
-        require_place(directory, output)
+        require_place(directory, output, page)
         (place / "metrics.json").unlink(missing_ok=True)
         text = junit_error(str(directory), str(reason), reason.cause)
         write_text_whole(place / "junit.xml", text, ours=is_junit_of_check)
+        if page:
+            page_without_verdict(directory, reason).write(place)
