@@ -36,12 +36,15 @@ def page_of_check(check, beside=()):
         With pictures and advice where the products allow it.
     """
     # Drawing takes longer to import than products take to be refused.
+    from miri_background.advice.recommendation import advise
+    from miri_background.reporting.advice_figures import advised
     from miri_background.reporting.report.pictures import pictures_of
 
     verdict, analysis = check.verdict, check.analysis
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
         pictures = pictures_of(verdict.metrics, analysis)
         scope = usable_part(analysis) if analysis is not None else ""
+        advice = advise(check.products, analysis.masks.lit) if analysis is not None else None
     provenance = verdict.provenance
     return ReportPage(
         title=check.name,
@@ -49,6 +52,7 @@ def page_of_check(check, beside=()):
         when=_day(provenance["started"]),
         verdict=verdict,
         pictures=pictures,
+        advice=advice and advised(advice),
         story=_story(check),
         files=[(name, name) for name in beside],
         tables=_tables(provenance),

@@ -236,6 +236,7 @@ def before_and_after(analysis, number):
     same = "in the same colours as the other, so faint that the noise is just seen"
     skipped = ": nothing was subtracted" if nothing else ""
     spreads = [f"{each:.2g} DN/s from block to block" for each in structures]
+    rest = f"{left:+.2g} DN/s is left on empty sky"
     sides = (
         (
             shifted,
@@ -245,8 +246,8 @@ def before_and_after(analysis, number):
         ),
         (
             after,
-            f"After: {left:+.2g} DN/s is left on empty sky",
-            f"{exposure} after the subtraction{skipped}, {same}. Of empty sky {left:+.2g} DN/s stay. ",
+            f"After: {rest}",
+            f"{exposure} after the subtraction{skipped}, {same}. {rest}. ",
             f"The same after{skipped}, on the same stretch ({spreads[1]}).",
         ),
     )
