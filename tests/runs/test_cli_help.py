@@ -15,7 +15,7 @@ from miri_background.cli import main
 from miri_background.parameters import every_parameter
 
 VERBS = {
-    "Judge": ["validate", "check", "okify"],
+    "Judge": ["validate", "check", "advise", "okify"],
     "Nights": ["nightly", "history", "site"],
     "Data of others": ["data"],
     "Look after the suite": [

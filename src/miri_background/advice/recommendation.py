@@ -8,6 +8,8 @@ import numpy as np
 
 from miri_background.advice.members import APERTURE, Members
 from miri_background.advice.sweep import Choice, Sweep
+from miri_background.rendering import macros
+from miri_background.tables import html_table, text_table
 
 __all__ = ["MOST_BACKGROUNDS", "Advice", "advise"]
 
@@ -23,7 +25,7 @@ _NOISY = 1.3  # times the noise of the others: that is named
 _LEAST_LOST = 0.002  # part of the pixels: that is named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Advice:
     """What is recommended.
 
@@ -95,6 +97,10 @@ class Advice:
             )
         return rows
 
+    CAPTION = (
+        "Choices beside each other. Error and noise are over the best possible: the plain mean of "
+        "all backgrounds, if they had no sources."
+    )
     HEADS = (
         "choice",
         "error of a flux (%)",
@@ -105,6 +111,22 @@ class Advice:
         "residual (DN/s)",
         "lost pixels",
     )
+
+    def __repr__(self):
+        """Return table, sentences and line as text for a terminal."""
+        parts = []
+        if self.done is not None:
+            numbers = range(1, len(self.HEADS))
+            parts.append(text_table(self.HEADS, self.rows(), right=numbers))
+        if self.sentences:
+            parts.append("\n".join(self.sentences))
+        return "\n\n".join([*parts, self.line])
+
+    def _repr_html_(self):
+        """Return line, sentences and table for notebook and page."""
+        told = [str(macros().paragraph(each)) for each in (self.line, *self.sentences)]
+        numbers = range(1, len(self.HEADS))
+        return "".join(told) + html_table(self.CAPTION, self.HEADS, self.rows(), numbers)
 
     def _worth_showing(self):
         """Return words and effect of what was done, recommended, and the best of each subset."""
@@ -300,13 +322,15 @@ class _Search:
         if advice.changes:
             gain, error = found.better_than(done)
             yield (
-                f"{of_flux} falls by {100 * gain:.1f} ± {max(100 * error, 0.1):.1g} % against what was done "
+                f"{of_flux} falls by "
+                f"{100 * gain:.1f} ± {max(100 * error, 0.1):.1g} % against what was done "
                 f"({done.choice.words()}), and is then {advice.excess(found):.1f} % over the best "
                 "possible."
             )
         else:
             yield (
-                f"{of_flux} is {advice.excess(done):.1f} % over the best possible, that of the plain mean of "
+                f"{of_flux} is "
+                f"{advice.excess(done):.1f} % over the best possible, that of the plain mean of "
                 f"all {self.members.count} backgrounds if they had no sources. Of "
                 f"{len(advice.tried)} choices, none is better by more than {100 * _WORTH:g} % and "
                 f"{_SURE:g} standard errors."

@@ -58,12 +58,12 @@ def advise(directory, sigma, maxiters, association, plot):
     """
     from miri_background.files import replace_whole, require_own
     from miri_background.places import writable
-    from miri_background.runs.advise import advice_on, text_of_advice
+    from miri_background.runs.advise import advice_on
 
     if plot is not None:
         require_own(plot)
     advice = advice_on(directory, sigma, maxiters, association)
-    print(text_of_advice(advice))
+    print(advice)
     if plot is not None and advice.done is not None:
         from miri_background.reporting.advice_figures import advised
 

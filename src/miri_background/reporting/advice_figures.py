@@ -5,11 +5,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from miri_background.advice.members import APERTURE
-from miri_background.reporting.drawing import COLOURS, described, picture
+from miri_background.reporting import drawing
+from miri_background.reporting.drawing import COLOURS, described
 from miri_background.reporting.report.page import Advised
-from miri_background.reporting.report.pictures import SCALE, Pictured
+from miri_background.reporting.report.pictures import Pictured
 
-__all__ = ["advice_figure", "advised"]
+__all__ = ["advice_figure", "advised", "show"]
 
 _SIZE = (5.0, 5.0)  # inches
 _LAYOUT = {"left": 0.14, "right": 0.97, "bottom": 0.1, "top": 0.93, "hspace": 0.1}
@@ -89,6 +90,20 @@ def advice_figure(advice) -> Figure:
     )
 
 
+def show(advice, path):
+    """Show the plot of advice, where anything could be tried, and write it.
+
+    Parameters
+    ----------
+    advice : Advice
+        What is recommended.
+    path : pathlib.Path
+        PNG file to write.
+    """
+    if advice.done is not None:
+        drawing.show(advice_figure(advice), path)
+
+
 def advised(advice):
     """Return advice as a page shows it.
 
@@ -104,13 +119,11 @@ def advised(advice):
     """
     if advice.done is None:
         return Advised(advice.line)
-    pictured = Pictured(
+    pictured = Pictured.of(
         "advice",
-        picture(advice_figure(advice), SCALE),
+        advice_figure(advice),
         "What each sigma would make of all backgrounds, and of all but one where that was tried.",
     )
-    caption = (
-        "Choices beside each other. Error and noise are over the best possible: the plain mean of "
-        "all backgrounds, if they had no sources."
+    return Advised(
+        advice.line, advice.sentences, (pictured,), advice.CAPTION, advice.HEADS, advice.rows()
     )
-    return Advised(advice.line, advice.sentences, (pictured,), caption, advice.HEADS, advice.rows())

@@ -38,7 +38,8 @@ _DISPLAYED = 256  # pixels of a displayed image, about: more are averaged in blo
 NOISE_RANGE = 5.0  # standard deviations of what is displayed: colours reach so far at least
 _TITLE_WIDTH = 125  # characters of a line over a whole figure
 _DPI = 90
-_ALT = "Description"  # keyword of the PNG specification
+# Keywords of the PNG specification, and what of a figure they have.
+_TOLD = {"Description": "alt", "Title": "caption"}
 _PALETTE_SIZE = 256  # of the picture files: a third of the size of true colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
@@ -82,7 +83,7 @@ def show(figure, path, alt=None):
 
 
 def picture(figure, scale=1.0):
-    """Return a figure as the bytes of a small PNG file, with its alternative text inside.
+    """Return a figure as the bytes of a small PNG file, with its alternative text and caption.
 
     Parameters
     ----------
@@ -106,15 +107,16 @@ def picture(figure, scale=1.0):
     palette.putpalette(_palette())
     drawn = drawn.quantize(palette=palette, dither=Picture.Dither.NONE)
     described_so = PngInfo()
-    if alt := getattr(figure, "alt", ""):
-        described_so.add_itxt(_ALT, alt)
+    for keyword, attribute in _TOLD.items():
+        if words := getattr(figure, attribute, ""):
+            described_so.add_itxt(keyword, words)
     compact = BytesIO()
     drawn.save(compact, "PNG", optimize=True, pnginfo=described_so)
     return compact.getvalue()
 
 
 def description_of(content):
-    """Return the alternative text and the size on a page of a picture's file.
+    """Return alternative text, caption and size of a picture's file.
 
     Parameters
     ----------
@@ -123,14 +125,15 @@ def description_of(content):
 
     Returns
     -------
-    alt : str
+    alt, caption : str
         Empty if it has none.
     size : tuple of int
         Width and height in pixels.
     """
     with Picture.open(BytesIO(content)) as opened:
         opened.load()
-        return opened.info.get(_ALT, ""), opened.size
+        alt, caption = (opened.info.get(keyword, "") for keyword in _TOLD)
+        return alt, caption, opened.size
 
 
 def _palette():

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from miri_background.tables import text_table
 from miri_background.validation.products.stage2 import read_products
 
-__all__ = ["advice_on", "text_of_advice"]
+__all__ = ["advice_on"]
 
 
 def advice_on(directory, sigma=None, maxiters=None, association=None):
@@ -41,25 +40,3 @@ def advice_on(directory, sigma=None, maxiters=None, association=None):
         for images in (products.science, products.backgrounds)
     )
     return advise(products, seen_pixels(products.subarray, science, backgrounds).lit)
-
-
-def text_of_advice(advice):
-    """Return advice as text for a terminal, its line last.
-
-    Parameters
-    ----------
-    advice : Advice
-        What is recommended.
-
-    Returns
-    -------
-    str
-        Table, sentences and line.
-    """
-    parts = []
-    if advice.done is not None:
-        numbers = range(1, len(advice.HEADS))
-        parts.append(text_table(advice.HEADS, advice.rows(), right=numbers))
-    if advice.sentences:
-        parts.append("\n".join(advice.sentences))
-    return "\n\n".join([*parts, advice.line])

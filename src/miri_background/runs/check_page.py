@@ -1,7 +1,6 @@
 """The page of products that were judged by a check."""
 
 import warnings
-from datetime import datetime
 from pathlib import Path
 
 from markupsafe import Markup
@@ -9,7 +8,7 @@ from markupsafe import Markup
 from miri_background.outcomes import Outcome
 from miri_background.rendering import render
 from miri_background.reporting.report.answer import Answer, usable_part
-from miri_background.reporting.report.page import ReportPage
+from miri_background.reporting.report.page import ReportPage, day, tables_of
 from miri_background.reporting.report.page_files import PageFiles
 
 __all__ = ["page_files", "page_of_check", "page_without_verdict"]
@@ -49,13 +48,13 @@ def page_of_check(check, beside=()):
     return ReportPage(
         title=check.name,
         answer=Answer.of(verdict, scope),
-        when=_day(provenance["started"]),
+        when=day(provenance["started"]),
         verdict=verdict,
         pictures=pictures,
         advice=advice and advised(advice),
         story=_story(check),
         files=[(name, name) for name in beside],
-        tables=_tables(provenance),
+        tables=tables_of(provenance),
     )
 
 
@@ -79,11 +78,6 @@ def page_without_verdict(directory, reason):
     return ReportPage(title=f"Products in {name}", answer=answer)
 
 
-def _day(started):
-    """Return the time of a provenance as people read it."""
-    return f"{datetime.fromisoformat(started):%Y-%m-%d %H:%M} UTC"
-
-
 def _story(check):
     """Return in words what was read, expected and compared."""
     verdict, products = check.verdict, check.products
@@ -105,19 +99,3 @@ def _story(check):
         drift=verdict.drift.text() if verdict.drift is not None else "",
     )
     return Markup(html)  # noqa: S704 - the template has escaped what it was given
-
-
-def _tables(provenance):
-    """Return the folded tables of what the verdict depends on."""
-    circumstances = [
-        ("directory", provenance.get("directory", "–")),
-        ("host", provenance.get("host", "–")),
-        ("started", provenance.get("started", "–")),
-        ("time", f"{provenance.get('wall_time_s', 0):.1f} s"),
-        ("CRDS context", provenance.get("crds_context") or "–"),
-    ]
-    return [
-        ("Circumstances", ("what", "value"), circumstances),
-        ("Versions", ("package", "version"), list(provenance.get("versions", {}).items())),
-        ("Input files", ("file", "SHA-256"), list(provenance.get("inputs", {}).items())),
-    ]

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+from IPython.display import display
 
 from miri_background.outcomes import Outcome, headline
 from miri_background.rendering import render
+from miri_background.reporting.words import counted
 
-__all__ = ["Answer", "usable_part"]
+__all__ = ["SCOPE", "Answer", "AnswerBox", "scope_of", "usable_part"]
+
+SCOPE = "scope"  # in the metadata of the box's output: for what the answer speaks
+_NOT_YET = "No answer yet: it comes when the notebook has run to its end."
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,52 @@ class Answer:
         return render(
             "report/answer.html.j2", answer=self, findings=findings, advisories=advisories
         )
+
+
+class AnswerBox:
+    """The answer at the beginning of a notebook, which is filled when there is one."""
+
+    def __init__(self):
+        self._handle = None
+
+    def show(self):
+        """Show that there is no answer yet."""
+        self._handle = display(Answer(None, _NOT_YET), display_id=True)
+
+    def answer(self, verdict, analysis=None, observation=None):
+        """Show the answer in the place of the empty box.
+
+        Parameters
+        ----------
+        verdict : Verdict
+            Of the run.
+        analysis : Analysis, optional
+            The products with their expectation.
+        observation : Observation, optional
+            What was taken, for words that follow it.
+        """
+        scope = [_observed(observation)] if observation is not None else []
+        if analysis is not None:
+            scope.append(usable_part(analysis))
+        if self._handle is not None:
+            told = " ".join(filter(None, scope))
+            self._handle.update(Answer.of(verdict, told), metadata={SCOPE: told})
+
+
+def scope_of(notebook):
+    """Return for what the answer of an executed notebook speaks, empty if it does not say so."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return next(filter(None, (each.get("metadata", {}).get(SCOPE) for each in outputs)), "")
+
+
+def _observed(observation):
+    """Return what was observed, in one sentence."""
+    fields = " and ".join(
+        f"{counted(getattr(observation, f'{field}_exposures'), 'exposure')} of the {field} field "
+        f"with {counted(getattr(observation, f'{field}_stars'), 'star')}"
+        for field in ("science", "background")
+    )
+    return f"{observation.filter}, {observation.subarray}: {fields} in the full array."
 
 
 def usable_part(analysis):

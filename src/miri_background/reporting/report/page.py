@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -14,7 +16,7 @@ from miri_background.reporting.report.page_files import PAGE, PageFiles
 from miri_background.reporting.report.pictures import SCALE
 from miri_background.validation.verdict.limits import Metric, severity
 
-__all__ = ["Advised", "ReportPage", "metrics_csv"]
+__all__ = ["Advised", "ReportPage", "day", "metrics_csv", "tables_of"]
 
 CSV = "metrics.csv"
 _THEME = ("reporting", "site", "theme", "static")
@@ -163,14 +165,14 @@ def _looks():
 
 def _shown(pictured):
     """Return what a page has to know of a picture."""
-    alt, size = description_of(pictured.content)
+    alt, caption, size = description_of(pictured.content)
     width, height = (round(pixels / SCALE) for pixels in size)
     return {
         "file": f"{pictured.name}.png",
         "alt": alt,
         "width": width,
         "height": height,
-        "caption": pictured.caption,
+        "caption": caption,
     }
 
 
@@ -243,3 +245,48 @@ def metrics_csv(metrics):
     writer.writeheader()
     writer.writerows(asdict(each) for each in metrics)
     return stream.getvalue()
+
+
+def day(started):
+    """Return the time of a provenance, ISO 8601, as people read it."""
+    return f"{datetime.fromisoformat(started):%Y-%m-%d %H:%M} UTC"
+
+
+def tables_of(provenance):
+    """Return the folded tables of what a verdict depends on.
+
+    Parameters
+    ----------
+    provenance : dict
+        Of a run or a check; empty if there is none.
+
+    Returns
+    -------
+    list of (str, tuple, list)
+        Title, heads and rows; tables without rows are not shown.
+    """
+    if not provenance:
+        return []
+    memory = provenance.get("peak_memory_bytes")
+    circumstances = [
+        ("directory", provenance.get("directory")),
+        ("host", provenance.get("host")),
+        ("started", provenance.get("started")),
+        ("time", f"{provenance.get('wall_time_s', 0):.1f} s"),
+        ("peak memory of a process", memory and f"{memory / 1e9:.2f} GB"),
+        ("CRDS context", provenance.get("crds_context")),
+        ("pipeline source", provenance.get("pipeline_fingerprint")),
+        ("commit of the suite", provenance.get("suite_commit")),
+    ]
+    parameters = [
+        (name, value if isinstance(value, str | int | float) else json.dumps(value))
+        for kind in ("observation", "calibration")
+        for name, value in provenance.get(kind, {}).items()
+    ]
+    return [
+        ("Circumstances", ("what", "value"), [row for row in circumstances if row[1]]),
+        ("Parameters", ("name", "value"), parameters),
+        ("Versions", ("package", "version"), list(provenance.get("versions", {}).items())),
+        ("References", ("file", "SHA-256"), list(provenance.get("references", {}).items())),
+        ("Input files", ("file", "SHA-256"), list(provenance.get("inputs", {}).items())),
+    ]

@@ -9,13 +9,14 @@ import json
 import os
 from pathlib import Path
 
-from miri_background.files import checksum, replace_whole, require_own
+from miri_background.files import ProductRecords, checksum, replace_whole, require_own
 from miri_background.reading import read_json
 
 __all__ = ["ASSETS", "PAGE", "PageFiles"]
 
 PAGE, ASSETS = "report.html", "report_files"
 _LIST = "checksums.json"
+_SHOWN = (".png", ".css", ".svg", ".csv")  # files that a page may be about to write
 _KIND = "report page of miri-background"
 
 
@@ -69,7 +70,10 @@ class PageFiles:
     def _is_own(self, path):
         """Return whether a file is, byte for byte, what was written."""
         listed = self._listed() or {}
-        return checksum(path) in listed.get(self._name(path), ())
+        # A run's directory has records of its own.
+        return checksum(path) in listed.get(self._name(path), ()) or ProductRecords(
+            self.page.parent
+        ).is_own(path)
 
     def _is_list(self, _):
         """Return whether the list of checksums is one."""
@@ -86,7 +90,9 @@ class PageFiles:
         if os.path.lexists(self.assets) and (self.assets.is_symlink() or not self.assets.is_dir()):
             require_own(self.assets)
         require_own(self._list, ours=self._is_list)
-        require_own(self.page, *self._earlier(), ours=self._is_own)
+        there = self.assets.iterdir() if self.assets.is_dir() else ()
+        shown = [path for path in there if path.suffix in _SHOWN]
+        require_own(self.page, *self._earlier(), *shown, ours=self._is_own)
 
     def _earlier(self):
         """Return the files beside the page that an earlier one has left."""

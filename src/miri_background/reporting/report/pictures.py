@@ -5,6 +5,7 @@ picture.  Each is narrow enough for a phone, and brings its alternative text, ma
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -12,6 +13,7 @@ import numpy as np
 from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
+from miri_background.files import replace_recorded
 from miri_background.reporting.drawing import (
     COLOURS,
     COLOURS_OF_IMAGES,
@@ -24,8 +26,10 @@ from miri_background.validation.prediction.pixel_statistics import clipped_scatt
 from miri_background.validation.products.images import DO_NOT_USE, in_two_dimensions
 from miri_background.validation.verdict.limits import severity
 
-__all__ = ["Pictured", "limits_figure", "pictures_of"]
+__all__ = ["Pictured", "limits_figure", "pictures_of", "pictures_since", "write_pictures"]
 
+COMBINED, SIDES, LIMITS = "combined_background", ("before", "after"), "limits"
+_PREFIX = "answer_"  # of the files beside the other figures of a notebook
 SCALE = 2.0  # pixels of the files for each of a page
 _WIDTH, _HEIGHT = 5.0, 4.4  # inches: at 90 pixels each, wider than a phone by a fifth
 _BLOCKS = 128  # of a displayed image, about, along its longer side
@@ -48,14 +52,17 @@ class Pictured:
     name : str
         Of its file, without the ending.
     content : bytes
-        PNG file, with the alternative text inside.
-    caption : str
-        What it shows, below it.
+        PNG file, with alternative text and caption inside.
     """
 
     name: str
     content: bytes
-    caption: str
+
+    @classmethod
+    def of(cls, name, figure, caption):
+        """Return a figure as a picture, so fine that it is crisp on any screen."""
+        figure.caption = caption
+        return cls(name, picture(figure, SCALE))
 
 
 def pictures_of(metrics, analysis=None):
@@ -75,13 +82,52 @@ def pictures_of(metrics, analysis=None):
     """
     drawn = []
     if analysis is not None:
-        drawn += [("combined_background", *each) for each in _combined(analysis)]
-        names = ("before", "after")
+        drawn += [(COMBINED, *each) for each in _combined(analysis)]
         pair = before_and_after(analysis, _exposure_to_show(metrics, analysis))
-        drawn += [(name, *each) for name, each in zip(names, pair, strict=False)]
+        drawn += [(name, *each) for name, each in zip(SIDES, pair, strict=False)]
     if metrics:
-        drawn.append(("limits", limits_figure(metrics), "Every criterion against its limit."))
-    return [Pictured(name, picture(figure, SCALE), words) for name, figure, words in drawn]
+        drawn.append((LIMITS, limits_figure(metrics), "Every criterion against its limit."))
+    return [Pictured.of(*each) for each in drawn]
+
+
+def write_pictures(judgement, directory):
+    """Write the pictures of a judgement, for the page that is made of a notebook later.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Products that were judged.
+    directory : pathlib.Path
+        Where to.
+    """
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        pictures = pictures_of(judgement.metrics, judgement.analysis)
+    for each in pictures:
+        with replace_recorded(directory / f"{_PREFIX}{each.name}.png") as aside:
+            aside.write_bytes(each.content)
+
+
+def pictures_since(directory, started):
+    """Return the pictures that a run has written.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Of the run's figures.
+    started : datetime.datetime
+        When the run began: what is older is of another.
+
+    Returns
+    -------
+    list of Pictured
+        In the order of a page.
+    """
+    found = []
+    for name in (COMBINED, *SIDES, LIMITS):
+        path = directory / f"{_PREFIX}{name}.png"
+        if path.is_file() and path.stat().st_mtime >= started.timestamp():
+            found.append(Pictured(name, path.read_bytes()))
+    return found
 
 
 def _exposure_to_show(metrics, analysis):
