@@ -48,7 +48,8 @@ PARAMETERS = {
 }
 # What a verb takes beside parameters, as it did before.
 OTHERS = {
-    "check": ["--sigma", "--maxiters", "--association", "--output", "--json"],
+    "check": ["--sigma", "--maxiters", "--association", "--output", "--json", "--no-page"],
+    "advise": ["--sigma", "--maxiters", "--association", "--plot"],
     "okify": ["--reason", "--write"],
     "render": ["--output"],
     "faults": ["--names", "--output"],

@@ -337,8 +337,9 @@ class _Search:
             )
         yield from self._traits(found)
         yield (
-            "Light that stays is measured where one background is brighter than the others: "
-            "sources too faint to be found, and light that the dithers do not move, are not in it."
+            "Light that stays is measured where one background is brighter than the others, wings "
+            "of its sources included: sources too faint to be found, and light that the dithers do "
+            "not move, are not in it."
         )
         if self.members.count == 2:
             yield "Two backgrounds do not say which of them is wrong where they differ."

@@ -240,9 +240,10 @@ def _combined(analysis):
         f"values scatter by {scatter:.2g} DN/s around it, and reach from {values.min():.4g} to "
         f"{values.max():.4g} DN/s."
     )
+    what = f"the sigma-clipped average of {count} backgrounds" if count > 1 else "the background"
     yield (
         described(figure, alt),
-        f"What was subtracted: the sigma-clipped average of {counted(count, 'background')}.",
+        f"What was subtracted: {what}.",
     )
 
 
