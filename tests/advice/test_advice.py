@@ -1,6 +1,7 @@
 """Advice follows what single backgrounds have, and the truth supports it."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ STAR_WIDTH = 1.3  # pixels, standard deviation
 STARS = 12  # of each background
 BACKGROUNDS = 4
 ROWS, COLUMNS = np.indices(SHAPE)
+PLANES = ("data", "err", "dq")
 LIT = np.ones(SHAPE, dtype=bool)
 
 
@@ -238,6 +240,31 @@ def test_no_good_pixel_is_told():
     """Without a pixel, nothing is recommended."""
     flags = dict.fromkeys(range(BACKGROUNDS), np.full(SHAPE, DO_NOT_USE))
     assert "No pixel" in advise(products({}, flags=flags), LIT).line
+
+
+@pytest.mark.parametrize("part", [np.s_[:, 128:], np.s_[:200, :]])
+def test_part_that_backgrounds_have_not_read_is_left_alone(part, starry):
+    """Of backgrounds of another subarray only what they share is looked at."""
+    rates = products(starry, 3.0)
+    backgrounds = []
+    for each in rates.backgrounds:
+        data = each.data.copy()
+        data[part] = np.nan
+        backgrounds.append(replace(each, data=data))
+    advice = advise(replace(rates, backgrounds=backgrounds), LIT)
+    assert np.isfinite(advice.excess(advice.recommended))
+    assert advice.recommended.choice.left_out == ()
+
+
+def test_integrations_are_averaged_first(starry):
+    """That is said, as the step clips them before."""
+    rates = products(starry)
+    cubes = [
+        replace(each, **{name: np.stack([getattr(each, name)] * 2) for name in PLANES})
+        for each in rates.backgrounds
+    ]
+    advice = advise(replace(rates, backgrounds=cubes), LIT)
+    assert "Integrations were averaged before anything was clipped." in advice.sentences
 
 
 # ------------------------------------------------------------------ how it is shown

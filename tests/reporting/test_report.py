@@ -13,6 +13,7 @@ from PIL import Image as Picture
 
 from miri_background.cli import main
 from miri_background.reporting.drawing import description_of
+from miri_background.reporting.report import pictures
 from miri_background.reporting.report.answer import Answer
 from miri_background.reporting.report.page_files import PageFiles
 from miri_background.reporting.report.pictures import pictures_of
@@ -155,18 +156,18 @@ def test_findings_of_a_verdict_are_on_its_page(judged, tmp_path):
 
 def test_pictures_are_crisp_and_described(page, place):
     """The files have twice the pixels of the page, and words with numbers."""
-    pictures = page.of("img")
-    assert len(pictures) >= 4
-    for each in pictures:
+    shown = page.of("img")
+    assert len(shown) >= 4
+    for each in shown:
         with Picture.open(place / each["src"]) as opened:
             assert opened.width == pytest.approx(2 * int(each["width"]), abs=1)
         assert any(sign.isdigit() for sign in each["alt"])
         assert int(each["width"]) <= 500
 
 
-def names_of(pictures):
+def names_of(drawn):
     """Return the names of pictures."""
-    return [each.name for each in pictures]
+    return [each.name for each in drawn]
 
 
 def altered(analysis, **changes):
@@ -180,17 +181,17 @@ def test_flagged_images_have_no_picture(judged):
         replace(each, dq=np.full_like(each.dq, DO_NOT_USE))
         for each in judged.analysis.products.subtracted
     ]
-    pictures = pictures_of(judged.verdict.metrics, altered(judged.analysis, subtracted=subtracted))
-    assert names_of(pictures) == ["combined_background", "limits"]
+    drawn = pictures_of(judged.verdict.metrics, altered(judged.analysis, subtracted=subtracted))
+    assert names_of(drawn) == ["combined_background", "limits"]
 
 
 def test_nothing_subtracted_is_said(judged):
     """There is no combined background to show, and before and after are the same."""
     science = judged.analysis.products.science
     analysis = altered(judged.analysis, combined=[None], subtracted=science)
-    pictures = pictures_of(judged.verdict.metrics, analysis)
-    assert names_of(pictures) == ["before", "after", "limits"]
-    alt, caption, _ = description_of(pictures[1].content)
+    drawn = pictures_of(judged.verdict.metrics, analysis)
+    assert names_of(drawn) == ["before", "after", "limits"]
+    alt, caption, _ = description_of(drawn[1].content)
     assert "nothing was subtracted" in alt
     assert "nothing was subtracted" in caption
 
@@ -301,6 +302,21 @@ def test_no_page_is_written_where_none_is_wanted(stage2):
     main(["check", str(stage2), "--no-page"])
     assert (stage2 / "report.html").read_text() == MINE
     assert not (stage2 / "report_files").exists()
+
+
+def test_pictures_that_cannot_be_drawn_take_no_verdict_back(failed, stage2, monkeypatch):
+    """The verdict has its page and its files, and the page says what it lacks."""
+    write_check(failed, stage2)
+
+    def stumble(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pictures, "pictures_of", stumble)
+    assert main(["check", str(stage2)]) == 1
+    page = Page(stage2 / "report.html")
+    assert "could not be drawn (ZeroDivisionError)" in page.text
+    assert page.of("img") == []
+    assert page.text.index("FAILED: ") < page.text.index("Criteria")
 
 
 def test_what_could_not_be_judged_has_a_page(failed, stage2):

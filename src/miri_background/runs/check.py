@@ -11,7 +11,7 @@ from miri_background.places import require_writable, writable
 from miri_background.provenance import provenance_of_check
 from miri_background.reading import read_json
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
-from miri_background.runs.check_page import page_files, page_of_check, page_without_verdict
+from miri_background.reporting.report.page_files import PageFiles
 from miri_background.validation.products.clipping_choice import ClippingParameters, read_clipping
 from miri_background.validation.products.images import Products
 from miri_background.validation.products.stage2 import read_products
@@ -199,7 +199,7 @@ def require_place(directory, output=None, page=True):
     for name, ours in _RESULTS.items():
         require_own(place / name, ours=ours)
     if page:
-        page_files(place).require_own()
+        PageFiles(place).require_own()
     if output is not None or Path(directory).is_dir():
         require_writable(place)
 
@@ -236,7 +236,9 @@ def write_check(check, output=None, page=True):
     with writable(place):
         for path, text in texts.items():
             write_text_whole(path, text, ours=_RESULTS[path.name])
-        # Written last: what has a page has its numbers beside it.
+        # Written last: what has a page has its numbers beside it.  Imported here, with drawing.
+        from miri_background.runs.check_page import page_of_check
+
         pages = page_of_check(check, _RESULTS).write(place) if page else []
     return [*texts, *pages]
 
@@ -266,4 +268,6 @@ def write_reason(directory, output, reason, page=True):
         text = junit_error(str(directory), str(reason), reason.cause)
         write_text_whole(place / "junit.xml", text, ours=is_junit_of_check)
         if page:
+            from miri_background.runs.check_page import page_without_verdict
+
             page_without_verdict(directory, reason).write(place)

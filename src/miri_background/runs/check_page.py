@@ -9,14 +9,8 @@ from miri_background.outcomes import Outcome
 from miri_background.rendering import render
 from miri_background.reporting.report.answer import Answer, usable_part
 from miri_background.reporting.report.page import ReportPage, day, tables_of
-from miri_background.reporting.report.page_files import PageFiles
 
-__all__ = ["page_files", "page_of_check", "page_without_verdict"]
-
-
-def page_files(place):
-    """Return the files of the page in a directory."""
-    return PageFiles(place)
+__all__ = ["page_of_check", "page_without_verdict"]
 
 
 def page_of_check(check, beside=()):
@@ -34,28 +28,40 @@ def page_of_check(check, beside=()):
     ReportPage
         With pictures and advice where the products allow it.
     """
-    # Drawing takes longer to import than products take to be refused.
-    from miri_background.advice.recommendation import advise
-    from miri_background.reporting.advice_figures import advised
-    from miri_background.reporting.report.pictures import pictures_of
-
     verdict, analysis = check.verdict, check.analysis
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-        pictures = pictures_of(verdict.metrics, analysis)
-        scope = usable_part(analysis) if analysis is not None else ""
-        advice = advise(check.products, analysis.masks.lit) if analysis is not None else None
+    scope = usable_part(analysis) if analysis is not None else ""
+    try:
+        pictures, advice = _drawn(check)
+    except Exception as error:  # noqa: BLE001 - what cannot be drawn takes no verdict back
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+        scope += f" Pictures and advice could not be drawn ({reason}): please report it."
+        pictures, advice = [], None
     provenance = verdict.provenance
     return ReportPage(
         title=check.name,
-        answer=Answer.of(verdict, scope),
+        answer=Answer.of(verdict, scope.strip()),
         when=day(provenance["started"]),
         verdict=verdict,
         pictures=pictures,
-        advice=advice and advised(advice),
+        advice=advice,
         story=_story(check),
         files=[(name, name) for name in beside],
         tables=tables_of(provenance),
     )
+
+
+def _drawn(check):
+    """Return the pictures of a check and advice, None without an analysis."""
+    # Drawing takes longer to import than products take to be refused.
+    from miri_background.advice.recommendation import advise
+    from miri_background.reporting.advice_figures import advised
+    from miri_background.reporting.report import pictures
+
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        drawn = pictures.pictures_of(check.verdict.metrics, check.analysis)
+        if check.analysis is None:
+            return drawn, None
+        return drawn, advised(advise(check.products, check.analysis.masks.lit))
 
 
 def page_without_verdict(directory, reason):

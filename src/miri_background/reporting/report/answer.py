@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from IPython.display import display
 
 from miri_background.outcomes import Outcome, headline
 from miri_background.rendering import render
@@ -130,6 +129,9 @@ class AnswerBox:
 
     def show(self):
         """Show that there is no answer yet."""
+        # Only a notebook has it; a check does without.
+        from IPython.display import display
+
         self._handle = display(Answer(None, _NOT_YET), display_id=True)
 
     def answer(self, verdict, analysis=None, observation=None):

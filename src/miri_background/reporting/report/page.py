@@ -11,14 +11,13 @@ from importlib.resources import files
 from markupsafe import Markup
 
 from miri_background.rendering import TEMPLATES, Part, render
-from miri_background.reporting.drawing import description_of
 from miri_background.reporting.report.page_files import PAGE, PageFiles
-from miri_background.reporting.report.pictures import SCALE
 from miri_background.validation.verdict.limits import Metric, severity
 
-__all__ = ["Advised", "ReportPage", "day", "metrics_csv", "tables_of"]
+__all__ = ["SCALE", "Advised", "ReportPage", "day", "metrics_csv", "tables_of"]
 
 CSV = "metrics.csv"
+SCALE = 2.0  # pixels of pictures' files for each of a page: crisp on any screen
 _THEME = ("reporting", "site", "theme", "static")
 
 
@@ -165,6 +164,9 @@ def _looks():
 
 def _shown(pictured):
     """Return what a page has to know of a picture."""
+    # A page without pictures is there at once.
+    from miri_background.reporting.drawing import description_of
+
     alt, caption, size = description_of(pictured.content)
     width, height = (round(pixels / SCALE) for pixels in size)
     return {

@@ -21,6 +21,7 @@ from miri_background.reporting.drawing import (
     described,
     picture,
 )
+from miri_background.reporting.report.page import SCALE
 from miri_background.reporting.words import counted
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 from miri_background.validation.products.images import DO_NOT_USE, in_two_dimensions
@@ -30,7 +31,6 @@ __all__ = ["Pictured", "limits_figure", "pictures_of", "pictures_since", "write_
 
 COMBINED, SIDES, LIMITS = "combined_background", ("before", "after"), "limits"
 _PREFIX = "answer_"  # of the files beside the other figures of a notebook
-SCALE = 2.0  # pixels of the files for each of a page
 _WIDTH, _HEIGHT = 5.0, 4.4  # inches: at 90 pixels each, wider than a phone by a fifth
 _BLOCKS = 128  # of a displayed image, about, along its longer side
 _LINEAR = 3.0  # standard deviations of a block up to which colours are linear
