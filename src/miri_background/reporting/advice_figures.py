@@ -54,21 +54,7 @@ def advice_figure(advice) -> Figure:
         if has_light:
             errors = [each.light_error for each in mine]
             axes[1, 0].errorbar(sigmas, [each.light for each in mine], errors, capsize=2, **look)
-    chosen = [(advice.done, "o", 13, "done")]
-    if advice.changes:
-        chosen.append((advice.recommended, "*", 14, "recommended"))
-    for effect, marker, size, words in chosen:
-        for panel, value in zip(axes[:, 0], (advice.excess(effect), effect.light), strict=False):
-            panel.plot(
-                effect.choice.sigma,
-                value,
-                marker,
-                markersize=size,
-                markerfacecolor="none",
-                color="0.1",
-                label=words if panel is axes[0, 0] else None,
-                linestyle="none",
-            )
+    _mark_choices(axes[:, 0], advice)
     axes[0, 0].set_ylabel("error over the best possible (%)")
     axes[0, 0].set_ylim(bottom=min(0, axes[0, 0].get_ylim()[0]))
     axes[0, 0].legend(fontsize=7.5, ncols=2)
@@ -88,6 +74,25 @@ def advice_figure(advice) -> Figure:
         f"{title} over the best possible, against sigma, for {len(subsets)} sets of backgrounds. "
         f"With all of them: {numbers}. {advice.line}",
     )
+
+
+def _mark_choices(panels, advice):
+    """Mark what was done, and what is recommended where that is something else."""
+    chosen = [(advice.done, "o", 13, "done")]
+    if advice.changes:
+        chosen.append((advice.recommended, "*", 14, "recommended"))
+    for effect, marker, size, words in chosen:
+        for panel, value in zip(panels, (advice.excess(effect), effect.light), strict=False):
+            panel.plot(
+                effect.choice.sigma,
+                value,
+                marker,
+                markersize=size,
+                markerfacecolor="none",
+                color="0.1",
+                label=words if panel is panels[0] else None,
+                linestyle="none",
+            )
 
 
 def show(advice, path):

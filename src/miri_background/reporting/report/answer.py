@@ -6,7 +6,6 @@ import numpy as np
 
 from miri_background.outcomes import Outcome, headline
 from miri_background.rendering import render
-from miri_background.reporting.words import counted
 
 __all__ = ["SCOPE", "Answer", "AnswerBox", "scope_of", "usable_part"]
 
@@ -162,6 +161,8 @@ def scope_of(notebook):
 
 def _observed(observation):
     """Return what was observed, in one sentence."""
+    from miri_background.reporting.words import counted  # with the instrument's geometry
+
     fields = " and ".join(
         f"{counted(getattr(observation, f'{field}_exposures'), 'exposure')} of the {field} field "
         f"with {counted(getattr(observation, f'{field}_stars'), 'star')}"
