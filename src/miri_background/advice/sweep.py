@@ -19,6 +19,7 @@ __all__ = ["Choice", "Effect", "Sweep"]
 _SAMPLE = 30_000  # pixels of empty sky: variances to one percent
 _SEED = 20260101
 _PIXELS = APERTURE**2
+_STANDS_OUT = 3.0  # standard deviations of a flux in one exposure: more light counts
 _WIDE = 2.0  # what clipping adds has wider wings than normal noise: so are errors of its variance
 
 
@@ -171,8 +172,19 @@ class Sweep:
         reference = members.reference.ravel()
         self._reference_empty, self._reference_lit = reference[empty], reference[lit]
         self._masks = members.masks.reshape(members.count, -1)[:, lit]
-        self._light = members.light.reshape(members.count, -1)[:, lit].sum(axis=0)
+        light = members.light.sum(axis=0)
+        self._light = light.ravel()[lit]
+        self._near = self._where_light_counts(light)
         self._science = _residual_of(members, empty)
+
+    def _where_light_counts(self, light):
+        """Return the pixels around which a flux has light of a background, of all places.
+
+        Outer wings, in which nothing can be gained, would hide what a choice does.
+        """
+        of_flux = self.members.apertures(light).ravel()[self._places]
+        counts = of_flux > _STANDS_OUT * APERTURE * self.members.noise.max()
+        return self._places[counts] if counts.any() else self._places
 
     @cached_property
     def best_possible(self):
@@ -280,12 +292,12 @@ class Sweep:
         stays = mean - self._reference_lit - shift
         # The noise of what stays: of the exposure that has the light, where it is averaged.
         averaged = (keep & self._masks[chosen]).any(axis=0)
-        of_pixel = np.where(averaged, plain / max(len(chosen) - 1, 1), added)
+        of_pixel = added + np.where(averaged, plain / max(len(chosen) - 1, 1), 0.0)
         images = []
         for values in (stays, of_pixel):
             image = np.zeros(shape)
             image.ravel()[self._places] = values
-            images.append(members.apertures(image).ravel()[self._places])
+            images.append(members.apertures(image).ravel()[self._near])
         sums, variances = images[0], np.maximum(images[1], 0.0)
         total = self._light.sum()
         return _Stays(
