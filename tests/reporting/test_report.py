@@ -7,14 +7,16 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import IPython.display
 import numpy as np
 import pytest
 from PIL import Image as Picture
 
 from miri_background.cli import main
+from miri_background.observation import Observation
 from miri_background.reporting.drawing import description_of
 from miri_background.reporting.report import pictures
-from miri_background.reporting.report.answer import Answer
+from miri_background.reporting.report.answer import SCOPE, Answer, AnswerBox
 from miri_background.reporting.report.page_files import PageFiles
 from miri_background.reporting.report.pictures import pictures_of
 from miri_background.runs.check import check, write_check
@@ -140,6 +142,31 @@ def test_findings_stand_before_advisories_and_are_escaped():
     html = Answer(None, "x", findings=(finding,), advisories=(advisory,))._repr_html_()
     assert html.index("skies differ (b_rate.fits)") < html.index("errors")
     assert HOSTILE not in html
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"science_stars": 7, "filter": "F1500W"},
+            "F1500W, FULL: 4 exposures of the science field w",
+        ),
+        ({"data": "flight"}, "field, flight data."),
+    ],
+)
+def test_words_of_the_box_follow_the_parameters(changes, told, judged, monkeypatch):
+    """Filter, exposures and stars are those of the run; nobody counts the stars of real data."""
+    shown = []
+    handle = SimpleNamespace(update=lambda answer, metadata: shown.append((answer, metadata)))
+    monkeypatch.setattr(IPython.display, "display", lambda *_, **__: handle)
+    box = AnswerBox()
+    box.show()
+    observation = Observation.of(changes)
+    box.answer(judged.verdict, judged.analysis, observation)
+    ((answer, metadata),) = shown
+    assert told in answer.scope
+    assert ("7 stars" in answer.scope, "star" in answer.scope) == 2 * ("data" not in changes,)
+    assert metadata[SCOPE] == answer.scope
 
 
 def test_findings_of_a_verdict_are_on_its_page(judged, tmp_path):

@@ -10,6 +10,7 @@ from miri_background.rendering import render
 __all__ = ["SCOPE", "Answer", "AnswerBox", "scope_of", "usable_part"]
 
 SCOPE = "scope"  # in the metadata of the box's output: for what the answer speaks
+_FIELDS = ("science", "background")
 _NOT_YET = "No answer yet: it comes when the notebook has run to its end."
 
 
@@ -163,12 +164,16 @@ def _observed(observation):
     """Return what was observed, in one sentence."""
     from miri_background.reporting.words import counted  # with the instrument's geometry
 
-    fields = " and ".join(
-        f"{counted(getattr(observation, f'{field}_exposures'), 'exposure')} of the {field} field "
-        f"with {counted(getattr(observation, f'{field}_stars'), 'star')}"
-        for field in ("science", "background")
-    )
-    return f"{observation.filter}, {observation.subarray}: {fields} in the full array."
+    fields = [
+        f"{counted(getattr(observation, f'{field}_exposures'), 'exposure')} of the {field} field"
+        for field in _FIELDS
+    ]
+    seen = f"{observation.filter}, {observation.subarray}"
+    if observation.data != "simulated":
+        return f"{seen}: {' and '.join(fields)}, {observation.data} data."
+    stars = [counted(getattr(observation, f"{field}_stars"), "star") for field in _FIELDS]
+    told = " and ".join(f"{each} with {of}" for each, of in zip(fields, stars, strict=True))
+    return f"{seen}: {told} in the full array."
 
 
 def usable_part(analysis):
