@@ -4,6 +4,8 @@ Each test ends after a while, whatever the reader does.
 """
 
 import ast
+import bz2
+import gzip
 import json
 import os
 import re
@@ -283,11 +285,54 @@ def test_file_larger_than_the_memory_is_refused(tmp_path):
         read_image(path)
 
 
+def header_of(cards):
+    """Return a primary header of these cards, as bytes."""
+    text = "".join(card.ljust(80) for card in [*EMPTY, *cards, "END"])
+    return text.ljust(-(-len(text) // 2880) * 2880).encode()
+
+
+EMPTY = ["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0"]
+ENDLESS = {
+    "cards": lambda: header_of(["COMMENT more"] * 100_000),
+    "cards without end": ("SIMPLE  = T".ljust(80) * 100_000).encode,
+    "extensions": lambda: (
+        header_of([]) + 2000 * header_of([]).replace(b"SIMPLE  = T  ", b"XTENSION= 'I'")
+    ),
+    "zeros": lambda: gzip.compress(header_of([]) + bytes(60_000_000), 1),
+    "compressed again": lambda: bz2.compress(header_of([])),
+    "half of a compressed file": lambda: gzip.compress(header_of(["COMMENT more"] * 99))[:60],
+    "nothing": lambda: b"",
+    "a page": lambda: b"<!DOCTYPE html>",
+}
+
+
+@pytest.mark.parametrize("content", ENDLESS.values(), ids=list(ENDLESS))
+def test_what_is_no_whole_file_is_refused_at_once(content, tmp_path):
+    """Nobody waits for what is no product, however large it is or becomes."""
+    path = tmp_path / "some.fits"
+    path.write_bytes(content())
+    with pytest.raises(CannotJudge, match=r"some\.fits cannot be read as"):
+        read_image(path)
+
+
+def test_array_that_leaves_no_room_is_refused(tmp_path):
+    """A file with holes takes no disk, and its array would take half of the memory."""
+    path = tmp_path / "some.fits"
+    rows = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // 4 // 2880
+    with_card(path, "NAXIS1", "2880")
+    content = path.read_bytes().replace(b"NAXIS2  =                    4", b"NAXIS2  = %20d" % rows)
+    with path.open("wb") as stream:
+        stream.write(content[:5760])
+        stream.truncate(5760 + 4 * 2880 * rows)
+    with pytest.raises(CannotJudge, match="GB of memory"):
+        read_image(path)
+
+
 def test_text_without_end_is_refused(tmp_path):
-    """No file of text that is read here has more than 100 MB."""
+    """No association that is read has more than 10 MB."""
     with (tmp_path / "asn.json").open("w") as stream:
         stream.truncate(2**40)
-    with pytest.raises(CannotJudge, match="more than 100 MB"):
+    with pytest.raises(CannotJudge, match="more than 10 MB"):
         of_association(tmp_path / "asn.json")
 
 

@@ -104,7 +104,8 @@ def replace_whole(*targets, ours=None):
 def write_text_whole(path, text, ours=None):
     """Write a text file of which no reader ever sees a part; see `replace_whole`."""
     with replace_whole(path, ours=ours) as (aside,):
-        aside.write_text(text, encoding="utf-8")
+        # Names of files may have what is no character.
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
@@ -245,13 +246,15 @@ class ProductRecords:
                 write_text_whole(self._record_path(product), text, ours=Path.is_file)
 
 
-def json_object(path):
+def json_object(path, **limits):
     """Return the object that a JSON file holds.
 
     Parameters
     ----------
     path : path-like
         The file.
+    **limits
+        As `read_json` takes them.
 
     Returns
     -------
@@ -264,7 +267,7 @@ def json_object(path):
         If it is missing, no JSON, or holds something else.
     """
     try:
-        content = read_json(path)
+        content = read_json(path, **limits)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         msg = f"{path} cannot be read as JSON ({reason}): mend it, or move it away."

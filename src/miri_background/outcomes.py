@@ -22,6 +22,7 @@ __all__ = [
     "cause_of",
     "headline",
     "is_cannot_judge",
+    "printable",
     "unforeseen",
     "worst",
 ]
@@ -210,6 +211,28 @@ def _with_subclasses(errors):
     """Return a class of errors and all below it."""
     below = errors.__subclasses__()
     return [errors, *(each for one in below for each in _with_subclasses(one))]
+
+
+def printable(text):
+    """Return a sentence in one line, without what a terminal would take for an instruction.
+
+    Names of files and what associations say may have any character.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        What cannot be printed is written as in Python.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def headline(outcome, reason="", cause=None):

@@ -5,19 +5,35 @@ the memory.  Every file that this suite reads is opened here.
 """
 
 import errno
+import gzip
 import json
 import math
 import os
 import stat
+import tempfile
 import warnings
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = ["NotRegularFile", "open_fits", "open_regular", "read_json", "read_text", "require_end"]
 
-_MOST_TEXT = 100_000_000  # bytes: many times what the largest notebook or association has
+_MOST_TEXT = 100_000_000  # bytes: many times what the largest notebook has
 _BLOCK, _CARD = 2880, 80  # bytes of a FITS block and of a card
-_MOST_BLOCKS = 10_000  # of one header; that of a product of the pipeline has some ten
+_MOST_BLOCKS = 500  # of one header; that of a product of the pipeline has some ten
+_MOST_EXTENSIONS = 1000  # of one file; a product of the pipeline has some ten
+# What is so much larger than it was compressed has next to nothing in it: rates become a few
+# times as large.  Bytes, and how many of them for each that was compressed.
+_LARGE, _MOST_EXPANSION = 50_000_000, 100
+_CHUNK = 1 << 20  # bytes
+_IN_MEMORY = 64 << 20  # bytes of what is decompressed
+_GZIP = b"\x1f\x8b"
+_OTHER_COMPRESSION = {
+    b"BZh": "bzip2",
+    b"PK\x03\x04": "zip",
+    b"\xfd7zXZ": "xz",
+    b"\x1f\x9d": "compress",
+}
 _BEGINNINGS = (b"SIMPLE  ", b"XTENSION")
 _MOST_ZEROS = 1_000_000  # bytes that may follow the last extension of a FITS file
 _BITS = (8, 16, 32, 64, -32, -64)  # FITS standard 4.0, section 4.4.1.1
@@ -67,13 +83,15 @@ def open_regular(path):
     return Path(path).open("rb")
 
 
-def read_text(path):
+def read_text(path, most=_MOST_TEXT):
     """Return the text of a regular file.
 
     Parameters
     ----------
     path : path-like
         The file, UTF-8.
+    most : int, optional
+        Bytes that it may have.
 
     Returns
     -------
@@ -83,24 +101,26 @@ def read_text(path):
     Raises
     ------
     OSError
-        If it is missing, not a regular file, or larger than 100 MB.
+        If it is missing, not a regular file, or larger than that.
     ValueError
         If it is no text.
     """
     with open_regular(path) as stream:
-        content = stream.read(_MOST_TEXT + 1)
-    if len(content) > _MOST_TEXT:
-        raise NotRegularFile(path, f"it has more than {_MOST_TEXT / 1e6:.0f} MB")
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise NotRegularFile(path, f"it has more than {most / 1e6:.0f} MB")
     return content.decode("utf-8")
 
 
-def read_json(path):
+def read_json(path, most=_MOST_TEXT):
     """Return what a JSON file holds.
 
     Parameters
     ----------
     path : path-like
         The file.
+    most : int, optional
+        Bytes that it may have.
 
     Returns
     -------
@@ -115,7 +135,7 @@ def read_json(path):
         If it is no JSON.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path, most))
     except RecursionError:
         msg = "it has brackets in brackets without end"
         raise ValueError(msg) from None
@@ -128,7 +148,7 @@ def open_fits(path, whole=True):
     Parameters
     ----------
     path : path-like
-        The file.
+        The file, which may be compressed as a whole by gzip.
     whole : bool, optional
         Whether whole arrays are read, so that all must have room in the machine's memory.
 
@@ -148,7 +168,7 @@ def open_fits(path, whole=True):
     from astropy.io import fits
 
     # astropy would not close a file that it opened itself and stumbled over.
-    with open_regular(path) as stream:
+    with open_regular(path) as file, _plain(file) as stream:
         _require_possible_sizes(stream, fits.Header.fromstring, whole)
         stream.seek(0)
         with fits.open(stream, memmap=False) as hdus:
@@ -186,18 +206,60 @@ def require_end(path, hdus):
         raise ValueError(msg)
 
 
+@contextmanager
+def _plain(stream):
+    """Give a FITS file as it is without compression, and refuse what expands without end."""
+    beginning = stream.read(8)
+    stream.seek(0)
+    other = next(
+        (name for magic, name in _OTHER_COMPRESSION.items() if beginning.startswith(magic)), ""
+    )
+    if other:
+        msg = f"it is compressed by {other}: decompress it"
+        raise ValueError(msg)
+    if not beginning.startswith(_GZIP):
+        yield stream
+        return
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as expanded:
+        try:
+            with gzip.open(stream) as compressed:
+                while chunk := compressed.read(_CHUNK):
+                    expanded.write(chunk)
+                    size = expanded.tell()
+                    if size > _LARGE and size > _MOST_EXPANSION * stream.tell():
+                        msg = (
+                            f"decompressed, it is more than {_MOST_EXPANSION} times as large: "
+                            "decompress it by another program"
+                        )
+                        raise ValueError(msg)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            msg = f"it was cut short or damaged: {error}"
+            raise ValueError(msg) from None
+        expanded.seek(0)
+        yield expanded
+
+
 def _require_possible_sizes(stream, parse, whole):
     """Refuse a file whose headers have sizes that cannot be.
 
     An axis of negative length would lead astropy from an extension back to the same extension.
     """
-    size = os.fstat(stream.fileno()).st_size
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if whole and size > memory:
         msg = f"it has {size / 1e9:.3g} GB, and this machine {memory / 1e9:.3g} GB of memory"
         raise ValueError(msg)
+    beginning = stream.read(len(_BEGINNINGS[0]))
+    stream.seek(0)
+    if beginning != _BEGINNINGS[0]:
+        msg = "it is not a FITS file" if size else "it is empty"
+        raise ValueError(msg)
     number = 0
     while (cards := _next_header(stream)) is not None:
+        if number == _MOST_EXTENSIONS:
+            msg = f"it has more than {_MOST_EXTENSIONS} extensions"
+            raise ValueError(msg)
         header = parse(cards.decode("latin-1"))
         place = f"extension {number}" if number else "the primary header"
         end = stream.tell() + _extent(header, "", place)
@@ -214,14 +276,15 @@ def _require_possible_sizes(stream, parse, whole):
 def _next_header(stream):
     """Return the cards of the header that begins here, None where there is no whole header."""
     found = bytearray()
-    for _ in range(_MOST_BLOCKS):
+    while len(found) < _MOST_BLOCKS * _BLOCK:
         block = stream.read(_BLOCK)
         if len(block) < _BLOCK or not (found or block.startswith(_BEGINNINGS)):
             return None
         found += block
         if any(block[first : first + 8] == b"END     " for first in range(0, _BLOCK, _CARD)):
             return bytes(found)
-    return None
+    msg = f"it has a header of more than {_MOST_BLOCKS * _BLOCK // _CARD} cards"
+    raise ValueError(msg)
 
 
 def _extent(header, prefix, place):

@@ -157,7 +157,7 @@ def run_step(members=4, integrations=None, subarray="SUB64", seed=770, **choices
     )
     combined = average(backgrounds, choices)
     subtracted = [subtract(each, combined, choices) for each in science]
-    saved = image("combined", *combined) if choices.saved else None
+    saved = image("science0_combinedbackground", *combined) if choices.saved else None
     products = Products(
         science,
         backgrounds,

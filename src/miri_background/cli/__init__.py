@@ -1,5 +1,6 @@
 """The command line: ``miri-background VERB``, each verb thin."""
 
+import contextlib
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -103,6 +104,10 @@ def main(arguments=None):
         130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may have what no terminal shows; other streams may have no such choice.
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")
     completion = os.environ.get(_COMPLETE)
     if completion:
         from click.shell_completion import shell_complete

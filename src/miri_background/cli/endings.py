@@ -2,7 +2,7 @@
 
 import sys
 
-from miri_background.outcomes import CannotJudge, Outcome, headline
+from miri_background.outcomes import CannotJudge, Outcome, headline, printable
 
 __all__ = ["ended", "in_place_of_errors", "written"]
 
@@ -78,5 +78,5 @@ def in_place_of_errors(function, *arguments):
     try:
         return function(*arguments)
     except CannotJudge as error:
-        print(headline(Outcome.CANNOT_JUDGE, str(error), error.cause), file=sys.stderr)
+        print(headline(Outcome.CANNOT_JUDGE, printable(str(error)), error.cause), file=sys.stderr)
         return Outcome.CANNOT_JUDGE

@@ -88,6 +88,20 @@ def validate(**values):
     "of this suite DIRECTORY/check]",
     **DIRECTORY,
 )
+@click.option(
+    "--backgrounds",
+    cls=Topic,
+    type=click.Path(path_type=Path),
+    many=True,
+    help="exposures that the step was given by itself, without an association",
+    **FILE,
+)
+@click.option(
+    "--allow-outside",
+    cls=Topic,
+    is_flag=True,
+    help="read members of associations that are outside of DIRECTORY, too",
+)
 @parameter_options(names=["baselines"])
 @click.option(
     "--json",
@@ -102,17 +116,16 @@ def validate(**values):
     is_flag=True,
     help="write neither report.html nor report_files/",
 )
-def check(directory, sigma, maxiters, association, output, baselines, as_json, no_page):
+def check(directory, output, baselines, as_json, no_page, **choices):
     """Judge products of calwebb_image2 that are there.
 
-    The products may be of any pipeline build and any data; the pipeline is never run.
+    The products may be of any pipeline build and any data; the pipeline is never run. Of several
+    sets of backgrounds, each is judged; the worst outcome decides.
     """
     from miri_background.runs.check import (
-        check,
-        ending,
-        report,
+        remove_earlier_sets,
         require_place,
-        write_check,
+        sets_to_check,
         write_reason,
     )
 
@@ -120,20 +133,42 @@ def check(directory, sigma, maxiters, association, output, baselines, as_json, n
     baselines = given({"baselines": baselines}).get("baselines")
     try:
         require_place(directory, output, not no_page)
-        judged = check(directory, sigma, maxiters, association, baselines)
-        print(report(judged), file=stream)
-        paths, problem = written(write_check, judged, output, not no_page)
-        outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
+        remove_earlier_sets(directory, output)
+        found = sets_to_check(directory, **choices)
+        judge = _judge_one if len(found.sets) == 1 else _judge_several
+        outcome, text, paths = judge(found, output, baselines, stream, not no_page)
     except CannotJudge as error:
         write_reason(directory, output, error, not no_page)
         if as_json:
             print(json.dumps(_reason(error), ensure_ascii=False))
         raise
     if as_json:
-        print(judged.verdict.json_text(), end="")
+        print(text, end="")
     for path in paths or ():
         print(f"Written: {path}", file=stream)
     return outcome
+
+
+def _judge_one(found, output, baselines, stream, page):
+    """Judge the only set of a directory, and return outcome, metrics.json, and files."""
+    from miri_background.runs.check import check_set, ending, report, write_check
+
+    judged = check_set(found, found.sets[0], baselines)
+    print(report(judged), file=stream)
+    paths, problem = written(write_check, judged, output, page)
+    outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
+    return outcome, judged.verdict.json_text(), paths
+
+
+def _judge_several(found, output, baselines, stream, page):
+    """Judge each set of a directory, and return outcome, metrics.json of all, and files."""
+    from miri_background.runs.check_sets import judge_sets
+
+    summary = judge_sets(found, output, baselines, stream, page)
+    print(f"\n{summary.text()}", file=stream)
+    paths, problem = written(summary.write)
+    outcome = ended(summary.outcome, f"\n{summary.ending()}", problem, stream)
+    return outcome, summary.json_text(), paths
 
 
 def _reason(error):

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from miri_background.outcomes import Outcome
 
-__all__ = ["is_junit_of_check", "junit_error", "junit_xml"]
+__all__ = ["is_junit_of_check", "joined", "junit_error", "junit_xml"]
 
 # Servers group cases by the part of the class name before the last dot.
 _PACKAGE = "image2_background"
@@ -119,14 +119,36 @@ def is_junit_of_check(path):
         suites = ET.parse(path).getroot().findall("testsuite")  # noqa: S314 - nothing is run
     except (OSError, ValueError, LookupError, ET.ParseError):
         return False
-    if len(suites) != 1:
-        return False
-    outcome = suites[0].find("properties/property[@name='outcome']")
+    return bool(suites) and all(map(_is_of_check, suites))
+
+
+def _is_of_check(suite):
+    """Return whether a suite is that of products that were checked."""
+    outcome = suite.find("properties/property[@name='outcome']")
     words = [outcome.word for outcome in Outcome]
-    classes = [case.get("classname", "") for case in suites[0].findall("testcase")]
+    classes = [case.get("classname", "") for case in suite.findall("testcase")]
     # The jobs of a night have their name in the middle.
     packages = {name.rpartition(".")[0] for name in classes}
     return outcome is not None and outcome.get("value") in words and packages == {_PACKAGE}
+
+
+def joined(documents):
+    """Return several documents as one that has the suites of all.
+
+    Parameters
+    ----------
+    documents : iterable of str
+        As `junit_xml` and `junit_error` return them.
+
+    Returns
+    -------
+    str
+        The document.
+    """
+    suites = ET.Element("testsuites")
+    for document in documents:
+        suites.extend(ET.fromstring(document).findall("testsuite"))  # noqa: S314 - our own
+    return _document(suites)
 
 
 def _suite(name, tests, seconds, failures=0, errors=0):

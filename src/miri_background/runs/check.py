@@ -12,13 +12,29 @@ from miri_background.provenance import provenance_of_check
 from miri_background.reading import read_json
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
 from miri_background.reporting.report.page_files import PageFiles
-from miri_background.validation.products.clipping_choice import ClippingParameters, read_clipping
+from miri_background.validation.products.clipping_choice import ClippingParameters
+from miri_background.validation.products.finding import stem_of
 from miri_background.validation.products.images import Products
-from miri_background.validation.products.stage2 import read_products
+from miri_background.validation.products.stage2 import product_sets, require_one_set
 from miri_background.validation.verdict.notes import Notes
 from miri_background.validation.verdict.verdict import Verdict
 
-__all__ = ["Check", "check", "ending", "report", "require_place", "write_check", "write_reason"]
+__all__ = [
+    "OWN_RESULTS",
+    "SETS",
+    "Check",
+    "check",
+    "check_set",
+    "ending",
+    "remove_earlier_sets",
+    "report",
+    "require_one_set",
+    "require_place",
+    "results_place",
+    "sets_to_check",
+    "write_check",
+    "write_reason",
+]
 
 
 @dataclass(frozen=True)
@@ -51,13 +67,13 @@ class Check:
         science, backgrounds = self.products.science, self.products.backgrounds
         header = science[0].header
         return (
-            f"{science[0].path.stem} {header['FILTER']} {header['SUBARRAY']}, "
+            f"{stem_of(science[0].path)} {header['FILTER']} {header['SUBARRAY']}, "
             f"{len(science)} + {len(backgrounds)} exposures"
         )
 
 
-def check(directory, sigma=None, maxiters=None, association=None, baselines=None):
-    """Judge the products in a directory.
+def check(directory, sigma=None, maxiters=None, association=None, baselines=None, **choices):
+    """Judge the products in a directory that share one set of backgrounds.
 
     Parameters
     ----------
@@ -67,6 +83,62 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         Clipping parameters that the step was given; see `read_clipping`.
     association : path-like, optional
         The only association to judge.
+    baselines : path-like, optional
+        Directory of baselines, by default that of the checkout.
+    **choices
+        Others of `product_sets`.
+
+    Returns
+    -------
+    Check
+        The verdict on all metrics.
+
+    Raises
+    ------
+    CannotJudge
+        If something is missing, damaged, or does not belong together.
+    """
+    found = sets_to_check(directory, sigma, maxiters, association, **choices)
+    return check_set(found, require_one_set(found), baselines)
+
+
+def sets_to_check(directory, sigma=None, maxiters=None, association=None, **choices):
+    """Find the sets of products in a directory.
+
+    Parameters
+    ----------
+    directory : path-like
+        Holds them.
+    sigma, maxiters : float and int, optional
+        Clipping parameters that the step was given.
+    association : path-like, optional
+        The only association to judge.
+    **choices
+        Others of `product_sets`.
+
+    Returns
+    -------
+    ProductSets
+        Each can be judged by itself.
+
+    Raises
+    ------
+    CannotJudge
+        If there is none; whatever was found in place of associations is one sentence.
+    """
+    with _foreseen(directory):
+        return product_sets(directory, sigma, maxiters, association, **choices)
+
+
+def check_set(found, chosen, baselines=None):
+    """Judge products that share one set of backgrounds.
+
+    Parameters
+    ----------
+    found : ProductSets
+        As `sets_to_check` returns them.
+    chosen : ProductSet
+        One of them.
     baselines : path-like, optional
         Directory of baselines, by default that of the checkout.
 
@@ -80,15 +152,23 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
     CannotJudge
         If something is missing, damaged, or does not belong together.
     """
-    started, directory = datetime.now(UTC), Path(directory)
-    try:
-        products = read_products(directory, sigma, maxiters, association)
+    started, directory = datetime.now(UTC), found.directory
+    with _foreseen(directory):
+        products = found.products(chosen)
         # Imported here, so that products that cannot be judged are refused at once.
         from miri_background.validation.judgement import judge_products
 
         judgement = judge_products(products)
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)
+    return Check(directory, products, found.clipping, verdict, judgement.analysis)
+
+
+@contextlib.contextmanager
+def _foreseen(directory):
+    """Give one sentence for what nobody foresaw."""
+    try:
+        yield
     except CannotJudge:
         raise
     except Exception as error:
@@ -96,8 +176,6 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
         msg = f"The products in {directory} cannot be judged ({reason}): please report it."
         raise unforeseen(error, msg) from error
-    clipping = read_clipping(directory, sigma, maxiters)
-    return Check(directory, products, clipping, verdict, judgement.analysis)
 
 
 def report(check):
@@ -160,8 +238,21 @@ def _failures(verdict):
     return ""
 
 
-def _place(directory, output):
-    """Return where results are written: a run keeps its own metrics beside those of its check."""
+def results_place(directory, output=None):
+    """Return where results are written: a run keeps its own metrics beside those of its check.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Holds the products.
+    output : path-like, optional
+        What was asked for.
+
+    Returns
+    -------
+    pathlib.Path
+        A directory.
+    """
     if output is not None:
         return Path(output)
     return directory / "check" if (directory / "observation.json").exists() else directory
@@ -170,12 +261,15 @@ def _place(directory, output):
 def _is_metrics_of_check(path):
     """Return whether a file is what a check has written as metrics.json."""
     try:
-        return read_json(path)["provenance"]["kind"] == "check"
+        return read_json(path)["provenance"]["kind"] in ("check", "check of sets")
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
-_RESULTS = {"metrics.json": _is_metrics_of_check, "junit.xml": is_junit_of_check}
+SETS = "sets"  # directory of the results of each set of backgrounds, if there are several
+
+# Files that a check writes, and whether one in their place is of a check.
+OWN_RESULTS = {"metrics.json": _is_metrics_of_check, "junit.xml": is_junit_of_check}
 
 
 def require_place(directory, output=None, page=True):
@@ -195,13 +289,40 @@ def require_place(directory, output=None, page=True):
     CannotJudge
         Before anything is judged; nothing is written.
     """
-    place = _place(Path(directory), output)
-    for name, ours in _RESULTS.items():
+    place = results_place(Path(directory), output)
+    for name, ours in OWN_RESULTS.items():
         require_own(place / name, ours=ours)
     if page:
         PageFiles(place).require_own()
     if output is not None or Path(directory).is_dir():
         require_writable(place)
+
+
+def remove_earlier_sets(directory, output=None):
+    """Remove the results of sets that an earlier check has written, and nothing else.
+
+    Parameters
+    ----------
+    directory : path-like
+        Holds the products.
+    output : path-like, optional
+        Where results are to be written; see `write_check`.
+    """
+    place = results_place(Path(directory), output) / SETS
+    for below in sorted(place.glob("*")):
+        with contextlib.suppress(CannotJudge, OSError):
+            require_own(*(below / name for name in OWN_RESULTS), ours=_is_of_check)
+            for name in OWN_RESULTS:
+                (below / name).unlink(missing_ok=True)
+            PageFiles(below).remove()
+            below.rmdir()
+    with contextlib.suppress(OSError):
+        place.rmdir()
+
+
+def _is_of_check(path):
+    """Return whether a file in the place of a result is one of a check."""
+    return OWN_RESULTS[path.name](path)
 
 
 def write_check(check, output=None, page=True):
@@ -227,7 +348,7 @@ def write_check(check, output=None, page=True):
     CannotJudge
         If it cannot be written, or there are results of something else than a check.
     """
-    place = _place(check.directory, output)
+    place = results_place(check.directory, output)
     verdict = check.verdict
     texts = {
         place / "metrics.json": verdict.json_text(),
@@ -235,11 +356,11 @@ def write_check(check, output=None, page=True):
     }
     with writable(place):
         for path, text in texts.items():
-            write_text_whole(path, text, ours=_RESULTS[path.name])
+            write_text_whole(path, text, ours=OWN_RESULTS[path.name])
         # Written last: what has a page has its numbers beside it.  Imported here, with drawing.
         from miri_background.runs.check_page import page_of_check
 
-        pages = page_of_check(check, _RESULTS).write(place) if page else []
+        pages = page_of_check(check, OWN_RESULTS).write(place) if page else []
     return [*texts, *pages]
 
 
@@ -258,7 +379,7 @@ def write_reason(directory, output, reason, page=True):
         Whether a page says so, too.
     """
     directory = Path(directory)
-    place = _place(directory, output)
+    place = results_place(directory, output)
     if output is None and not directory.is_dir():
         return
     # The reason is printed even if it cannot be written.

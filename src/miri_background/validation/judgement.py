@@ -6,13 +6,15 @@ It needs neither the pipeline, nor CRDS, nor a truth, and says what it could not
 import warnings
 from functools import cached_property
 
+from miri_background.instrument.readout import subarrays
 from miri_background.references.mappings import CONTEXT
-from miri_background.validation.measurements.advisories import advisories
+from miri_background.validation.measurements.advisories import advisories, mixed_kinds
 from miri_background.validation.measurements.against_truth import truth_measurements
-from miri_background.validation.measurements.analysis import Analysis
+from miri_background.validation.measurements.analysis import Analysis, ExactAnalysis
 from miri_background.validation.measurements.behaviours import behaviours
 from miri_background.validation.measurements.exact import exact_measurements
 from miri_background.validation.measurements.statistical import statistical_measurements
+from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.prediction.expectation import Expectation
 from miri_background.validation.verdict.baselines import compare_with_baseline
 from miri_background.validation.verdict.limits import judge
@@ -20,6 +22,9 @@ from miri_background.validation.verdict.not_judged import not_judged
 from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = ["Judgement", "judge_products", "measure", "use_of_truth"]
+
+# Most groups and integrations whose noise is predicted: a matrix has the square of the groups.
+_PREDICTED = {"NGROUPS": 2000, "NINTS": 5000}
 
 
 def use_of_truth(products):
@@ -51,7 +56,7 @@ def measure(analysis):
 
     Parameters
     ----------
-    analysis : Analysis
+    analysis : Analysis or ExactAnalysis
         Products beside what is expected of them.
 
     Returns
@@ -59,6 +64,8 @@ def measure(analysis):
     list of Measurement
         In the order in which they are shown.
     """
+    if isinstance(analysis, ExactAnalysis):
+        return exact_measurements(analysis.products, analysis.combined)
     measurements = [
         *exact_measurements(analysis.products, analysis.expectation.combined),
         *statistical_measurements(analysis),
@@ -66,6 +73,25 @@ def measure(analysis):
     if analysis.expectation.truth:
         measurements += truth_measurements(analysis)
     return measurements
+
+
+def _without_expectation(products):
+    """Return why nothing but what is exact can be judged of products, empty if more can."""
+    images = (*products.science, *products.backgrounds)
+    unknown = sorted({image.header["SUBARRAY"] for image in images} - set(subarrays()))
+    if unknown:
+        return f"what subarray {unknown[0]} sees of the sky is not known here"
+    for name, most in _PREDICTED.items():
+        number = max(image.header[name] for image in images)
+        if number > most:
+            return f"the noise of {name} = {number} is predicted up to {most} only"
+    return ""
+
+
+def _exact_analysis(products, reason):
+    """Return what is needed to judge only what is exact."""
+    combined = average_backgrounds(products.backgrounds, products.sigma, products.maxiters)
+    return ExactAnalysis(products, combined, reason)
 
 
 class Judgement:
@@ -82,8 +108,8 @@ class Judgement:
     ----------
     truth : str
         As `use_of_truth` returns it.
-    analysis : Analysis
-        Products beside what is expected of them.
+    analysis : Analysis or ExactAnalysis
+        Products beside what is expected of them, or only what is exact.
     measurements : list of Measurement
         What was measured.
     metrics : list of Metric
@@ -94,9 +120,13 @@ class Judgement:
         self.truth = use_of_truth(products)
         # numpy warns of numbers that are not finite; they are judged.
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-            if expectation is None:
-                expectation = Expectation(products, truth=self.truth == "compared")
-            self.analysis = Analysis(products, expectation)
+            if expectation is None and (reason := _without_expectation(products)):
+                self.analysis = _exact_analysis(products, reason)
+                self.truth = "none"
+            else:
+                if expectation is None:
+                    expectation = Expectation(products, truth=self.truth == "compared")
+                self.analysis = Analysis(products, expectation)
             self.measurements = measure(self.analysis)
         self.metrics = judge(self.measurements)
 
@@ -109,8 +139,11 @@ class Judgement:
     @cached_property
     def advisories(self):
         """What a user of the products should know, a list of `Advisory`."""
+        mixed = list(mixed_kinds(self.analysis.products))
+        if isinstance(self.analysis, ExactAnalysis):
+            return mixed
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-            return advisories(self.analysis)
+            return mixed + advisories(self.analysis)
 
     def verdict(self, provenance, baselines=None):
         """Return the verdict, compared with a baseline where there is one.

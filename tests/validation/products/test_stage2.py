@@ -153,11 +153,12 @@ def test_files_of_a_copy_come_before_absolute_paths(stage2, stage2_original):
 
 
 def test_absolute_paths_are_followed(stage2, stage2_original):
-    """A member may be anywhere, if it is nowhere below the directory."""
+    """A member may be anywhere, if that is allowed and it is nowhere below the directory."""
     path = stage2_original / "background2_rate.fits"
     (stage2 / path.name).unlink()
     associate(stage2, lambda content: members_of(content)[2].update(expname=str(path)))
-    assert read_products(stage2).backgrounds[1].path == path
+    refused(stage2, f"{path}, a member of", "--allow-outside")
+    assert read_products(stage2, allow_outside=True).backgrounds[1].path == path
 
 
 def test_suffix_in_the_product_name_is_taken_off(stage2):
@@ -570,11 +571,32 @@ def test_no_background_members_are_named(stage2):
 
 
 def test_different_background_sets_are_named(stage2):
-    """One set of backgrounds is judged at a time, and it is said how to choose."""
+    """One set of backgrounds is read at a time, and it is said how to choose."""
+    for path in stage2.glob("science_*.fits"):
+        os.link(path, stage2 / path.name.replace("science", "second"))
     text = (stage2 / "image2_asn.json").read_text()
     associate(stage2, lambda content: members_of(content).pop(), "image2_fewer_asn.json")
+    text = text.replace('"science_', '"second_').replace('"name": "science"', '"name": "second"')
     (stage2 / "image2_asn.json").write_text(text)
-    refused(stage2, "image2_asn.json", "image2_fewer_asn.json", "(3 and 2 files)", "--association")
+    refused(stage2, "2 sets of backgrounds", "of second and of science", "--association")
+
+
+def test_version_that_the_products_name_is_taken(stage2):
+    """Archives keep an association of before the last exposures were taken."""
+    text = (stage2 / "image2_asn.json").read_text()
+    associate(stage2, lambda content: members_of(content).pop(), "image2_before_asn.json")
+    (stage2 / "image2_asn.json").write_text(text)
+    products = read_products(stage2)
+    assert products.associations == ["image2_asn.json"]
+    assert len(products.backgrounds) == 3
+
+
+def test_versions_that_the_products_do_not_name_are_told(stage2):
+    """Nobody knows then which backgrounds were subtracted."""
+    text = (stage2 / "image2_asn.json").read_text()
+    associate(stage2, lambda content: members_of(content).pop(), "image2_b_asn.json")
+    (stage2 / "image2_a_asn.json").write_text(text)
+    refused(stage2, "image2_a_asn.json and image2_b_asn.json", "name image2_asn.json", "--assoc")
 
 
 def test_association_can_be_chosen(stage2):
@@ -587,13 +609,12 @@ def test_association_can_be_chosen(stage2):
 
 def test_science_without_backgrounds_among_others_is_named(stage2):
     """An exposure that was forgotten is no background's own calibration."""
-    text = (stage2 / "image2_asn.json").read_text()
-    shutil.copy(stage2 / "science_rate.fits", stage2 / "other_rate.fits")
+    content = json.loads((stage2 / "image2_asn.json").read_text())
     lone = {"name": "other", "members": [{"expname": "other_rate.fits", "exptype": "science"}]}
-    content = json.loads(text)
     content["products"].append(lone)
     (stage2 / "image2_asn.json").write_text(json.dumps(content))
-    refused(stage2, "science and other have different background members")
+    (told,) = read_products(stage2).not_judged
+    assert told == ("other", "", "its association has no background members")
 
 
 # ------------------------------------------------------------------ damaged files
@@ -609,6 +630,7 @@ def test_missing_member_is_named(name, stage2):
 def test_missing_subtracted_image_is_named(stage2):
     """So is a subtracted image that the header says was made."""
     (stage2 / "science_bsub.fits").unlink()
+    (stage2 / "science_combinedbackground.fits").unlink()
     refused(stage2, "science_bsub.fits", "save_results")
 
 
@@ -740,7 +762,6 @@ def test_missing_keyword_is_named(keyword, stage2, rewrite):
     [
         ("INSTRUME", "NIRCAM"),
         ("EXP_TYPE", "MIR_LRS-FIXEDSLIT"),
-        ("SUBARRAY", "MASK1550"),
         ("SUBARRAY", 5),
         ("SUBSTRT1", 1),
         ("SUBSIZE2", 1024),
@@ -820,15 +841,31 @@ def test_background_of_another_subarray_is_cut_to_the_science_exposure(stage2, r
     assert known[:, 44:].all()
 
 
-def test_integrations_among_rates_are_named(stage2, rewrite):
-    """A cube of integrations cannot be averaged with images."""
+def in_integrations(rewrite, path):
+    """Make a cube of two integrations of a rate, as calwebb_detector1 writes it."""
 
     def change(hdus):
+        hdus[0].header["DATAMODL"] = "CubeModel"
         for hdu in hdus[1:]:
             hdu.data = np.stack([hdu.data] * 2)
 
-    rewrite(stage2 / "background2_rate.fits", change)
-    refused(stage2, "background2_rate.fits is a rateints file and", "science_rate.fits a rate file")
+    rewrite(path, change)
+
+
+def test_integrations_among_rates_are_read(stage2, rewrite):
+    """Releases of jwst before 1.12 average both together."""
+    in_integrations(rewrite, stage2 / "background2_rate.fits")
+    backgrounds = read_products(stage2).backgrounds
+    assert [image.data.ndim for image in backgrounds] == [2, 3, 2]
+
+
+def test_integrations_among_rates_are_named_where_nothing_was_made(stage2, rewrite):
+    """Later releases end with an error, which is why there is nothing to judge."""
+    in_integrations(rewrite, stage2 / "background2_rate.fits")
+    for path in stage2.glob("science_[bc]*"):
+        path.unlink()
+    said = "science_rate.fits is a rate file and its background", "jwst 1.12 and later end"
+    refused(stage2, *said, "background2_rate.fits a rateints file")
 
 
 def test_other_readouts_belong_together(stage2, rewrite):

@@ -57,6 +57,25 @@ def test_combined_background_that_was_not_saved_is_said(stage2):
     assert "save_combined_background" in told["combined DQ"]
 
 
+def test_subtracted_image_that_was_not_saved_is_said(stage2, rewrite):
+    """The combined background is judged all the same, by what it leaves, too."""
+    (stage2 / "science_bsub.fits").unlink()
+
+    def change(hdus):
+        hdus["SCI"].data[100, 100] += 1
+
+    rewrite(stage2 / "science_combinedbackground.fits", change)
+    told = reasons(stage2)
+    assert "no subtracted image was saved" in told["subtraction DQ"]
+    assert told["subtracted image"].endswith("what is judged is rate less combined background")
+    verdict = check(stage2).verdict
+    judged = {each.name: each for each in verdict.metrics}
+    assert judged["combined value"].value == 1
+    assert {"residual", "noise"} <= set(judged)
+    # Nothing shows what became of the errors.
+    assert "errors" not in {each.aspect for each in verdict.behaviours}
+
+
 def test_skipped_step_is_said(stage2, rewrite):
     """Where nothing was subtracted, nothing is exact."""
 

@@ -4,13 +4,15 @@ None of it fails a run.  Each advisory has a number, measured on the products, a
 to do about it.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from miri_background.validation.measurements.remarks import Advisory
 from miri_background.validation.prediction.clipping_theory import largest_deviation
 from miri_background.validation.products.images import DO_NOT_USE
 
-__all__ = ["advisories"]
+__all__ = ["advisories", "mixed_kinds"]
 
 _SOURCE = 3.0  # standard deviations above the sky: from there on, light is a source's
 _LEAST_PART = 0.01  # by which errors have to be too small to be worth a word
@@ -33,6 +35,35 @@ def advisories(analysis):
         return []
     measures = (unclipped, lost_light, lost_pixels, unsubtracted, bad_values, small_errors)
     return [advisory for measure in measures for advisory in measure(analysis)]
+
+
+def mixed_kinds(products):
+    """Yield that rates of integrations and rates of exposures were mixed.
+
+    Parameters
+    ----------
+    products : Products
+        What was read.
+
+    Yields
+    ------
+    Advisory
+        Where it is so.
+    """
+    cubes = products.science[0].data.ndim == 3
+    number = sum((image.data.ndim == 3) != cubes for image in products.backgrounds)
+    if number == 0:
+        return
+    ours, theirs = ("rateints", "rate") if cubes else ("rate", "rateints")
+    yield Advisory(
+        "mixed rates",
+        float(number),
+        "exposures",
+        f"Science exposures are {ours} files and {number} of {len(products.backgrounds)} "
+        f"backgrounds {theirs} files: jwst before 1.12 subtracts them, later releases end with an "
+        "error.",
+        "Use files of one kind, which every release can subtract.",
+    )
 
 
 def unclipped(analysis):
@@ -80,8 +111,10 @@ def lost_light(analysis):
 def lost_pixels(analysis):
     """Yield how many science pixels one background flags although another is good."""
     backgrounds = analysis.expectation.backgrounds
-    of_backgrounds = np.stack([image.dq & DO_NOT_USE for image in backgrounds])
-    some, every = of_backgrounds.any(axis=0), of_backgrounds.all(axis=0)
+    some, every = (
+        reduce(combine, ((image.dq & DO_NOT_USE) != 0 for image in backgrounds))
+        for combine in (np.logical_or, np.logical_and)
+    )
     inside = analysis.masks.lit
     lost = np.mean(
         [
@@ -111,7 +144,7 @@ def lost_pixels(analysis):
 def unsubtracted(analysis):
     """Yield in how many pixels nothing is subtracted, without a flag."""
     backgrounds = analysis.expectation.backgrounds
-    none = ~np.any([np.isfinite(image.data) for image in backgrounds], axis=0)
+    none = ~reduce(np.logical_or, (np.isfinite(image.data) for image in backgrounds))
     inside = analysis.masks.lit
     number = np.mean(
         [

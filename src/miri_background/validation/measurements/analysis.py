@@ -10,7 +10,7 @@ from miri_background.validation.prediction.masks import Masks
 from miri_background.validation.prediction.pixel_statistics import levelled
 from miri_background.validation.products.images import Products, in_two_dimensions
 
-__all__ = ["Analysis", "MeanResidual", "Residuals"]
+__all__ = ["Analysis", "ExactAnalysis", "MeanResidual", "Residuals"]
 
 
 @dataclass(frozen=True)
@@ -132,3 +132,24 @@ class Analysis:
     def numbers(self):
         """The science exposures, numbered from 0."""
         return range(len(self.products.science))
+
+
+@dataclass(frozen=True)
+class ExactAnalysis:
+    """Products of which only what is exact can be judged.
+
+    Parameters
+    ----------
+    products : Products
+        What was read.
+    combined : CombinedBackground
+        Independent average of the backgrounds.
+    reason : str
+        Why nothing else can be judged, as a part of a sentence.
+    """
+
+    products: Products
+    combined: object
+    reason: str
+
+    residuals = masks = None

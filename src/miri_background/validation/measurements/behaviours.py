@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from miri_background.instrument.footprint import illuminated
+from miri_background.validation.measurements.analysis import ExactAnalysis
 from miri_background.validation.measurements.build import (
     EMPTY,
     ERRORS,
@@ -137,15 +138,17 @@ def behaviours(analysis):
 
     Parameters
     ----------
-    analysis : Analysis
-        Products with their expectation, masks and noise.
+    analysis : Analysis or ExactAnalysis
+        Products with their expectation, masks and noise, or without.
 
     Returns
     -------
     list of Behaviour
         One of each aspect, for the verdict.
     """
-    build = Build(analysis.products, analysis.expectation.combined)
+    exact = isinstance(analysis, ExactAnalysis)
+    combined = analysis.combined if exact else analysis.expectation.combined
+    build = Build(analysis.products, combined)
     numbers = build.subtracted_exposures
     worth = {
         PLACE: _worth_of_place,
@@ -157,12 +160,13 @@ def behaviours(analysis):
     verdicts = []
     for each in build.recognised:
         releases = catalogue()[each.aspect][each.name].get("releases")
+        unknown = f"What it is worth is not known: {analysis.reason}." if exact else ""
         verdicts.append(
             Behaviour(
                 each.aspect,
                 f"{each.name} ({each.detail})" if each.detail else each.name,
                 f"jwst {releases}" if releases else _PROPOSED,
-                worth[each.aspect](analysis, build, numbers)
+                unknown or worth[each.aspect](analysis, build, numbers)
                 if numbers
                 else "Nothing was subtracted from any exposure.",
             )

@@ -164,6 +164,8 @@ def _finite_but_flagged(image):
 
 def _empty(image):
     """Return where no integration of a cube has a value, shape (rows, columns)."""
+    if image.data.ndim == 2:
+        return np.zeros(image.data.shape, dtype=bool)
     return ~np.isfinite(image.data).any(axis=0)
 
 
@@ -181,6 +183,8 @@ class Build:
     ----------
     subtracted_exposures : list of int
         Numbers of the science exposures, from 0, of which a background was subtracted.
+    saved_exposures : list of int
+        Those of them whose subtracted image was saved.
     recognised : list of Recognised
         Behaviours of the build, one of each aspect; of empty integrations for rateints only.
     average : CombinedBackground
@@ -196,7 +200,10 @@ class Build:
             for number in range(len(self.products.science))
             if not skipped(self.products, number)
         ]
-        self._cubes = self.products.backgrounds[0].data.ndim == 3
+        self.saved_exposures = [
+            number for number in self.subtracted_exposures if not products.is_computed(number)
+        ]
+        self._cubes = any(image.data.ndim == 3 for image in self.products.backgrounds)
 
     # -------------------------------------------------------------- what is known
 
@@ -224,9 +231,10 @@ class Build:
         names = list(catalogue()[aspect])
         return sorted(names, key=lambda name: name != (self._known(aspect) or names[0]))
 
-    def _never(self, wrong, expected):
+    def _never(self, wrong, expected, numbers=None):
         """Return whether no pixel of any exposure is wrong where something is expected."""
-        return not any(wrong(number, expected).any() for number in self.subtracted_exposures)
+        numbers = self.subtracted_exposures if numbers is None else numbers
+        return not any(wrong(number, expected).any() for number in numbers)
 
     def _recognised(self, aspect, name, detail=""):
         """Return a behaviour that was recognised."""
@@ -237,8 +245,9 @@ class Build:
         """What the build does, one behaviour of each aspect."""
         pixels, empty = self._averaging[0]
         recognised = [] if self._place is None else [Recognised(PLACE, self._place, "", True)]
+        if self.saved_exposures or not self.subtracted_exposures:
+            recognised.append(self._recognised(ERRORS, self._errors))
         recognised += [
-            self._recognised(ERRORS, self._errors),
             self._recognised(
                 FLAGS, self._rule.name, self._rule.detail(len(self.products.backgrounds))
             ),
@@ -455,6 +464,6 @@ class Build:
         """Name of the build's behaviour of errors."""
         names = self._candidates(ERRORS)
         for name in names:
-            if self._never(self.wrong_errors, name):
+            if self._never(self.wrong_errors, name, self.saved_exposures):
                 return name
         return names[0]

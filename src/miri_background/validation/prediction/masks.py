@@ -1,6 +1,7 @@
 """Which pixels are judged: those that see empty sky in every exposure and that nothing flags."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
@@ -106,18 +107,21 @@ def seen_pixels(subarray, science, backgrounds):
     CannotJudge
         If the backgrounds cover no region of the science exposures.
     """
-    of_backgrounds = np.bitwise_or.reduce([image.dq for image in backgrounds])
+    # One after the other: a stack of a hundred exposures of the whole array has 400 MB.
+    of_backgrounds = reduce(np.bitwise_or, (image.dq for image in backgrounds))
     clean = (of_backgrounds & USABLE_FLAGS) == 0
     # Where an error is not a number, or a background has no pixel, neither is any prediction.
-    errors = [
+    errors = (
         plane
         for image in backgrounds
         for plane in (image.err, *(image.variances[name] for name in sorted(image.variances)))
-    ]
+    )
     known = np.isfinite(sum(errors))
     lit = illuminated(subarray)
     seen = lit & ((of_backgrounds & DO_NOT_USE) == 0) & known
-    everywhere = np.logical_and.reduce([covered(image, science[0].header) for image in backgrounds])
+    everywhere = reduce(
+        np.logical_and, (covered(image, science[0].header) for image in backgrounds)
+    )
     found = {
         name: region
         for name, region in regions(subarray).items()

@@ -1,6 +1,5 @@
 """Associations of calwebb_image2, and the files that they name."""
 
-import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -9,9 +8,12 @@ from pathlib import Path, PurePath
 
 from miri_background.files import json_object
 from miri_background.outcomes import CannotJudge
+from miri_background.validation.products.finding import LEVELS, real, stem_of
 
-__all__ = ["PRODUCT_SUFFIX", "Files", "find_associations", "products_of", "sharing_backgrounds"]
-_LEVELS = 2  # directories below the named one in which associations are looked for
+__all__ = ["PRODUCT_SUFFIX", "Associated", "background_sets", "find_associations", "products_of"]
+
+_MOST_BYTES = 10_000_000  # of an association; one of a hundred members has 10 kB
+_MOST_MEMBERS = 5000  # of a product
 
 # Suffixes of what calwebb_image2 makes of rates, and of what later stages make of that.
 _LATER = re.compile(r"_(calints|cal|crfints|crf|i2d|s2d|s3d|x1dints|x1d|c1d)$")
@@ -21,15 +23,27 @@ _OTHER_STAGES = re.compile(r"(image3|spec[23]|coron3|ami3|tso3|wfs3)$")
 
 # Suffixes that the pipeline takes off the name of a product, or of an exposure, for its own.
 PRODUCT_SUFFIX = re.compile(r"_(rate|rateints|bsub|bsubints|cal|calints|ramp|uncal)$")
-_ANY_SUBTRACTED = re.compile(r"_bsub(ints)?\.fits$")
 
 
 @dataclass(frozen=True)
 class Associated:
     """One product of an association: its name, and the files of its members.
 
-    Archives keep earlier versions of an association: `versions` has the names of all that have
-    this product in the same way.
+    Parameters
+    ----------
+    association : pathlib.Path or None
+        The association; None where the step was given its backgrounds by themselves.
+    name : str
+        Name of the product.
+    science : pathlib.Path
+        The science exposure.
+    backgrounds : tuple of pathlib.Path
+        What is averaged.
+    versions : tuple of str, optional
+        Archives keep earlier versions of an association: the names of all that have this
+        product in the same way.
+    problem : CannotJudge, optional
+        Why it cannot be judged, if a member is not there.
     """
 
     association: Path
@@ -37,26 +51,45 @@ class Associated:
     science: Path
     backgrounds: tuple
     versions: tuple = ()
+    problem: Exception | None = None
 
     @property
     def root(self):
         """What the names of its files begin with."""
-        return PRODUCT_SUFFIX.sub("", PurePath(self.name).stem)
+        return PRODUCT_SUFFIX.sub("", stem_of(self.name))
 
     def association_name(self, header):
         """Return the name of the association, of several versions that which a header names."""
+        if self.association is None:
+            return None
         used = PurePath(str(header.get("ASNTABLE", ""))).name
         return used if used in self.versions else self.association.name
 
-    @property
+    @cached_property
     def background_set(self):
         """What is averaged, in whatever order."""
-        return tuple(sorted(path.resolve() for path in self.backgrounds))
+        return tuple(sorted(map(real, self.backgrounds)))
 
 
 def find_associations(directory):
-    """Return the associations that calwebb_image2 may have been given, a few levels below."""
-    patterns = ["*/" * level + "*asn*.json" for level in range(_LEVELS + 1)]
+    """Return the associations that calwebb_image2 may have been given, a few levels below.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Where they are, or below.
+
+    Returns
+    -------
+    dict
+        What each holds, by their paths; a `CannotJudge` of those that cannot be read.
+
+    Raises
+    ------
+    CannotJudge
+        If none is there, or none that may have been given to calwebb_image2.
+    """
+    patterns = ["*/" * level + "*asn*.json" for level in range(LEVELS + 1)]
     found = sorted(
         path
         for pattern in patterns
@@ -65,12 +98,13 @@ def find_associations(directory):
     )
     if not found:
         msg = (
-            f"{directory} has no association (*asn*.json) up to {_LEVELS} levels below: name "
+            f"{directory} has no association (*asn*.json) up to {LEVELS} levels below: name "
             "the directory that has one, which lists the backgrounds of each science exposure, "
-            "or name the association itself with --association."
+            "name the association itself with --association, or the background exposures with "
+            "--backgrounds."
         )
         raise CannotJudge(msg)
-    contents = {path: json_object(path) for path in found}
+    contents = {path: _content(path) for path in found}
     reasons = {path: _of_another_stage(content) for path, content in contents.items()}
     suitable = [path for path, reason in reasons.items() if reason is None]
     if not suitable:
@@ -83,21 +117,33 @@ def find_associations(directory):
         raise CannotJudge(msg)
     # Archives keep those of spectra, too, beside those of images.
     of_images = [path for path in suitable if not _OTHER_STAGES.search(_type_of(contents[path]))]
-    return of_images or suitable
+    return {path: contents[path] for path in of_images or suitable}
+
+
+def _content(path):
+    """Return what an association holds, or why it cannot be read."""
+    try:
+        return json_object(path, most=_MOST_BYTES)
+    except CannotJudge as error:
+        return error
 
 
 def _type_of(content):
     """Return the type that an association says to be of, in lower case; the pipeline asks not."""
+    if isinstance(content, CannotJudge):
+        return ""
     return str(content.get("asn_type")).lower()
 
 
 def _of_another_stage(content):
     """Return why calwebb_image2 was not given an association, None if it may have been."""
+    if isinstance(content, CannotJudge):
+        return None
     products = content.get("products")
     if not products and not _type_of(content).endswith("image2"):
         return f"has no products (asn_type {content.get('asn_type')!r})"
     science = [
-        PurePath(str(member.get("expname"))).stem
+        stem_of(str(member.get("expname")))
         for product in (products if isinstance(products, list) else ())
         if isinstance(product, dict) and isinstance(product.get("members"), list)
         for member in product["members"]
@@ -108,9 +154,31 @@ def _of_another_stage(content):
     return None
 
 
-def products_of(path, files):
-    """Return the products of an association, with the files of their members."""
-    content = json_object(path)
+def products_of(path, files, content=None):
+    """Return the products of an association, with the files of their members.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The association.
+    files : Files
+        Where the members are found.
+    content : dict or CannotJudge, optional
+        What it holds, where that is known.
+
+    Returns
+    -------
+    list of Associated
+        In its order.
+
+    Raises
+    ------
+    CannotJudge
+        If it cannot be read, is not one of calwebb_image2, or lacks a part.
+    """
+    content = _content(path) if content is None else content
+    if isinstance(content, CannotJudge):
+        raise content
     reason = _of_another_stage(content)
     if reason is not None:
         msg = f"{path} {reason}: name the association that calwebb_image2 was given."
@@ -128,6 +196,12 @@ def _associated(path, product, files):
     try:
         name = str(product["name"])
         what = f"the product {name}"
+        if len(product["members"]) > _MOST_MEMBERS:
+            msg = (
+                f"{path}: {what} has {len(product['members'])} members, and no more than "
+                f"{_MOST_MEMBERS} are read: mend the association."
+            )
+            raise CannotJudge(msg)
         for number, member in enumerate(product["members"], 1):
             what = f"member {number} of {name}"
             members[member["exptype"].lower()].append(str(member["expname"]))
@@ -141,19 +215,45 @@ def _associated(path, product, files):
     if not members["science"]:
         msg = f"{path} has no science member for {name}: mend the association."
         raise CannotJudge(msg)
-    science, *backgrounds = (
-        files.member(path, each)
-        # Of several science members, calwebb_image2 takes the first.
-        for each in (members["science"][0], *members["background"])
-    )
-    return Associated(path, name, science, tuple(backgrounds))
+    # Of several science members, calwebb_image2 takes the first.
+    named, paths, problem = [members["science"][0], *members["background"]], [], None
+    for expname in named:
+        try:
+            paths.append(files.member(path, expname))
+        except CannotJudge as error:
+            # Another exposure may be judged, and this one not be needed.
+            paths.append(path.parent / _sayable(PurePath(expname).name))
+            problem = problem or error
+    return Associated(path, name, paths[0], tuple(paths[1:]), problem=problem)
 
 
-def sharing_backgrounds(associated):
-    """Return the products to judge: all must share one set of backgrounds.
+def _sayable(name):
+    """Return a name without characters that no file system has."""
+    return name.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def background_sets(associated):
+    """Return the products to judge, those that share one set of backgrounds together.
 
     Left out are those that another association has, too, and the backgrounds' own:
     archives calibrate each exposure of a background by an association without backgrounds.
+
+    Parameters
+    ----------
+    associated : list of Associated
+        Of all associations.
+
+    Returns
+    -------
+    sets : list of list of Associated
+        In the order in which they are found.
+    without : list of Associated
+        Those of science exposures that no background was subtracted from.
+
+    Raises
+    ------
+    CannotJudge
+        If none has backgrounds.
     """
     served = {path for each in associated for path in each.background_set}
     if not served:
@@ -162,106 +262,14 @@ def sharing_backgrounds(associated):
             "there is nothing to judge."
         )
         raise CannotJudge(msg)
-    distinct = defaultdict(list)
+    distinct, without = defaultdict(list), []
     for each in associated:
-        if each.backgrounds or each.science.resolve() not in served:
-            distinct[each.root, each.science.resolve(), each.background_set].append(each)
-    first, *others = (
-        replace(versions[0], versions=tuple(each.association.name for each in versions))
-        for versions in distinct.values()
-    )
-    for other in others:
-        if other.background_set != first.background_set:
-            places = {first.association: first.name, other.association: other.name}
-            if len(places) == 1:
-                where, advice = first.association, "give each set an association of its own"
-            else:
-                where = f"{first.association} and {other.association}"
-                advice = "choose one with --association"
-            msg = (
-                f"{where}: {first.name} and {other.name} have different background members "
-                f"({len(first.backgrounds)} and {len(other.backgrounds)} files), and one set is "
-                f"judged at a time: {advice}."
-            )
-            raise CannotJudge(msg)
-    return [first, *others]
-
-
-class Files:
-    """The files of a directory, found by their names.
-
-    Parameters
-    ----------
-    directory : pathlib.Path
-        Where they are, or below; what is in hidden directories is being written.
-    """
-
-    def __init__(self, directory):
-        self.directory = directory
-
-    @cached_property
-    def _places(self):
-        """Directories by the names of the files in them, those behind links last and once."""
-        places, seen = defaultdict(list), set()
-        waiting, links = [(self.directory, math.inf)], []
-        while waiting or links:
-            directory, levels = (waiting or links).pop(0)
-            if directory.resolve() in seen:
-                continue
-            seen.add(directory.resolve())
-            for entry, holds_files in self._entries(directory):
-                if not holds_files:
-                    places[entry.name].append(directory)
-                elif levels > 0 and not entry.name.startswith("."):
-                    if entry.is_symlink():
-                        # A link may lead anywhere, to the whole file system, too.
-                        links.append((entry, min(levels - 1, _LEVELS)))
-                    else:
-                        waiting.append((entry, levels - 1))
-        return places
-
-    @staticmethod
-    def _entries(directory):
-        """Return what is in a directory, sorted, and whether it is one; nothing if closed."""
-        try:
-            return [(path, path.is_dir()) for path in sorted(directory.iterdir())]
-        except OSError:
-            return []
-
-    def others(self, names):
-        """Return the names of subtracted images that are not among these, sorted."""
-        return sorted(filter(_ANY_SUBTRACTED.search, self._places.keys() - set(names)))
-
-    def find(self, beside, name):
-        """Return the file of a name beside another or below the directory, None without one."""
-        near = beside.with_name(name)
-        if near.exists():
-            return near
-        # Links to one file are no ambiguity.
-        found = {
-            path.resolve(): path
-            for path in (place / name for place in self._places.get(name, ()))
-            if path.exists()
-        }
-        if len(found) > 1:
-            first, second, *_ = sorted(found.values())
-            msg = f"{first} and {second} have the same name: move one away."
-            raise CannotJudge(msg)
-        return next(iter(found.values()), None)
-
-    def member(self, association, expname):
-        """Return the file of a member of an association."""
-        # What is in the directory comes before what an absolute path says, which is where
-        # the files of a copied directory have been.
-        path = None if PurePath(expname).is_absolute() else association.parent / expname
-        if path is None or not path.exists():
-            path = self.find(association, PurePath(expname).name)
-        if path is None and PurePath(expname).is_absolute() and Path(expname).exists():
-            path = Path(expname)
-        if path is None:
-            msg = (
-                f"{PurePath(expname).name}, a member of {association}, is neither beside it nor "
-                f"below {self.directory}: put it there."
-            )
-            raise CannotJudge(msg)
-        return path
+        if each.backgrounds:
+            distinct[each.root, real(each.science), each.background_set].append(each)
+        elif real(each.science) not in served:
+            without.append(each)
+    sets = defaultdict(list)
+    for versions in distinct.values():
+        names = tuple(each.association.name for each in versions if each.association)
+        sets[versions[0].background_set].append(replace(versions[0], versions=names))
+    return list(sets.values()), without

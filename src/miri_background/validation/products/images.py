@@ -1,5 +1,7 @@
 """Images that are judged, their truth, and the reading of their files."""
 
+import math
+import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -34,6 +36,9 @@ __all__ = [
 DO_NOT_USE = 1
 SATURATED = 2
 JUMP_DET = 4
+
+_BYTES = 4  # of a value in memory
+_MOST_OF_MEMORY = 0.2  # for the arrays of one file
 
 _PLANES = ("SCI", "ERR", "DQ")
 _VARIANCES = ("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
@@ -115,7 +120,12 @@ class Products:
         Files of the calibrated products; None where there is none, and the header is that of
         the subtracted image.
     left_out : sequence of str, optional
-        Names of subtracted images that are there and were not read.
+        Names of results that are there and were not read, as no association names them.
+    not_judged : sequence of tuple of str, optional
+        What cannot be judged as it was read: name, where, and reason, as of `NotJudged`.
+    computed : sequence of bool, optional
+        Whether a subtracted image was not saved, and is rate less combined background, with the
+        rate's errors and the flags of both.
     """
 
     science: list
@@ -132,11 +142,17 @@ class Products:
     no_truth: str = ""
     calibrated_files: tuple = ()
     left_out: tuple = ()
+    not_judged: tuple = ()
+    computed: tuple = ()
 
     @property
     def subarray(self):
         """Name of the subarray; backgrounds may have been cut to it from the whole array."""
         return self.science[0].header["SUBARRAY"]
+
+    def is_computed(self, number):
+        """Return whether the subtracted image of a science exposure, from 0, was not saved."""
+        return bool(self.computed) and self.computed[number]
 
 
 def in_two_dimensions(image):
@@ -199,7 +215,7 @@ def _whole_file(path, kind):
             warnings.catch_warnings(action="ignore", category=AstropyUserWarning),
             open_fits(path) as hdus,
         ):
-            _require_whole(hdus, path.stat().st_size)
+            _require_whole(hdus)
             yield hdus
     except FileNotFoundError:
         msg = f"{path} is missing: run the pipeline's steps again."
@@ -211,9 +227,10 @@ def _whole_file(path, kind):
         raise CannotJudge(msg) from error
 
 
-def _require_whole(hdus, size):
-    """Refuse a file whose extensions do not end where it ends, size in bytes."""
+def _require_whole(hdus):
+    """Refuse a file whose extensions do not end where it ends."""
     places = [hdu.fileinfo() for hdu in hdus]
+    size = places[0]["file"].size
     if max(place["datLoc"] + place["datSpan"] for place in places) != size:
         msg = "it was cut short, or has bytes that belong to no extension"
         raise ValueError(msg)
@@ -233,6 +250,31 @@ def _plane(hdus, name):
         raise ValueError(msg)
     data = hdus[name].data
     return data.astype(data.dtype.newbyteorder("="), copy=False)
+
+
+def _require_room(hdus, names):
+    """Refuse arrays of different shapes, or that leave no room in memory for others.
+
+    Parameters
+    ----------
+    hdus : astropy.io.fits.HDUList
+        The file.
+    names : iterable of str
+        Extensions whose arrays are to be read; those that are not there are refused later.
+    """
+    shapes = {name: hdus[name].shape for name in names if name in hdus and hdus[name].shape}
+    for name, shape in shapes.items():
+        if "SCI" in shapes and shape != shapes["SCI"]:
+            msg = f"{name} has shape {shape}, and SCI {shapes['SCI']}"
+            raise ValueError(msg)
+    size = _BYTES * sum(math.prod(shape) for shape in shapes.values())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > _MOST_OF_MEMORY * memory:
+        msg = (
+            f"its arrays need {size / 1e9:.3g} GB, and this machine has {memory / 1e9:.3g} GB of "
+            "memory"
+        )
+        raise ValueError(msg)
 
 
 def read_image(path, variances=True):
@@ -257,11 +299,9 @@ def read_image(path, variances=True):
     """
     with _whole_file(path, "a product of the pipeline") as hdus:
         parts = [name for name in _VARIANCES if variances and name in hdus]
+        _require_room(hdus, (*_PLANES, *parts))
         planes = {name: _plane(hdus, name) for name in (*_PLANES, *parts)}
         for name, plane in planes.items():
-            if plane.shape != planes["SCI"].shape:
-                msg = f"{name} has shape {plane.shape}, and SCI {planes['SCI'].shape}"
-                raise ValueError(msg)
             if plane.dtype.kind not in ("iu" if name == "DQ" else "f"):
                 msg = f"{name} has values of type {plane.dtype}"
                 raise TypeError(msg)

@@ -4,13 +4,28 @@ from miri_background.instrument.readout import subarrays
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.products.clipping_choice import is_number
 
-__all__ = ["require_keywords", "require_matching", "require_same_shape", "require_shape"]
+__all__ = [
+    "RATES",
+    "require_keywords",
+    "require_matching",
+    "require_same_kind",
+    "require_same_shape",
+    "require_shape",
+]
 RATES = {2: "rate", 3: "rateints"}
 
-# Keywords of a rate that have one legal value ...
-_FIXED = {"INSTRUME": "MIRI", "EXP_TYPE": "MIR_IMAGE"}
+# Keywords of a rate that have few legal values: calwebb_image2 takes exposures of these types
+# (jwst documentation, "Image2Pipeline") ...
+_FIXED = {
+    "INSTRUME": ("MIRI",),
+    "EXP_TYPE": (
+        *("MIR_IMAGE", "MIR_TACQ", "MIR_TACONFIRM"),
+        *("MIR_LYOT", "MIR_4QPM", "MIR_CORONCAL"),
+    ),
+}
 
 # ... those that name something, and the least value of those that are numbers.
+_WINDOW = ("SUBSTRT1", "SUBSTRT2", "SUBSIZE1", "SUBSIZE2")
 _NAMES = ("FILTER", "READPATT", "SUBARRAY")
 _LEAST = {
     "SUBSTRT1": 1,
@@ -20,6 +35,8 @@ _LEAST = {
     "NGROUPS": 3,  # the last is left out, and a slope needs two
     "NINTS": 1,
 }
+_MOST = 65_535  # of any of them: as many as a ramp can have groups or integrations
+_LONGEST_FRAME = 1000.0  # s: the whole array takes 24 s with SLOWR1
 
 
 def require_keywords(image):
@@ -29,49 +46,43 @@ def require_keywords(image):
         if header.get(name) is None:
             msg = f"{path} has no keyword {name}, or no value of it, which is needed."
             raise CannotJudge(msg)
-    for name, value in _FIXED.items():
-        if header[name] != value:
-            msg = f"{path} has {name} = {header[name]!r}: only {value} exposures are judged."
+    for name, values in _FIXED.items():
+        if header[name] not in values:
+            msg = f"{path} has {name} = {header[name]!r}: only {values[0]} exposures are judged."
             raise CannotJudge(msg)
     for name in _NAMES:
         if not isinstance(header[name], str):
             msg = f"{path} has {name} = {header[name]!r}, which is not a name."
             raise CannotJudge(msg)
     for name, least in _LEAST.items():
-        if not isinstance(header[name], int) or header[name] < least:
-            msg = f"{path} has {name} = {header[name]!r}: a whole number from {least} is needed."
+        if not isinstance(header[name], int) or not least <= header[name] <= _MOST:
+            msg = (
+                f"{path} has {name} = {header[name]!r}: a whole number from {least} to {_MOST} is "
+                "needed."
+            )
             raise CannotJudge(msg)
-    if not is_number(header["TFRAME"]) or header["TFRAME"] <= 0:
+    if not is_number(header["TFRAME"]) or not 0 < header["TFRAME"] < _LONGEST_FRAME:
         msg = f"{path} has TFRAME = {header['TFRAME']!r}: a time above 0 s is needed."
-        raise CannotJudge(msg)
-    if header["SUBARRAY"] not in subarrays():
-        msg = (
-            f"{path} has SUBARRAY = {header['SUBARRAY']!r}: the subarrays of imaging that are "
-            f"known here are {', '.join(subarrays())}."
-        )
         raise CannotJudge(msg)
 
 
 def require_shape(image):
-    """Refuse a rate that is not of the size and place of its subarray."""
+    """Refuse a rate that is not of the size of its subarray, or not of the place that is known."""
     header, path = image.header, image.path
-    read = subarrays()[header["SUBARRAY"]]
-    for name, value in (
-        ("SUBSTRT1", read.x.start + 1),
-        ("SUBSTRT2", read.y.start + 1),
-        ("SUBSIZE1", read.shape[1]),
-        ("SUBSIZE2", read.shape[0]),
-    ):
-        if header[name] != value:
+    name, size = header["SUBARRAY"], (header["SUBSIZE2"], header["SUBSIZE1"])
+    read = subarrays().get(name)
+    known = (read.x.start + 1, read.y.start + 1, read.shape[1], read.shape[0]) if read else None
+    for keyword, value in zip(_WINDOW, known or (), strict=False):
+        if header[keyword] != value:
             msg = (
-                f"{path} has {name} = {header[name]}, and subarray {read.name} has {value}: "
+                f"{path} has {keyword} = {header[keyword]}, and subarray {name} has {value}: "
                 "make it anew."
             )
             raise CannotJudge(msg)
-    if image.data.ndim not in RATES or image.data.shape[-2:] != read.shape or not image.data.size:
+    if image.data.ndim not in RATES or image.data.shape[-2:] != size or not image.data.size:
         msg = (
-            f"{path} has arrays of shape {image.data.shape}, and subarray {read.name} has "
-            f"{read.shape[0]} rows of {read.shape[1]} columns: make it anew."
+            f"{path} has arrays of shape {image.data.shape}, and subarray {name} has "
+            f"{size[0]} rows of {size[1]} columns: make it anew."
         )
         raise CannotJudge(msg)
 
@@ -96,13 +107,6 @@ def require_matching(image, first, same=("FILTER",)):
     same : tuple of str, optional
         Keywords in which both have to agree.
     """
-    kinds = [RATES[each.data.ndim] for each in (image, first)]
-    if kinds[0] != kinds[1]:
-        msg = (
-            f"{image.path} is a {kinds[0]} file and {first.path} a {kinds[1]} file: "
-            "they do not belong together, correct the association."
-        )
-        raise CannotJudge(msg)
     for name in same:
         values = [each.header[name] for each in (image, first)]
         if values[0] == values[1]:
@@ -110,5 +114,16 @@ def require_matching(image, first, same=("FILTER",)):
         msg = (
             f"{image.path} has {name} = {values[0]} and {first.path} {values[1]}: "
             "they do not belong together, correct the association."
+        )
+        raise CannotJudge(msg)
+
+
+def require_same_kind(image, first):
+    """Refuse a science exposure that is a rate where the first has integrations, or the reverse."""
+    kinds = [RATES[each.data.ndim] for each in (image, first)]
+    if kinds[0] != kinds[1]:
+        msg = (
+            f"{image.path} is a {kinds[0]} file and {first.path} a {kinds[1]} file: "
+            "they are not judged together, choose an association of each kind."
         )
         raise CannotJudge(msg)

@@ -4,45 +4,25 @@ Any pipeline may have written them: a run of this suite, with its products in di
 their own, or an archive that has all files side by side.  Nothing but the files is needed.
 """
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.validation.products.associations import (
-    PRODUCT_SUFFIX,
-    Files,
+    Associated,
+    background_sets,
     find_associations,
     products_of,
-    sharing_backgrounds,
 )
 from miri_background.validation.products.clipping_choice import read_clipping
-from miri_background.validation.products.frames import in_frame, truth_in_frame
-from miri_background.validation.products.images import (
-    Products,
-    read_header,
-    read_image,
-    read_truth,
-)
-from miri_background.validation.products.requirements import (
-    require_keywords,
-    require_matching,
-    require_same_shape,
-    require_shape,
-)
+from miri_background.validation.products.finding import Files, real, stem_of
+from miri_background.validation.products.results import Results
+from miri_background.validation.products.set_reading import SetReading
 
-__all__ = ["read_products"]
-
-# What it adds for images and for cubes of integrations.
-_SUBTRACTED = {2: "bsub", 3: "bsubints"}
-_CALIBRATED = {2: "cal", 3: "calints"}
-_VARIANCES = ("VAR_POISSON", "VAR_RNOISE")
-
-# Exposures that agree in these scatter in the same way.
-_WAY = ("SUBARRAY", "READPATT", "NGROUPS", "NINTS", "TFRAME")
+__all__ = ["ProductSet", "ProductSets", "product_sets", "read_products", "require_one_set"]
 
 
-def read_products(directory, sigma=None, maxiters=None, association=None):
+def read_products(directory, sigma=None, maxiters=None, association=None, **choices):
     """Read what an association names, what calwebb_image2 made of it, and the truth.
 
     Where calwebb_image2 says that it skipped the background step, what the step
@@ -57,6 +37,8 @@ def read_products(directory, sigma=None, maxiters=None, association=None):
     association : path-like, optional
         The only association to judge; by default all that calwebb_image2 may have been given,
         in the directory and up to two levels below.
+    **choices
+        Others of `product_sets`.
 
     Returns
     -------
@@ -67,7 +49,74 @@ def read_products(directory, sigma=None, maxiters=None, association=None):
     Raises
     ------
     CannotJudge
-        If a file is missing or damaged, lacks a keyword, or does not belong to the others.
+        If a file is missing or damaged, lacks a keyword, or does not belong to the others; if
+        there are several sets of backgrounds.
+    """
+    found = product_sets(directory, sigma, maxiters, association, **choices)
+    return found.products(require_one_set(found))
+
+
+def require_one_set(found):
+    """Return the only set of products.
+
+    Parameters
+    ----------
+    found : ProductSets
+        All of a directory.
+
+    Returns
+    -------
+    ProductSet
+        The only one.
+
+    Raises
+    ------
+    CannotJudge
+        If there are several.
+    """
+    if len(found.sets) > 1:
+        first, second, *_ = found.sets
+        msg = (
+            f"{found.directory} has {len(found.sets)} sets of backgrounds, such as those of "
+            f"{first.name} and of {second.name}: choose one with --association."
+        )
+        raise CannotJudge(msg)
+    return found.sets[0]
+
+
+def product_sets(
+    directory,
+    sigma=None,
+    maxiters=None,
+    association=None,
+    backgrounds=(),
+    allow_outside=False,
+):
+    """Find all sets of products in a directory that share their backgrounds.
+
+    Parameters
+    ----------
+    directory : path-like
+        Holds everything.
+    sigma, maxiters : float and int, optional
+        Clipping parameters of the step; see `read_clipping`.
+    association : path-like, optional
+        The only association to judge.
+    backgrounds : sequence of path-like, optional
+        Background exposures that the step was given without an association; then all subtracted
+        images in the directory are judged.
+    allow_outside : bool, optional
+        Whether associations may name files outside of the directory.
+
+    Returns
+    -------
+    ProductSets
+        Each is read when it is asked for.
+
+    Raises
+    ------
+    CannotJudge
+        If there is none.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -75,170 +124,173 @@ def read_products(directory, sigma=None, maxiters=None, association=None):
         msg = f"{directory} {what}: name the directory that holds the products."
         raise SetUpWrong(msg)
     clipping = read_clipping(directory, sigma, maxiters)
-    files = Files(directory)
-    associated = sharing_backgrounds(
-        [
-            each
-            for path in ([Path(association)] if association else find_associations(directory))
-            for each in products_of(path, files)
-        ]
-    )
-    return _Reading(files).products(associated, clipping)
+    association = Path(association) if association else None
+    files = Files(directory, association, allow_outside)
+    results = Results(files)
+    if backgrounds:
+        associated, problems = _given(backgrounds, results, directory), []
+    else:
+        associated, problems = _associated(directory, association, files)
+    if not associated:
+        raise problems[0].problem
+    decided, undecided = _decided(associated, results)
+    sets, without = background_sets(decided) if decided else ([], [])
+    found = [ProductSet(_name(each[0]), each) for each in sets]
+    found += [ProductSet(_name(each), [each], each.problem) for each in undecided]
+    return ProductSets(directory, found + problems, without, associated, results, clipping, files)
 
 
-# ------------------------------------------------------------------ files
+def _name(associated):
+    """Return what a set is called whose first product is given."""
+    return associated.root or stem_of(associated.science)
 
 
-class _Reading:
-    """Reading of each file once.
+def _associated(directory, association, files):
+    """Return the products of all associations, and sets for those that cannot be read."""
+    contents = {association: None} if association else find_associations(directory)
+    associated, problems = [], []
+    for path, content in contents.items():
+        try:
+            associated += products_of(path, files, content)
+        except CannotJudge as error:
+            problems.append(ProductSet(path.name, [], error))
+    return associated, problems
+
+
+def _given(backgrounds, results, directory):
+    """Return products for all subtracted images of a directory, which share their backgrounds."""
+    backgrounds = tuple(map(Path, backgrounds))
+    own = {real(path) for path in backgrounds}
+    associated = []
+    for path, header in results.subtracted():
+        dimensions = 3 if header.get("DATAMODL") == "CubeModel" else 2
+        rate = results.rate(header, dimensions)
+        if rate is None:
+            msg = (
+                f"{path} is a subtracted image, and the rate that it was made of is not in "
+                f"{directory}: put it there."
+            )
+            raise CannotJudge(msg)
+        if real(rate) not in own:
+            name = stem_of(path).rpartition("_")[0] or stem_of(path)
+            associated.append(Associated(None, name, rate, backgrounds))
+    if not associated:
+        msg = (
+            f"{directory} has no subtracted image (S_BKDSUB = COMPLETE, not yet calibrated): save "
+            "the results of the background step."
+        )
+        raise CannotJudge(msg)
+    return associated
+
+
+def _decided(associated, results):
+    """Return the products of the associations that were used, and those where this is unknown.
+
+    Archives keep earlier versions of an association, which may have had fewer backgrounds: the
+    headers of the results name the one that was used.
+    """
+    of_exposure = {}
+    for each in associated:
+        if each.backgrounds:
+            of_exposure.setdefault((each.root, real(each.science)), []).append(each)
+    dropped, undecided = set(), []
+    for versions in of_exposure.values():
+        if len({each.background_set for each in versions}) == 1:
+            continue
+        used = results.association_of(versions[0])
+        right = [each for each in versions if each.association.name == used]
+        if len({each.background_set for each in right}) != 1:
+            names = sorted({each.association.name for each in versions})
+            several = " and ".join(names[:2]) if names[1:] else f"{names[0]}, twice,"
+            problem = CannotJudge(
+                f"{versions[0].name} is in {several} with different background members, and its "
+                f"products name {used or 'no association'}: choose one with --association."
+            )
+            undecided.append(replace(versions[0], problem=problem))
+            right = []
+        dropped |= {id(each) for each in versions} - {id(each) for each in right}
+    return [each for each in associated if id(each) not in dropped], undecided
+
+
+@dataclass(frozen=True)
+class ProductSet:
+    """Products that share one set of backgrounds.
 
     Parameters
     ----------
-    files : Files
-        Where they are found.
+    name : str
+        That of the first product, or of an association that cannot be read.
+    associated : list of Associated
+        The products.
+    problem : CannotJudge, optional
+        Why they cannot be judged, as far as that is known before they are read.
     """
 
-    def __init__(self, files):
-        self._files = files
-        self._inputs = []
+    name: str
+    associated: list
+    problem: CannotJudge | None = None
 
-    def _read(self, reader, path, **options):
-        """Return what a reader makes of a file, and note the file as input."""
-        content = reader(path, **options)
-        self._inputs.append(path)
-        return content
 
-    def products(self, associated, clipping):
-        """Return the products of associations that share their backgrounds."""
-        self._inputs += dict.fromkeys(each.association for each in associated)
-        science = {}
-        for each in associated:
-            if each.science not in science:
-                science[each.science] = self._rate(each.science, variances=True)
-                require_matching(
-                    science[each.science], next(iter(science.values())), ("FILTER", "SUBARRAY")
-                )
-        members = associated[0].backgrounds
-        backgrounds = self._backgrounds(members, science)
-        results = [self._results(each, science[each.science]) for each in associated]
-        subtracted, combined, headers, calibrated = map(list, zip(*results, strict=True))
-        rates = [science[each.science] for each in associated]
-        truth, no_truth = self._truth(rates, backgrounds)
-        return Products(
-            rates,
-            backgrounds,
-            subtracted,
-            combined,
-            headers,
-            truth and truth[: len(rates)],
-            truth and truth[len(rates) :],
-            clipping.sigma,
-            clipping.maxiters,
-            [
-                each.association_name(header)
-                for each, header in zip(associated, headers, strict=True)
-            ],
-            tuple(self._inputs),
-            no_truth,
-            tuple(calibrated),
-            tuple(self._files.others({image.path.name for image in subtracted})),
-        )
+class ProductSets:
+    """All sets of products of a directory.
 
-    def _rate(self, path, variances):
-        """Return a rate that has everything that is needed to judge by it."""
-        image = self._read(read_image, path, variances=variances)
-        require_keywords(image)
-        require_shape(image)
-        if variances:
-            missing = [name for name in _VARIANCES if name not in image.variances]
-            if missing:
-                msg = f"{path} has no array {missing[0]}: make it anew."
-                raise CannotJudge(msg)
-        for name, plane in (("SCI", image.data), ("ERR", image.err)):
-            if not np.isfinite(plane).any():
-                msg = f"{path} has no value in {name} that is finite: make it anew."
-                raise CannotJudge(msg)
-        return image
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Holds everything.
+    sets : list of ProductSet
+        In the order of their associations.
+    without : list of Associated
+        Products of science exposures that have no backgrounds.
+    associated : list of Associated
+        All products.
+    results : Results
+        What was made of the exposures.
+    clipping : ClippingParameters
+        How the step is taken to have clipped.
+    files : Files
+        Those of the directory.
 
-    def _backgrounds(self, members, science):
-        """Return the backgrounds as the science exposures see them, those named twice, twice."""
-        first = next(iter(science.values()))
-        images, ways = {}, set()
-        for path in members:
-            if path in images:
-                continue
-            image = science.get(path)
-            if image is None:
-                # The noise of all that are read in one way is taken from the variances of one.
-                header = read_header(path)
-                way = tuple(header.get(name) for name in _WAY)
-                image = self._rate(path, variances=way not in ways)
-                ways.add(way)
-            require_matching(image, first)
-            images[path] = in_frame(image, first.header)
-        return [images[path] for path in members]
+    Attributes
+    ----------
+    without_backgrounds : tuple of str
+        Names of the products of science exposures that have no backgrounds.
+    """
 
-    def _results(self, associated, rate):
-        """Return subtracted image, combined background, header and file of one product."""
-        dimensions = rate.data.ndim
+    def __init__(self, directory, sets, without, associated, results, clipping, files):
+        self.sets = sets
+        self.without_backgrounds = tuple(dict.fromkeys(each.root for each in without))
+        self.directory, self.clipping = directory, clipping
+        self._associated, self._results, self._files = associated, results, files
 
-        def find(suffix):
-            return self._files.find(associated.association, f"{associated.root}_{suffix}.fits")
+    def products(self, chosen):
+        """Return the products of a set.
 
-        calibrated = find(_CALIBRATED[dimensions])
-        header = self._read(read_header, calibrated) if calibrated else None
-        path = find(_SUBTRACTED[dimensions])
-        if path is None:
-            if header is not None and header.get("S_BKDSUB", "SKIPPED") == "SKIPPED":
-                return rate, None, header, calibrated
-            msg = (
-                f"{associated.root}_{_SUBTRACTED[dimensions]}.fits, the subtracted image of "
-                f"{rate.path}, is neither beside {associated.association} nor below "
-                f"{self._files.directory}: run calwebb_image2 with save_results of bkg_subtract."
-            )
-            raise CannotJudge(msg)
-        subtracted = self._read(read_image, path)
-        require_same_shape(subtracted, rate.data.shape, rate)
-        path = find("combinedbackground")
-        combined = self._read(read_image, path, variances=False) if path else None
-        if combined:
-            require_same_shape(combined, rate.data.shape[-2:], rate)
-        return subtracted, combined, subtracted.header if header is None else header, calibrated
+        Parameters
+        ----------
+        chosen : ProductSet
+            One of the sets.
 
-    def _truth(self, science, backgrounds):
-        """Return the truth of the exposures, or None, and why there is none."""
-        rates = [*science, *backgrounds]
-        paths = {
-            image.path: self._files.find(
-                image.path, f"{PRODUCT_SUFFIX.sub('', image.path.stem)}_truth.fits"
-            )
-            for image in rates
-        }
-        if not any(paths.values()):
-            name = f"{PRODUCT_SUFFIX.sub('', rates[0].path.stem)}_truth.fits"
-            return (
-                None,
-                f"there is no truth file such as {name} in {self._files.directory} or below",
-            )
-        for rate, path in paths.items():
-            if path is None:
-                msg = (
-                    f"{rate} has no truth file and other exposures have one: "
-                    "add it, or move the others away."
-                )
-                raise CannotJudge(msg)
-        truths = {path: self._read(read_truth, path) for path in dict.fromkeys(paths.values())}
-        for image in rates:
-            path = paths[image.path]
-            size = image.header["SUBSIZE2"], image.header["SUBSIZE1"]
-            for plane in (truths[path].background, truths[path].sources):
-                if plane.shape != size:
-                    msg = (
-                        f"{path} has images of shape {plane.shape}, and {image.path} of {size}: "
-                        "they do not belong together."
-                    )
-                    raise CannotJudge(msg)
-        found = [
-            truth_in_frame(truths[paths[image.path]], image, science[0].header) for image in rates
-        ]
-        return found, ""
+        Returns
+        -------
+        Products
+            All science exposures that share the set's backgrounds.
+
+        Raises
+        ------
+        CannotJudge
+            If a file is missing or damaged, lacks a keyword, or does not belong to the others.
+        """
+        problems = [chosen.problem, *(each.problem for each in chosen.associated)]
+        for problem in filter(None, problems):
+            raise problem
+        products = SetReading(self._files, self._results).products(chosen.associated, self.clipping)
+        if len(self.sets) > 1:
+            return products
+        alone = "its association has no background members"
+        lone = tuple((name, "", alone) for name in self.without_backgrounds)
+        return replace(products, left_out=self.left_out(), not_judged=products.not_judged + lone)
+
+    def left_out(self):
+        """Return the names of results that no association names, once all sets were read."""
+        return tuple(self._results.others(self._associated))

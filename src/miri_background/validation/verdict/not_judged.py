@@ -1,10 +1,13 @@
 """What a verdict does not speak of, and why: nothing is left out without a word."""
 
+from functools import reduce
+
 import numpy as np
 
 from miri_background.instrument.footprint import illuminated, regions
 from miri_background.references.mappings import CONTEXT
 from miri_background.validation.measurements.against_truth import CONTRASTS
+from miri_background.validation.measurements.analysis import ExactAnalysis
 from miri_background.validation.measurements.build import skipped
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY
 from miri_background.validation.products.frames import covered
@@ -21,6 +24,7 @@ _OF_COMBINED = (
     "background level",
     "star leak",
 )
+_OF_SUBTRACTED = ("step", "subtraction", "subtraction DQ", "science error", "science variance")
 _OF_SOURCES = ("star flux", "galaxy flux")  # which a skipped step does not touch
 _NOTHING_LEFT = {
     "star leak": "background sources have too little light",
@@ -46,6 +50,8 @@ def not_judged(analysis, metrics):
         class; pixels that the backgrounds have not read; exposures without calibrated product;
         subtracted images that were not read.
     """
+    if isinstance(analysis, ExactAnalysis):
+        return _beside_exact(analysis, metrics)
     products, found = analysis.products, []
     for name in criteria()["criteria"]:
         of_name = [each for each in metrics if each.name == name]
@@ -59,20 +65,49 @@ def not_judged(analysis, metrics):
         for name in regions(analysis.expectation.subarray)
         if name not in analysis.masks.regions
     ]
-    found += _uncovered(analysis.expectation)
-    found += [
+    return [*found, *_uncovered(analysis.expectation), *_files(products)]
+
+
+def _files(products):
+    """Return what is not judged for want of files, or for what they say."""
+    found = [
         NotJudged("metadata", f"the calibrated product of exposure {number + 1}", "it is not there")
         for number, path in enumerate(products.calibrated_files)
         if path is None
     ]
     why = "no association that was judged names its exposure"
-    return found + [NotJudged(name, "", why) for name in products.left_out]
+    found += [NotJudged(name, "", why) for name in products.left_out]
+    return found + [NotJudged(*each) for each in products.not_judged]
+
+
+def _beside_exact(analysis, metrics):
+    """Return what is not judged where only what is exact is."""
+    names, found = {each.name for each in metrics}, []
+    for name, criterion in criteria()["criteria"].items():
+        if name not in names:
+            exact = criterion["kind"] == "exact"
+            reason = _without_exact(name, analysis.products) if exact else analysis.reason
+            reason = reason or "too few pixels can be used"
+            found.append(NotJudged(name, "", reason))
+    return found + _files(analysis.products)
+
+
+def _without_exact(name, products, numbers=None):
+    """Return why an exact criterion was not judged, of some exposures or of all."""
+    numbers = range(len(products.science)) if numbers is None else numbers
+    if all(skipped(products, number) for number in numbers):
+        return "no background was subtracted"
+    if name in _OF_SUBTRACTED and all(map(products.is_computed, numbers)):
+        return "no subtracted image was saved (save_results of bkg_subtract)"
+    if name in _OF_COMBINED and all(products.combined[number] is None for number in numbers):
+        return "no combined background was saved (save_combined_background of bkg_subtract)"
+    return ""
 
 
 def _uncovered(expectation):
     """Yield how much of the science exposures the backgrounds have not read, if any."""
     header = expectation.science[0].header
-    read = np.logical_and.reduce([covered(image, header) for image in expectation.backgrounds])
+    read = reduce(np.logical_and, (covered(image, header) for image in expectation.backgrounds))
     lit = illuminated(expectation.subarray)
     if read[lit].all():
         return
@@ -108,11 +143,8 @@ def _reason(name, analysis, exposure=None):
     numbers = range(len(products.science)) if exposure is None else (exposure,)
     if criteria()["criteria"][name].get("needs") == "truth" and not analysis.expectation.truth:
         return _without_truth(products)
-    if name not in _OF_SOURCES and all(skipped(products, number) for number in numbers):
-        return "no background was subtracted"
-    if name in _OF_COMBINED and all(products.combined[number] is None for number in numbers):
-        return "no combined background was saved (save_combined_background of bkg_subtract)"
-    return _NOTHING_LEFT.get(name, "too few pixels can be used")
+    found = "" if name in _OF_SOURCES else _without_exact(name, products, numbers)
+    return found or _NOTHING_LEFT.get(name, "too few pixels can be used")
 
 
 def _without_truth(products):
