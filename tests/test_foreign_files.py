@@ -30,6 +30,8 @@ TIMEOUT = 60  # s, many times what starting Python takes
 VERBS = {
     "check, JUnit": (["check", "products"], "products/junit.xml"),
     "check, metrics": (["check", "products"], "products/metrics.json"),
+    "check, page": (["check", "products"], "products/report.html"),
+    "advise, plot": (["advise", "products", "--plot=out.png"], "out.png"),
     "check with output": (["check", "products", "--output=out"], "out/junit.xml"),
     "false-alarms": (["false-alarms", "--runs=1", "--output=out/table"], "out/table"),
     "faults": (["faults", "run", "--names=median", "--output=out"], "out/kill_matrix.json"),

@@ -81,7 +81,9 @@ def text_table(heads, rows, right=(), widest=None):
         table.add_row(*map(Text, cells))
     # Neither colours nor signs of other character sets: what a notebook keeps has to be the same
     # on every machine.
-    console = Console(width=width, color_system=None, legacy_windows=False, file=io.StringIO())
+    # A notebook would be shown the table here, and lack it where the text is shown.
+    settings = {"color_system": None, "legacy_windows": False, "force_jupyter": False}
+    console = Console(width=width, file=io.StringIO(), **settings)
     console.print(table)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     return "\n".join(_titled(lines, titles, width))

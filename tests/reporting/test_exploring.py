@@ -271,6 +271,38 @@ def test_controls_change_the_picture(explorer):
     assert panel.children[1].value == before
 
 
+def test_background_that_is_left_out_has_no_part(explorer):
+    """Its star is gone even where nothing is clipped, and no limit of all is applied."""
+    without = explorer.explore(Choice(NEVER, 1, REGION, (1,)))
+    assert star(without, explorer) == pytest.approx(0, abs=4 * NOISE)
+    assert without.values == (BACKGROUNDS - 1) * np.count_nonzero(explorer.analysis.masks.seen)
+    assert without.sentences()[0].startswith("Without background 1: mean residual of imager, ")
+
+
+def test_some_background_has_to_be_averaged(explorer):
+    """Of none there is no average."""
+    with pytest.raises(CannotJudge, match="No background is left"):
+        explorer.explore(Choice(SIGMA, 1, REGION, tuple(range(1, BACKGROUNDS + 1))))
+
+
+def test_backgrounds_stretch_and_blinking_change_the_picture(explorer):
+    """Exposures are switched on and off, colours reach less far, the next exposure is shown."""
+    panel = controls(explorer)
+    averaged, stretch, blink = panel.children[2].children
+    averaged.value = (2, 3, 4)
+    assert "Without background 1" in alt_text(panel)
+    shown = panel.children[1].value
+    averaged.value = ()
+    assert panel.children[1].value == shown
+    averaged.value = tuple(range(1, BACKGROUNDS + 1))
+    before = panel.children[1].value
+    stretch.value = 0.4
+    assert panel.children[1].value != before
+    blink.value = 2
+    assert panel.children[0].children[1].value == 2
+    assert "exposure 2" in alt_text(panel)
+
+
 def test_controls_hold_what_can_be_chosen(explorer):
     """They are set to the run's own choice, and no value of theirs is refused."""
     sigma, exposure, region = controls(explorer).children[0].children

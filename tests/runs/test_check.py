@@ -137,6 +137,8 @@ def test_output_is_written_elsewhere(broken, tmp_path):
     assert {path.name for path in (tmp_path / "new" / "place").iterdir()} == {
         "metrics.json",
         "junit.xml",
+        "report.html",
+        "report_files",
     }
     assert not (broken / "metrics.json").exists()
 

@@ -15,7 +15,7 @@ from miri_background.cli import main
 from miri_background.parameters import every_parameter
 
 VERBS = {
-    "Judge": ["validate", "check", "okify"],
+    "Judge": ["validate", "check", "advise", "okify"],
     "Nights": ["nightly", "history", "site"],
     "Data of others": ["data"],
     "Look after the suite": [
@@ -48,7 +48,8 @@ PARAMETERS = {
 }
 # What a verb takes beside parameters, as it did before.
 OTHERS = {
-    "check": ["--sigma", "--maxiters", "--association", "--output", "--json"],
+    "check": ["--sigma", "--maxiters", "--association", "--output", "--json", "--no-page"],
+    "advise": ["--sigma", "--maxiters", "--association", "--plot"],
     "okify": ["--reason", "--write"],
     "render": ["--output"],
     "faults": ["--names", "--output"],

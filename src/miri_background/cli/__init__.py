@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from miri_background.cli.advise import advise
 from miri_background.cli.data import data
 from miri_background.cli.endings import in_place_of_errors
 from miri_background.cli.explore import lab
@@ -61,7 +62,7 @@ _VERBS = Verbs(
     help="Does the installed JWST pipeline subtract MIRI imaging backgrounds correctly?",
     epilog=_EPILOG,
     sections={
-        "Judge": [validate, check, okify],
+        "Judge": [validate, check, advise, okify],
         "Explore": [lab],
         "Nights": [nightly, history, site],
         "Data of others": [data],

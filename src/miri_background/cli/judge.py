@@ -86,8 +86,8 @@ def validate(**values):
     "--output",
     cls=Topic,
     type=click.Path(path_type=Path),
-    help="for metrics.json and junit.xml [default: the products' DIRECTORY, for a run of this "
-    "suite DIRECTORY/check]",
+    help="for metrics.json, junit.xml and report.html [default: the products' DIRECTORY, for a run "
+    "of this suite DIRECTORY/check]",
     **DIRECTORY,
 )
 @click.option(
@@ -112,7 +112,13 @@ def validate(**values):
     is_flag=True,
     help="print metrics.json, and all else to standard error",
 )
-def check(directory, output, baselines, expect, as_json, **choices):
+@click.option(
+    "--no-page",
+    cls=Topic,
+    is_flag=True,
+    help="write neither report.html nor report_files/",
+)
+def check(directory, output, baselines, expect, as_json, no_page, **choices):
     """Judge products of calwebb_image2 that are there.
 
     The products may be of any pipeline build and any data; the pipeline is never run. Of several
@@ -128,13 +134,13 @@ def check(directory, output, baselines, expect, as_json, **choices):
     stream = sys.stderr if as_json else sys.stdout
     baselines = given({"baselines": baselines}).get("baselines")
     try:
-        require_place(directory, output)
+        require_place(directory, output, not no_page)
         remove_earlier_sets(directory, output)
         found = sets_to_check(directory, **choices, expect=expect or "")
         judge = _judge_one if len(found.sets) == 1 else _judge_several
-        outcome, text, paths = judge(found, output, baselines, stream)
+        outcome, text, paths = judge(found, output, baselines, stream, not no_page)
     except CannotJudge as error:
-        write_reason(directory, output, error)
+        write_reason(directory, output, error, not no_page)
         if as_json:
             print(json.dumps(_reason(error), ensure_ascii=False))
         raise
@@ -145,22 +151,22 @@ def check(directory, output, baselines, expect, as_json, **choices):
     return outcome
 
 
-def _judge_one(found, output, baselines, stream):
+def _judge_one(found, output, baselines, stream, page):
     """Judge the only set of a directory, and return outcome, metrics.json, and files."""
     from miri_background.runs.check import check_set, ending, report, write_check
 
     judged = check_set(found, found.sets[0], baselines)
     print(report(judged), file=stream)
-    paths, problem = written(write_check, judged, output)
+    paths, problem = written(write_check, judged, output, page)
     outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
     return outcome, judged.verdict.json_text(), paths
 
 
-def _judge_several(found, output, baselines, stream):
+def _judge_several(found, output, baselines, stream, page):
     """Judge each set of a directory, and return outcome, metrics.json of all, and files."""
     from miri_background.runs.check_sets import judge_sets
 
-    summary = judge_sets(found, output, baselines, stream)
+    summary = judge_sets(found, output, baselines, stream, page)
     print(f"\n{summary.text()}", file=stream)
     paths, problem = written(summary.write)
     outcome = ended(summary.outcome, f"\n{summary.ending()}", problem, stream)

@@ -8,6 +8,7 @@ import numpy as np
 from IPython.display import Image, display
 from matplotlib.colors import to_rgb
 from PIL import Image as Picture
+from PIL.PngImagePlugin import PngInfo
 
 from miri_background.files import replace_recorded
 from miri_background.instrument.detector import bad_pixels
@@ -19,9 +20,11 @@ __all__ = [
     "COLOURS_OF_IMAGES",
     "NOISE_RANGE",
     "STANDS_OUT",
+    "block_means",
     "block_size",
     "colour_reach",
     "described",
+    "description_of",
     "draw",
     "picture",
     "show",
@@ -35,6 +38,8 @@ _DISPLAYED = 256  # pixels of a displayed image, about: more are averaged in blo
 NOISE_RANGE = 5.0  # standard deviations of what is displayed: colours reach so far at least
 _TITLE_WIDTH = 125  # characters of a line over a whole figure
 _DPI = 90
+# Keywords of the PNG specification, and what of a figure they have.
+_TOLD = {"Description": "alt", "Title": "caption"}
 _PALETTE_SIZE = 256  # of the picture files: a third of the size of true colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
@@ -77,13 +82,15 @@ def show(figure, path, alt=None):
     display(Image(data=content, format="png"), metadata={"image/png": {"alt": alt}})
 
 
-def picture(figure):
-    """Return a figure as the bytes of a small PNG file.
+def picture(figure, scale=1.0):
+    """Return a figure as the bytes of a small PNG file, with its alternative text and caption.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
         The figure; closed afterwards.
+    scale : float, optional
+        Pixels of the file for each of a page: 2 for screens that have them so fine.
 
     Returns
     -------
@@ -92,16 +99,41 @@ def picture(figure):
     """
     stream = BytesIO()
     # Compressed once, at the end.
-    figure.savefig(stream, dpi=_DPI, format="png", pil_kwargs={"compress_level": 0})
+    figure.savefig(stream, dpi=scale * _DPI, format="png", pil_kwargs={"compress_level": 0})
     plt.close(figure)
     drawn = Picture.open(stream).convert("RGB")
     # The map's own colours and greys: an adapted palette would merge rare colours of a scale.
     palette = Picture.new("P", (1, 1))
     palette.putpalette(_palette())
     drawn = drawn.quantize(palette=palette, dither=Picture.Dither.NONE)
+    described_so = PngInfo()
+    for keyword, attribute in _TOLD.items():
+        if words := getattr(figure, attribute, ""):
+            described_so.add_itxt(keyword, words)
     compact = BytesIO()
-    drawn.save(compact, "PNG", optimize=True)
+    drawn.save(compact, "PNG", optimize=True, pnginfo=described_so)
     return compact.getvalue()
+
+
+def description_of(content):
+    """Return alternative text, caption and size of a picture's file.
+
+    Parameters
+    ----------
+    content : bytes
+        As `picture` returns it.
+
+    Returns
+    -------
+    alt, caption : str
+        Empty if it has none.
+    size : tuple of int
+        Width and height in pixels.
+    """
+    with Picture.open(BytesIO(content)) as opened:
+        opened.load()
+        alt, caption = (opened.info.get(keyword, "") for keyword in _TOLD)
+        return alt, caption, opened.size
 
 
 def _palette():
@@ -125,11 +157,30 @@ def block_size(image):
 
 def _binned(image, subarray, part):
     """Return the mean of blocks of pixels where the sky is seen, NaN elsewhere."""
-    size = block_size(image)
-    rows, columns = (pixels // size for pixels in image.shape)
     # Bad pixels have no rate; the combined background holds 0 there.
     good = subarrays()[subarray].cut(bad_pixels()) == 0
-    seen = (illuminated(subarray) & good)[part] & np.isfinite(image)
+    return block_means(image, (illuminated(subarray) & good)[part], block_size(image))
+
+
+def block_means(image, good, size):
+    """Return the means of blocks of pixels.
+
+    Parameters
+    ----------
+    image : ndarray
+        Shape (rows, columns).
+    good : ndarray of bool
+        Which pixels count, of those that are finite.
+    size : int
+        Rows and columns of a block; what is left at the upper and right edge is left out.
+
+    Returns
+    -------
+    ndarray
+        Not a number where no pixel of a block counts.
+    """
+    rows, columns = (pixels // size for pixels in image.shape)
+    seen = good & np.isfinite(image)
     blocks = [
         values[: rows * size, : columns * size].reshape(rows, size, columns, size).sum(axis=(1, 3))
         for values in (np.where(seen, image, 0.0), seen)

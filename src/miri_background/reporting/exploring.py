@@ -33,6 +33,8 @@ _NOISE_RANGE = 5.0  # standard deviations of what is displayed: colours reach so
 _LAYOUT = {"left": 0.06, "right": 0.95, "bottom": 0.11, "top": 0.84, "wspace": 0.22}  # of panels
 _LARGEST_SIGMA = 5.0  # of the slider, if the run's own is not larger
 _SIGMA_STEP = 0.05
+_STRETCHES = {"noise": 1.0, "faint": 0.4, "bright": 5.0}  # times the range of colours
+_BLINK = 900  # ms between science exposures
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,14 @@ class Choice:
         Science exposure, from 1.
     region : str
         Name of a region of the subarray.
+    left_out : tuple of int, optional
+        Backgrounds that are not averaged, from 1.
     """
 
     sigma: float
     exposure: int
     region: str
+    left_out: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,13 @@ class Explored:
         """Return verdict and clipping in two sentences."""
         percent = 100 * self.left_out / max(self.values, 1)
         verdict = f"{self.metric.status.capitalize()}: {self.metric.sentence()}."
+        if self.choice.left_out:
+            # The limit is that of the average of all.
+            named = " and ".join(map(str, self.choice.left_out))
+            verdict = (
+                f"Without background {named}: mean residual of {self.metric.place()} "
+                f"{self.metric.value_text()} {self.metric.unit}."
+            )
         clipping = (
             f"With sigma = {self.choice.sigma:g}, {self.left_out:,} of {self.values:,} background "
             f"values are clipped ({percent:.3g} %)."
@@ -117,10 +129,14 @@ class Explorer:
         }
         self._average = lru_cache(maxsize=_REMEMBERED)(self._clipped_mean)
 
-    def _clipped_mean(self, sigma, name):
+    def _clipped_mean(self, sigma, name, left_out):
         """Return combined background, clipped and all finite values of the pixels of a region."""
         products, region = self.analysis.products, self.analysis.masks.regions[name]
-        backgrounds = [_cut(image, region) for image in products.backgrounds]
+        backgrounds = [
+            _cut(image, region)
+            for number, image in enumerate(products.backgrounds, 1)
+            if number not in left_out
+        ]
         values = member_averages(backgrounds, sigma, products.maxiters).values
         blocks = np.array_split(values, -(-values.size // _BLOCK), axis=1)
         keep = np.hstack([kept_values(block, sigma, products.maxiters)[0] for block in blocks])
@@ -149,7 +165,7 @@ class Explorer:
         analysis = self.analysis
         self._check(choice)
         number, region = choice.exposure - 1, analysis.masks.regions[choice.region]
-        combined, clipped, finite = self._average(choice.sigma, choice.region)
+        combined, clipped, finite = self._average(choice.sigma, choice.region, choice.left_out)
         residual = self._residual(analysis, number, region, combined)
         measured = _mean(analysis, number, region, residual)
         if analysis.loose is not None:
@@ -180,6 +196,10 @@ class Explorer:
             raise CannotJudge(msg)
         if choice.exposure not in range(1, count + 1):
             msg = f"There is no science exposure {choice.exposure}: choose one from 1 to {count}."
+            raise CannotJudge(msg)
+        number = len(analysis.expectation.backgrounds)
+        if len(set(choice.left_out) & set(range(1, number + 1))) == number:
+            msg = "No background is left: choose at least one."
             raise CannotJudge(msg)
 
     @staticmethod
@@ -221,16 +241,38 @@ def _judged_like(metric, measurement):
     )
 
 
-def exploration_figure(analysis, explored) -> Figure:
-    """Return combined background, clipped values and residual of the region that was chosen."""
+def exploration_figure(analysis, explored, stretch=1.0) -> Figure:
+    """Return combined background, clipped values and residual of the region that was chosen.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Products of the run with their expectation.
+    explored : Explored
+        What a choice makes of the rates.
+    stretch : float, optional
+        Times the range of colours that noise does not saturate.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Three panels with one verdict.
+    """
     region = analysis.masks.regions[explored.choice.region]
-    level, count = analysis.expectation.sky_level, len(analysis.expectation.backgrounds)
-    reach = _NOISE_RANGE * analysis.expectation.sky_noise / block_size(explored.residual)
+    level = analysis.expectation.sky_level
+    count = len(analysis.expectation.backgrounds) - len(explored.choice.left_out)
+    reach = stretch * _NOISE_RANGE * analysis.expectation.sky_noise
+    reach /= block_size(explored.residual)
     of_mean = reach / np.sqrt(count)
-    below, above = (max(part * level, of_mean) for part in _SKY_RANGE)
+    below, above = (max(stretch * part * level, of_mean) for part in _SKY_RANGE)
     panels = (
         ("combined background", explored.combined, (level - below, level + above), "DN/s"),
-        (f"backgrounds left out, of {count}", explored.clipped, (0, count / 2), "exposures"),
+        (
+            f"backgrounds left out, of {count}",
+            explored.clipped,
+            (0, max(count / 2, 1)),
+            "exposures",
+        ),
         (
             "residual, judged pixels",
             explored.residual,
@@ -277,7 +319,10 @@ def show(analysis, metrics, path):
 
 
 def controls(explorer):
-    """Return controls for sigma, exposure and region above the figure that they change.
+    """Return controls around the figure that they change.
+
+    Sigma, exposure and region stand above it; below are which backgrounds are averaged, the
+    stretch of the colours, and a button that blinks between the science exposures.
 
     Parameters
     ----------
@@ -306,19 +351,32 @@ def controls(explorer):
     region = ipywidgets.Dropdown(
         options=list(analysis.masks.regions), value=own.region, description="region"
     )
+    numbers = range(1, len(analysis.expectation.backgrounds) + 1)
+    averaged = ipywidgets.SelectMultiple(
+        options=numbers, value=list(numbers), description="backgrounds", rows=min(len(numbers), 4)
+    )
+    stretch = ipywidgets.Dropdown(options=_STRETCHES, value=1.0, description="stretch")
+    blink = ipywidgets.Play(
+        value=own.exposure, min=1, max=len(analysis.expectation.science), interval=_BLINK
+    )
     answer = ipywidgets.HTML()
 
     def change(_=None):
         """Show what the choice makes of the rates."""
-        choice = Choice(sigma.value, exposure.value, region.value)
-        alt, content = _drawn(explorer, choice)
+        left_out = tuple(number for number in numbers if number not in averaged.value)
+        if len(left_out) == len(numbers):
+            return  # nothing is left to be averaged
+        choice = Choice(sigma.value, exposure.value, region.value, left_out)
+        alt, content = _drawn(explorer, choice, stretch.value)
         source = f"data:image/png;base64,{b64encode(content).decode()}"
         answer.value = str(macros().picture(source, alt))
 
-    for control in (sigma, exposure, region):
+    for control in (sigma, exposure, region, averaged, stretch):
         control.observe(change, names="value")
+    blink.observe(lambda told: setattr(exposure, "value", told["new"]), names="value")
     change()
-    return ipywidgets.VBox([ipywidgets.HBox([sigma, exposure, region]), answer])
+    more = ipywidgets.HBox([averaged, stretch, blink])
+    return ipywidgets.VBox([ipywidgets.HBox([sigma, exposure, region]), answer, more])
 
 
 def _smallest_sigma():
@@ -328,14 +386,14 @@ def _smallest_sigma():
     )
 
 
-def _drawn(explorer, choice):
+def _drawn(explorer, choice, stretch=1.0):
     """Return the alternative text of a choice's figure, and its PNG file."""
     explored = explorer.explore(choice)
     alt = (
         f"Combined background, number of backgrounds left out, and residual in the region "
         f"{choice.region}. {' '.join(explored.sentences())}"
     )
-    return alt, picture(exploration_figure(explorer.analysis, explored))
+    return alt, picture(exploration_figure(explorer.analysis, explored, stretch))
 
 
 def _somebody_is_there():

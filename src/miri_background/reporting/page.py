@@ -1,50 +1,14 @@
-"""The HTML page of an executed notebook: one file that needs nothing from elsewhere."""
+"""The page of an executed notebook: the answer, and the notebook as its story."""
 
-from importlib.resources import files
+from miri_background.reporting.report.page import ReportPage, day, tables_of
+from miri_background.reporting.report.page_files import PageFiles
+from miri_background.reporting.report.story import story_of
+from miri_background.reporting.report.tidy import tidied
 
-import nbformat
-from nbconvert import HTMLExporter
-
-from miri_background.files import write_text_recorded
-from miri_background.rendering import TEMPLATES
-
-__all__ = ["SECONDS", "seconds_by_section", "tidied", "write_page"]
+__all__ = ["SECONDS", "page_name", "page_of_notebook", "seconds_by_section", "tidied"]
 
 SECONDS = "seconds_by_section"  # among the metadata of an executed notebook
 _NOTICED = 0.05  # s that a section takes to be named
-
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-# Scripts that nbconvert's template would load from other hosts; the page has no
-# formulas, widgets or diagrams that would need them.
-_NO_SCRIPTS = dict.fromkeys(
-    (
-        "jquery_url",
-        "mathjax_url",
-        "mermaid_js_url",
-        "mermaid_layout_elk_js_url",
-        "require_js_url",
-    ),
-    "",
-)
-
-
-def tidied(notebook):
-    """Return an executed notebook without what only mattered while it ran.
-
-    Progress bars, which were widgets, and times of cells, which would make every
-    version of a notebook differ.
-    """
-    notebook = nbformat.from_dict(notebook)
-    for cell in notebook.cells:
-        for name in ("papermill", "execution"):
-            cell.metadata.pop(name, None)
-        if cell.cell_type == "code":
-            cell.outputs = [
-                output for output in cell.outputs if _WIDGET not in output.get("data", {})
-            ]
-    for name in ("papermill", "widgets"):
-        notebook.metadata.pop(name, None)
-    return notebook
 
 
 def seconds_by_section(notebook):
@@ -70,30 +34,49 @@ def seconds_by_section(notebook):
     return {title: round(took, 2) for title, took in seconds.items() if took >= _NOTICED}
 
 
-def write_page(notebook, path, headline, reason=""):
-    """Write an executed notebook as an HTML page.
+def page_of_notebook(notebook, name, answer, verdict=None, pictures=()):
+    """Return the page of an executed notebook.
 
     Parameters
     ----------
     notebook : nbformat.NotebookNode
-        Executed notebook.
-    path : pathlib.Path
-        HTML file to write.
-    headline : str
-        How the run ended; stands above everything else.
-    reason : str, optional
-        Why it ended so.
+        Executed notebook, tidied.
+    name : str
+        Its name, as that of its file.
+    answer : Answer
+        How the run ended.
+    verdict : Verdict, optional
+        What was judged, where the run came so far.
+    pictures : sequence of Pictured, optional
+        Those on top.
+
+    Returns
+    -------
+    ReportPage
+        To be written as `page_name` says.
     """
-    exporter = HTMLExporter(
-        template_name="notebook_page",
-        extra_template_basedirs=[str(files("miri_background") / TEMPLATES)],
-        **_NO_SCRIPTS,
+    assets = PageFiles(".", page_name(name)).assets.name
+    story, files, title = story_of(notebook, assets)
+    provenance = verdict.provenance if verdict else {}
+    seconds = notebook.metadata.get(SECONDS, {})
+    times = [(each, f"{took:.1f} s") for each, took in seconds.items()]
+    beside = ["metrics.json"] if verdict else []
+    return ReportPage(
+        title=title or name.replace("_", " "),
+        answer=answer,
+        when=day(provenance["started"]) if "started" in provenance else "",
+        verdict=verdict,
+        pictures=pictures,
+        story=story,
+        story_files=files,
+        files=[(each, each) for each in (*beside, f"{name}.ipynb")],
+        tables=[
+            (f"Seconds by section, {sum(seconds.values()):.0f} s in all", ("section", "s"), times),
+            *tables_of(provenance),
+        ],
     )
-    resources = {
-        "metadata": {"name": path.stem.replace("_", " ")},
-        "ending": {"headline": headline, "reason": reason},
-        "seconds": notebook.metadata.get(SECONDS, {}),
-    }
-    # The exporter changes what it is given.
-    body, _ = exporter.from_notebook_node(nbformat.from_dict(notebook), resources=resources)
-    write_text_recorded(path, body)
+
+
+def page_name(name):
+    """Return the name of a notebook's page."""
+    return f"{name}.html"

@@ -11,6 +11,7 @@ from miri_background.places import require_writable, writable
 from miri_background.provenance import provenance_of_check
 from miri_background.reading import read_json
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
+from miri_background.reporting.report.page_files import PageFiles
 from miri_background.validation.products.clipping_choice import ClippingParameters
 from miri_background.validation.products.finding import stem_of
 from miri_background.validation.products.images import Products
@@ -50,12 +51,15 @@ class Check:
         How the step is taken to have clipped.
     verdict : Verdict
         The judgement.
+    analysis : Analysis or None, optional
+        Products beside what is expected of them, for pictures and advice.
     """
 
     directory: Path
     products: Products
     clipping: ClippingParameters
     verdict: Verdict
+    analysis: object = None
 
     @property
     def name(self):
@@ -168,7 +172,7 @@ def check_set(found, chosen, baselines=None):
         products = judgement.analysis.products
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)
-    return Check(directory, products, found.clipping, verdict)
+    return Check(directory, products, found.clipping, verdict, judgement.analysis)
 
 
 @contextlib.contextmanager
@@ -281,7 +285,7 @@ SETS = "sets"  # directory of the results of each set of backgrounds, if there a
 OWN_RESULTS = {"metrics.json": _is_metrics_of_check, "junit.xml": is_junit_of_check}
 
 
-def require_place(directory, output=None):
+def require_place(directory, output=None, page=True):
     """Refuse a place that has results of something else, or cannot be written.
 
     Parameters
@@ -290,6 +294,8 @@ def require_place(directory, output=None):
         Should hold the products.
     output : path-like, optional
         Where results are to be written; see `write_check`.
+    page : bool, optional
+        Whether a page is to be written, too.
 
     Raises
     ------
@@ -299,6 +305,8 @@ def require_place(directory, output=None):
     place = results_place(Path(directory), output)
     for name, ours in OWN_RESULTS.items():
         require_own(place / name, ours=ours)
+    if page:
+        PageFiles(place).require_own()
     if output is not None or Path(directory).is_dir():
         require_writable(place)
 
@@ -319,6 +327,7 @@ def remove_earlier_sets(directory, output=None):
             require_own(*(below / name for name in OWN_RESULTS), ours=_is_of_check)
             for name in OWN_RESULTS:
                 (below / name).unlink(missing_ok=True)
+            PageFiles(below).remove()
             below.rmdir()
     with contextlib.suppress(OSError):
         place.rmdir()
@@ -329,8 +338,8 @@ def _is_of_check(path):
     return OWN_RESULTS[path.name](path)
 
 
-def write_check(check, output=None):
-    """Write metrics.json and junit.xml.
+def write_check(check, output=None, page=True):
+    """Write metrics.json, junit.xml and the page.
 
     Parameters
     ----------
@@ -339,11 +348,13 @@ def write_check(check, output=None):
     output : path-like, optional
         Where; by default beside the products, for a run of this suite in its directory
         ``check``.
+    page : bool, optional
+        Whether a page is written, too.
 
     Returns
     -------
     list of pathlib.Path
-        The files.
+        The files; of a page, itself.
 
     Raises
     ------
@@ -359,10 +370,14 @@ def write_check(check, output=None):
     with writable(place):
         for path, text in texts.items():
             write_text_whole(path, text, ours=OWN_RESULTS[path.name])
-    return list(texts)
+        # Written last: what has a page has its numbers beside it.  Imported here, with drawing.
+        from miri_background.runs.check_page import page_of_check
+
+        pages = page_of_check(check, OWN_RESULTS).write(place) if page else []
+    return [*texts, *pages]
 
 
-def write_reason(directory, output, reason):
+def write_reason(directory, output, reason, page=True):
     """Write, where possible, why products could not be judged, in place of an earlier verdict.
 
     Parameters
@@ -373,6 +388,8 @@ def write_reason(directory, output, reason):
         Where to write, as for `write_check`.
     reason : CannotJudge
         The sentence and its cause.
+    page : bool, optional
+        Whether a page says so, too.
     """
     directory = Path(directory)
     place = results_place(directory, output)
@@ -380,7 +397,11 @@ def write_reason(directory, output, reason):
         return
     # The reason is printed even if it cannot be written.
     with contextlib.suppress(OSError, CannotJudge):
-        require_place(directory, output)
+        require_place(directory, output, page)
         (place / "metrics.json").unlink(missing_ok=True)
         text = junit_error(str(directory), str(reason), reason.cause)
         write_text_whole(place / "junit.xml", text, ours=is_junit_of_check)
+        if page:
+            from miri_background.runs.check_page import page_without_verdict
+
+            page_without_verdict(directory, reason).write(place)

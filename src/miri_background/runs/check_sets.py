@@ -11,6 +11,7 @@ from miri_background.files import write_text_whole
 from miri_background.outcomes import CannotJudge, Outcome, headline, printable, worst
 from miri_background.places import writable
 from miri_background.reporting.junit import joined, junit_error, junit_xml
+from miri_background.reporting.report.page_files import PageFiles
 from miri_background.runs.check import (
     OWN_RESULTS,
     SETS,
@@ -160,7 +161,7 @@ def sets_schema():
     return json.loads((files(__package__) / "sets.schema.json").read_text(encoding="utf-8"))
 
 
-def judge_sets(found, output=None, baselines=None, stream=None):
+def judge_sets(found, output=None, baselines=None, stream=None, page=True):
     """Judge all sets of a directory, one after the other, and write what was found.
 
     Parameters
@@ -173,6 +174,8 @@ def judge_sets(found, output=None, baselines=None, stream=None):
         Directory of baselines, by default that of the checkout.
     stream : file, optional
         Where each verdict is printed.
+    page : bool, optional
+        Whether each set has a page.
 
     Returns
     -------
@@ -186,17 +189,20 @@ def judge_sets(found, output=None, baselines=None, stream=None):
     """
     place = results_place(found.directory, output)
     summary = Summary(found.directory, place, datetime.now(UTC))
+    if page:
+        # That of an earlier check of one set speaks of none of these.
+        PageFiles(place).remove()
     names = set()
     for chosen in found.sets:
         name = _directory_name(chosen.name, names)
         print(f"\n— {chosen.name} —", file=stream)
         # Nothing is kept of what was judged: a directory may have a hundred sets.
-        summary.add(_judged(found, chosen, place / SETS / name, baselines, stream))
+        summary.add(_judged(found, chosen, place / SETS / name, baselines, stream, page))
     summary.leave_out(found)
     return summary
 
 
-def _judged(found, chosen, place, baselines, stream):
+def _judged(found, chosen, place, baselines, stream, page):
     """Judge one set, print and write its verdict, and return its summary."""
     members = {
         "science": [each.science.name for each in chosen.associated],
@@ -217,7 +223,7 @@ def _judged(found, chosen, place, baselines, stream):
         if outcome is Outcome.FAILED:
             print(report(judged), file=stream)
         print(ending(judged), file=stream)
-        for path in write_check(judged, place):
+        for path in write_check(judged, place, page=page):
             print(f"Written: {path}", file=stream)
         seconds = judged.verdict.provenance["wall_time_s"]
         junit = junit_xml(judged.verdict, judged.name, seconds)

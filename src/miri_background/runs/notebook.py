@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,7 +36,16 @@ from miri_background.outcomes import (
     is_cannot_judge,
 )
 from miri_background.places import executing, writable
-from miri_background.reporting.page import SECONDS, seconds_by_section, tidied, write_page
+from miri_background.reporting.page import (
+    SECONDS,
+    page_name,
+    page_of_notebook,
+    seconds_by_section,
+    tidied,
+)
+from miri_background.reporting.report.answer import Answer, scope_of
+from miri_background.reporting.report.page_files import PageFiles
+from miri_background.reporting.report.pictures import pictures_since
 from miri_background.repository import repository_file
 from miri_background.runs.kernel import LoggedKernelManager
 from miri_background.validation.verdict.metrics_file import load_metrics
@@ -195,7 +204,9 @@ def execute_notebook(name, parameters, run):
     source = repository_file("notebooks", f"{name}.ipynb")
     directory, started = run.root, datetime.now(UTC)
     with writable(directory), executing(run.observed):
-        require_own(*_results(directory / name), ours=ProductRecords(directory).is_own)
+        executed, page = _results(directory, name)
+        require_own(executed, ours=ProductRecords(directory).is_own)
+        PageFiles(directory, page.name).require_own()
         aside = _unfinished(directory, name)
         try:
             given = parameters | {"working_directory": str(run.observed)}
@@ -226,13 +237,13 @@ def execute_notebook(name, parameters, run):
         outcome, reason, cause = _with_verdict(verdict, outcome, reason, cause)
         if parameters.get("control", "none") != "none":
             reason = f"broken on purpose (control: {parameters['control']}). {reason}"
-        executed, page = _write(notebook, directory / name, outcome, reason, cause)
+        _write(notebook, directory, name, (outcome, reason, cause), verdict, started)
     return NotebookRun(outcome, reason, cause, verdict, executed, page)
 
 
-def _results(stem):
-    """Return the paths of an executed notebook and its page, of which both have the stem."""
-    return [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("ipynb", "html")]
+def _results(directory, name):
+    """Return the paths of an executed notebook and its page."""
+    return directory / f"{name}.ipynb", directory / page_name(name)
 
 
 def _unfinished(directory, name):
@@ -267,23 +278,42 @@ def keep_unfinished(name, directory, error):
     with contextlib.suppress(CannotJudge):
         verdict = load_metrics(directory / "metrics.json")
     ending = _with_verdict(verdict, Outcome.CANNOT_JUDGE, str(error), error.cause)
-    executed, page = _results(directory / name)
+    executed, page = _results(directory, name)
     aside = _unfinished(directory, name)
     # It may have been killed before there was one, or while it was being written.
     with contextlib.suppress(FileNotFoundError, ValueError, nbformat.ValidationError):
         notebook = tidied(nbformat.read(aside, as_version=4))
         with writable(directory):
             aside.unlink()
-            executed, page = _write(notebook, directory / name, *ending)
+            _write(notebook, directory, name, ending, verdict)
     return NotebookRun(*ending, verdict, executed, page)
 
 
-def _write(notebook, stem, outcome, reason, cause):
-    """Write an executed notebook and its page, and return their paths."""
-    executed, page = _results(stem)
+def _write(notebook, directory, name, ending, verdict, started=None):
+    """Write an executed notebook and its page.
+
+    Parameters
+    ----------
+    ending : tuple of (Outcome, str, Cause or None)
+        How the run ended, why, and the kind of reason.
+    started : datetime.datetime, optional
+        When it began; without it, the page has no pictures on top.
+    """
+    outcome, reason, cause = ending
+    executed, page = _results(directory, name)
     write_text_recorded(executed, nbformat.writes(notebook) + "\n")
-    write_page(notebook, page, headline(outcome, cause=cause), reason)
-    return executed, page
+    if verdict is not None and verdict.outcome is outcome:
+        answer = replace(Answer.of(verdict), scope=_beside(verdict, reason) or scope_of(notebook))
+    else:
+        answer = Answer.without_verdict(outcome, reason, cause)
+    pictures = pictures_since(directory / "figures", started) if started else ()
+    page_of_notebook(notebook, name, answer, verdict, pictures).write(directory, page.name)
+
+
+def _beside(verdict, reason):
+    """Return what a run says beside its verdict, such as that it was broken on purpose."""
+    known = (verdict.broken_limits(), verdict.drift.sentence() if verdict.drift else "")
+    return "" if reason in known else reason
 
 
 def _verdict_since(path, started):

@@ -5,9 +5,9 @@ import re
 import nbformat
 
 from miri_background.rendering import render
-from miri_background.reporting.page import tidied
+from miri_background.reporting.report.tidy import tidied
 
-__all__ = ["ENDED", "published", "section_of_figure", "title_of"]
+__all__ = ["ENDED", "NOTICE", "NOT_PLAIN", "published", "section_of_figure", "title_of"]
 
 # Where a run that broke off did so; the page's own link leads there.
 ENDED = "where-it-ended"
@@ -15,9 +15,9 @@ _TITLE = re.compile(r"\A\s*# +(.+?) *\n?$", re.MULTILINE)
 _SECTION = re.compile(r"^## +(.+?) *$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 # Papermill's own notice, with colours and a link of its own.
-_NOTICE = "papermill-error-cell-tag"
+NOTICE = "papermill-error-cell-tag"
 # Looks, scripts and fetched pictures in outputs of others; a policy would stop them.
-_NOT_PLAIN = re.compile(r"<(?:style|script|iframe|link)\b|\sstyle\s*=|\son\w+\s*=|\ssrc\s*=", re.I)
+NOT_PLAIN = re.compile(r"<(?:style|script|iframe|link)\b|\sstyle\s*=|\son\w+\s*=|\ssrc\s*=", re.I)
 _PICTURES = ("image/png", "image/jpeg")
 
 
@@ -48,7 +48,7 @@ def published(notebook, title, banner="", moved=None):
     """
     notebook = tidied(notebook)
     notebook.cells = [
-        cell for cell in notebook.cells if _NOTICE not in cell.metadata.get("tags", [])
+        cell for cell in notebook.cells if NOTICE not in cell.metadata.get("tags", [])
     ]
     start = notebook.cells[0] if notebook.cells else None
     if start is not None and start.cell_type == "markdown":
@@ -77,7 +77,7 @@ def _make_plain(cell):
     told = []
     for output in cell.outputs:
         data = output.get("data", {})
-        if "text/plain" in data and _NOT_PLAIN.search("".join(data.get("text/html", ""))):
+        if "text/plain" in data and NOT_PLAIN.search("".join(data.get("text/html", ""))):
             del data["text/html"]
         told += [output.metadata.get(kind, {}).get("alt") for kind in _PICTURES if kind in data]
     if told:

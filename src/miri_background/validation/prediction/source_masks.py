@@ -8,7 +8,7 @@ widths, it shows cores of faint stars, their wings, and faint extended light.
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["source_mask"]
+__all__ = ["coverage", "source_mask"]
 
 # Standard deviations of the smoothing, pixels: of a star's core, its wings, extended light.
 _WIDTHS = (1.2, 3.0, 8.0)
@@ -18,7 +18,13 @@ _THRESHOLD = 3.3
 _LEAST_COVERED = 0.2  # part of the kernel that has to be on good pixels
 
 
-def source_mask(difference, good, noise, looser=1.0):
+def coverage(good):
+    """Return which part of each kernel is on good pixels: a list of images, one a width."""
+    weights = good.astype(np.float32)
+    return [gaussian_filter(weights, width) for width in _WIDTHS]
+
+
+def source_mask(difference, good, noise, looser=1.0, brighter=False, covers=None):
     """Return the pixels in which an image stands out from zero.
 
     Parameters
@@ -29,9 +35,12 @@ def source_mask(difference, good, noise, looser=1.0):
         Pixels that may be used.
     noise : float
         Standard deviation of the rate of one pixel on empty sky, DN/s.
-
     looser : float, optional
         Factor to the threshold: sources fainter by it are left.
+    brighter : bool, optional
+        Whether only what is brighter is looked for.
+    covers : list of ndarray, optional
+        What `coverage` returns, where the same pixels are good in several images.
 
     Returns
     -------
@@ -39,14 +48,13 @@ def source_mask(difference, good, noise, looser=1.0):
         True at sources, and where the data leave it open.
     """
     image = np.where(good, difference, 0.0).astype(np.float32)
-    weights = good.astype(np.float32)
     found = ~good
-    for width in _WIDTHS:
-        covered = gaussian_filter(weights, width)
+    for width, covered in zip(_WIDTHS, covers or coverage(good), strict=True):
         smooth = gaussian_filter(image, width)
         # Of white noise under a Gaussian kernel with holes, by the area that is covered.
         scatter = noise / (2 * np.sqrt(np.pi) * width) * np.sqrt(covered)
         seen = covered > _LEAST_COVERED
         level = np.median(smooth[seen & good] / covered[seen & good])
-        found |= seen & (np.abs(smooth - level * covered) > looser * _THRESHOLD * scatter)
+        off = smooth - level * covered
+        found |= seen & ((off if brighter else np.abs(off)) > looser * _THRESHOLD * scatter)
     return found

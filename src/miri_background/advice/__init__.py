@@ -1,0 +1,1 @@
+"""Whether another sigma, or fewer exposures, would make a better background of the same rates."""

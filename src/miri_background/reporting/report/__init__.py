@@ -1,0 +1,1 @@
+"""The page that every verdict leaves: answer, pictures, table, story."""

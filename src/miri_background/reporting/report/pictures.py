@@ -1,0 +1,367 @@
+"""The pictures of a report page: what was subtracted, before and after, and the limits.
+
+They need neither truth, nor sources, nor a known geometry.  What has nothing to show has no
+picture.  Each is narrow enough for a phone, and brings its alternative text, made of its numbers.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import AsinhNorm
+from matplotlib.figure import Figure
+
+from miri_background.files import replace_recorded
+from miri_background.reporting.drawing import (
+    COLOURS,
+    COLOURS_OF_IMAGES,
+    block_means,
+    described,
+    picture,
+)
+from miri_background.reporting.report.page import SCALE
+from miri_background.reporting.words import counted
+from miri_background.validation.prediction.pixel_statistics import clipped_scatter
+from miri_background.validation.products.images import DO_NOT_USE, in_two_dimensions
+from miri_background.validation.verdict.limits import severity
+
+__all__ = ["Pictured", "limits_figure", "pictures_of", "pictures_since", "write_pictures"]
+
+COMBINED, SIDES, LIMITS = "combined_background", ("before", "after"), "limits"
+_PREFIX = "answer_"  # of the files beside the other figures of a notebook
+_WIDTH, _HEIGHT = 5.0, 4.4  # inches: at 90 pixels each, wider than a phone by a fifth
+_BLOCKS = 128  # of a displayed image, about, along its longer side
+_LINEAR = 3.0  # standard deviations of a block up to which colours are linear
+_LEAST_REACH = 8.0  # standard deviations of a block that colours reach to
+_BRIGHT = 99.7  # percentile of the blocks that colours reach to
+_AXIS_END = 1.6  # limits: what is further off stands at the edge with its number
+_OF_IMAGE = {"left": 0.13, "right": 0.78, "bottom": 0.13, "top": 0.91}  # of the figure
+_OF_COLOURS = (0.81, 0.17, 0.035, 0.7)  # left, bottom, width, height
+_OF_LIMITS = {"left": 0.29, "right": 0.96, "bottom": 0.12, "top": 0.92}
+_STRETCH = 4.0  # standard deviations of a block that colours of the combined background reach to
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """A picture of a page.
+
+    Parameters
+    ----------
+    name : str
+        Of its file, without the ending.
+    content : bytes
+        PNG file, with alternative text and caption inside.
+    """
+
+    name: str
+    content: bytes
+
+    @classmethod
+    def of(cls, name, figure, caption):
+        """Return a figure as a picture, so fine that it is crisp on any screen."""
+        figure.caption = caption
+        return cls(name, picture(figure, SCALE))
+
+
+def pictures_of(metrics, analysis=None):
+    """Return the pictures of a judgement.
+
+    Parameters
+    ----------
+    metrics : list of Metric
+        What was judged.
+    analysis : Analysis, optional
+        The products with their expectation.
+
+    Returns
+    -------
+    list of Pictured
+        Those that have something to show.
+    """
+    drawn = []
+    if analysis is not None:
+        drawn += [(COMBINED, *each) for each in _combined(analysis)]
+        pair = before_and_after(analysis, _exposure_to_show(metrics, analysis))
+        drawn += [(name, *each) for name, each in zip(SIDES, pair, strict=False)]
+    if metrics:
+        drawn.append((LIMITS, limits_figure(metrics), "Every criterion against its limit."))
+    return [Pictured.of(*each) for each in drawn]
+
+
+def write_pictures(judgement, directory):
+    """Write the pictures of a judgement, for the page that is made of a notebook later.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        Products that were judged.
+    directory : pathlib.Path
+        Where to.
+    """
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        pictures = pictures_of(judgement.metrics, judgement.analysis)
+    for each in pictures:
+        with replace_recorded(directory / f"{_PREFIX}{each.name}.png") as aside:
+            aside.write_bytes(each.content)
+
+
+def pictures_since(directory, started):
+    """Return the pictures that a run has written.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Of the run's figures.
+    started : datetime.datetime
+        When the run began: what is older is of another.
+
+    Returns
+    -------
+    list of Pictured
+        In the order of a page.
+    """
+    found = []
+    for name in (COMBINED, *SIDES, LIMITS):
+        path = directory / f"{_PREFIX}{name}.png"
+        if path.is_file() and path.stat().st_mtime >= started.timestamp():
+            found.append(Pictured(name, path.read_bytes()))
+    return found
+
+
+def _exposure_to_show(metrics, analysis):
+    """Return the number, from 0, of the science exposure that breaks a limit most, else the first.
+
+    Only an exposure that has something to show is chosen.
+    """
+    broken = [each for each in metrics if not each.passed and each.exposure]
+    broken.sort(key=severity, reverse=True)
+    return next(
+        (each.exposure - 1 for each in broken if each.exposure <= len(analysis.subtracted)), 0
+    )
+
+
+# ------------------------------------------------------------------ images
+
+
+def _block_size(image):
+    """Return over how many rows, and columns, an image is averaged."""
+    return max(1, math.ceil(max(image.shape) / _BLOCKS))
+
+
+def _seen(analysis, *images):
+    """Return the pixels that see the sky and that none of some images flags."""
+    seen = np.array(analysis.masks.lit)
+    for image in images:
+        seen &= (image.dq & DO_NOT_USE) == 0
+    return seen
+
+
+def _drawn(image, norm, title, label):
+    """Return a figure of one image in blocks, on axes in pixels."""
+    height, width = (size * image.size_of_block for size in image.blocks.shape)
+    # Adjusting the layout to what is drawn takes as long as to draw it.
+    figure, axes = plt.subplots(figsize=(_WIDTH, _HEIGHT), gridspec_kw=_OF_IMAGE)
+    shown = axes.imshow(
+        image.blocks,
+        origin="lower",
+        cmap=COLOURS_OF_IMAGES,
+        norm=norm,
+        extent=(-0.5, width - 0.5, -0.5, height - 0.5),
+        interpolation="nearest",
+    )
+    axes.locator_params(nbins=4)
+    axes.set_xlabel("x (pixel)")
+    axes.set_ylabel("y (pixel)")
+    axes.set_title(title, fontsize=11)
+    bar = figure.colorbar(shown, cax=figure.add_axes(_OF_COLOURS), label=label)
+    if isinstance(norm, AsinhNorm):
+        bar.ax.minorticks_off()
+        linear = norm.linear_width
+        ticks = (norm.vmin, -linear, 0.0, linear, *([norm.vmax] if norm.vmax > 2 * linear else ()))
+        bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+    return figure
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """An image in blocks of pixels.
+
+    Parameters
+    ----------
+    blocks : ndarray
+        Means of blocks, not a number where nothing is seen.
+    size_of_block : int
+        Rows and columns of a block.
+    """
+
+    blocks: np.ndarray
+    size_of_block: int
+
+    @classmethod
+    def of(cls, image, good):
+        """Return an image in blocks."""
+        size = _block_size(image)
+        return cls(block_means(np.asarray(image, dtype=float), good, size), size)
+
+    @property
+    def values(self):
+        """The means that are a number."""
+        return self.blocks[np.isfinite(self.blocks)]
+
+    @property
+    def words(self):
+        """Of how many pixels each displayed one is the mean."""
+        size = self.size_of_block
+        return f"means of {size} x {size} pixels" if size > 1 else "each pixel"
+
+
+def _combined(analysis):
+    """Yield figure and caption of the combined background, if there is one."""
+    combined = next((each for each in analysis.products.combined if each is not None), None)
+    if combined is None:
+        return
+    count = len(analysis.products.backgrounds)
+    kept = analysis.expectation.combined.kept > 0
+    image = _Blocks.of(combined.data, _seen(analysis) & kept)
+    values = image.values
+    if not values.size:
+        return
+    level = float(np.median(values))
+    scatter = float(clipped_scatter(values))
+    reach = _STRETCH * scatter if scatter > 0 else max(1e-3, 0.01 * abs(level))
+    norm = plt.Normalize(level - reach, level + reach)
+    title = f"Combined background: {level:.4g} DN/s"
+    figure = _drawn(image, norm, title, f"DN/s, linear, {image.words}")
+    alt = (
+        f"Detector image of the combined background, the average of "
+        f"{counted(count, 'background exposure')}: its median is {level:.4g} DN/s, displayed "
+        f"values scatter by {scatter:.2g} DN/s around it, and reach from {values.min():.4g} to "
+        f"{values.max():.4g} DN/s."
+    )
+    what = f"the sigma-clipped average of {count} backgrounds" if count > 1 else "the background"
+    yield (
+        described(figure, alt),
+        f"What was subtracted: {what}.",
+    )
+
+
+def before_and_after(analysis, number):
+    """Return a science exposure before and after the subtraction, on one stretch.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        The products with their expectation.
+    number : int
+        Science exposure, from 0.
+
+    Returns
+    -------
+    list of (matplotlib.figure.Figure, str)
+        Two figures with their captions; none if no pixel can be shown.
+    """
+    rate = in_two_dimensions(analysis.products.science[number])
+    subtracted = analysis.subtracted[number]
+    good = _seen(analysis, rate, subtracted)
+    before, after = (_Blocks.of(image.data, good) for image in (rate, subtracted))
+    if not before.values.size or not after.values.size:
+        return []
+    level, left = float(np.median(before.values)), _left(analysis, number, after)
+    structures = [float(clipped_scatter(image.values)) for image in (before, after)]
+    # Of the quieter one: what it shows is what is left.
+    scatter = min(filter(None, structures), default=1e-3)
+    bright = np.percentile(after.values, _BRIGHT)
+    norm = AsinhNorm(
+        _LINEAR * scatter, -_LEAST_REACH * scatter, max(_LEAST_REACH * scatter, float(bright))
+    )
+    label = f"DN/s, asinh, {before.words}"
+    shifted = _Blocks(before.blocks - level, before.size_of_block)
+    nothing = analysis.products.combined[number] is None and rate.data is subtracted.data
+    exposure = f"Science exposure {number + 1}"
+    same = "in the same colours as the other, so faint that the noise is just seen"
+    skipped = ": nothing was subtracted" if nothing else ""
+    spreads = [f"{each:.2g} DN/s from block to block" for each in structures]
+    rest = f"{left:+.2g} DN/s is left on empty sky"
+    sides = (
+        (
+            shifted,
+            f"Before: less its median of {level:.4g} DN/s",
+            f"{exposure} before the subtraction, less its median of {level:.4g} DN/s, {same}. ",
+            f"{exposure} before: sky, shadows and noise ({spreads[0]}).",
+        ),
+        (
+            after,
+            f"After: {rest}",
+            f"{exposure} after the subtraction{skipped}, {same}. {rest}. ",
+            f"The same after{skipped}, on the same stretch ({spreads[1]}).",
+        ),
+    )
+    return [
+        (
+            described(_drawn(image, norm, title, label), f"{alt}Its values scatter by {spread}."),
+            told,
+        )
+        for (image, title, alt, told), spread in zip(sides, spreads, strict=True)
+    ]
+
+
+def _left(analysis, number, after):
+    """Return what is left of the sky in an exposure, DN/s: where no source is, if that is known."""
+    empty = analysis.residuals.judged[number]
+    if not empty.any():
+        return float(np.median(after.values))
+    return float(np.mean(analysis.residuals.images[number][empty]))
+
+
+# ------------------------------------------------------------------ limits
+
+
+def _worst_of_each(metrics):
+    """Return the metric of each criterion that is closest to or furthest over its limit."""
+    names = dict.fromkeys(each.name for each in metrics)
+    worst = [max((each for each in metrics if each.name == name), key=severity) for name in names]
+    return sorted(worst, key=lambda each: (not each.passed, _share(each)))
+
+
+def _share(metric):
+    """Return a value over its limit; infinite where none is allowed and there is one."""
+    if metric.limit == 0:
+        return 0.0 if metric.value == 0 else math.inf
+    share = abs(metric.value) / metric.limit
+    return share if math.isfinite(share) else math.inf
+
+
+def limits_figure(metrics) -> Figure:
+    """Return how close each criterion comes to its limit, failures on top."""
+    worst = _worst_of_each(metrics)
+    figure, axes = plt.subplots(figsize=(_WIDTH, _HEIGHT), gridspec_kw=_OF_LIMITS)
+    axes.axvspan(0, 1, color="0.92", zorder=0)
+    axes.axvline(1, color="0.35", linewidth=1.2)
+    for row, metric in enumerate(worst):
+        share, broken = _share(metric), not metric.passed
+        shown = min(share, _AXIS_END)
+        colour, marker = (COLOURS[1], "X") if broken else (COLOURS[0], "o")
+        axes.plot([0, shown], [row, row], color=colour, linewidth=1.2, zorder=1)
+        axes.plot(shown, row, marker, color=colour, markersize=7, clip_on=False, zorder=3)
+        if share > _AXIS_END:
+            times = f"{share:.2g} x" if math.isfinite(share) else metric.value_text()
+            axes.text(shown - 0.06, row + 0.14, times, ha="right", va="bottom", fontsize=8)
+    axes.set_yticks(range(len(worst)), [metric.name for metric in worst], fontsize=8.5)
+    axes.set_ylim(-0.7, len(worst) - 0.2)
+    axes.set_xlim(0, _AXIS_END)
+    axes.set_xticks([0, 0.5, 1, 1.5])
+    axes.set_xlabel("worst value / limit")
+    failed = [metric for metric in worst if not metric.passed]
+    title = (
+        f"{len(failed)} of {counted(len(worst), 'criterion', 'criteria')} broken"
+        if failed
+        else f"All {counted(len(worst), 'criterion', 'criteria')} within their limits"
+    )
+    axes.set_title(title, fontsize=11)
+    closest = worst[-1]
+    told = "; ".join(each.sentence() for each in reversed(failed)) or (
+        f"closest to its limit is {closest.sentence()}"
+    )
+    return described(figure, f"For each criterion its worst value over its limit. {title}: {told}.")

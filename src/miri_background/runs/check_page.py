@@ -1,0 +1,107 @@
+"""The page of products that were judged by a check."""
+
+import warnings
+from pathlib import Path
+
+from markupsafe import Markup
+
+from miri_background.outcomes import Outcome
+from miri_background.rendering import render
+from miri_background.reporting.report.answer import Answer, usable_part
+from miri_background.reporting.report.page import ReportPage, day, tables_of
+
+__all__ = ["page_of_check", "page_without_verdict"]
+
+
+def page_of_check(check, beside=()):
+    """Return the page of a check.
+
+    Parameters
+    ----------
+    check : Check
+        The judged products.
+    beside : sequence of str, optional
+        Names of files that are written beside it.
+
+    Returns
+    -------
+    ReportPage
+        With pictures and advice where the products allow it.
+    """
+    verdict, analysis = check.verdict, check.analysis
+    scope = usable_part(analysis) if analysis is not None else ""
+    try:
+        pictures, advice = _drawn(check)
+    except Exception as error:  # noqa: BLE001 - what cannot be drawn takes no verdict back
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+        scope += f" Pictures and advice could not be drawn ({reason}): please report it."
+        pictures, advice = [], None
+    provenance = verdict.provenance
+    return ReportPage(
+        title=check.name,
+        answer=Answer.of(verdict, scope.strip()),
+        when=day(provenance["started"]),
+        verdict=verdict,
+        pictures=pictures,
+        advice=advice,
+        story=_story(check),
+        files=[(name, name) for name in beside],
+        tables=tables_of(provenance),
+    )
+
+
+def _drawn(check):
+    """Return the pictures of a check and advice, None without an analysis."""
+    # Drawing takes longer to import than products take to be refused.
+    from miri_background.advice.recommendation import advise
+    from miri_background.reporting.advice_figures import advised
+    from miri_background.reporting.report import pictures
+
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        drawn = pictures.pictures_of(check.verdict.metrics, check.analysis)
+        if check.analysis is None:
+            return drawn, None
+        return drawn, advised(advise(check.products, check.analysis.masks.lit))
+
+
+def page_without_verdict(directory, reason):
+    """Return the page of products that could not be judged.
+
+    Parameters
+    ----------
+    directory : path-like
+        Where they are.
+    reason : CannotJudge
+        The sentence and its cause.
+
+    Returns
+    -------
+    ReportPage
+        With the reason, and nothing of an earlier verdict.
+    """
+    answer = Answer.without_verdict(Outcome.CANNOT_JUDGE, str(reason), reason.cause)
+    name = Path(directory).resolve().name or str(directory)
+    return ReportPage(title=f"Products in {name}", answer=answer)
+
+
+def _story(check):
+    """Return in words what was read, expected and compared."""
+    verdict, products = check.verdict, check.products
+    pipelines = {
+        name: [" and ".join(filter(None, pair.values())) or "unknown" for pair in pairs]
+        for name in ("rates", "calibrated")
+        if (pairs := verdict.provenance.get(name))
+    }
+    html = render(
+        "report/story_of_check.html.j2",
+        science=[image.path.name for image in products.science],
+        backgrounds=[image.path.name for image in products.backgrounds],
+        clipping=check.clipping.sentence(),
+        pipelines=pipelines,
+        truth=verdict.provenance.get("truth", "none"),
+        no_truth=products.no_truth,
+        expectation=check.analysis and check.analysis.expectation,
+        behaviours=verdict.behaviours,
+        drift=verdict.drift.text() if verdict.drift is not None else "",
+    )
+    return Markup(html)  # noqa: S704 - the template has escaped what it was given
