@@ -371,8 +371,9 @@ def _smooth_noise(analysis, number):
     predicted = analysis.expectation.predicted_noise(number)
     smooth = np.ones(predicted.shape)
     for region in analysis.masks.regions.values():
-        inside = predicted[region.slices][judged[region.slices]]
-        smooth[region.slices] = np.sqrt(np.mean(inside**2))
+        inside = judged & region.mask()
+        excess = analysis.expectation.photon_excess(number, inside)
+        smooth[region.slices] = np.sqrt(np.mean(predicted[inside] ** 2) - excess)
     return smooth
 
 

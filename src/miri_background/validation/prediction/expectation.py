@@ -356,6 +356,40 @@ class Expectation:
         own = self.science[number].err / self.reported_parts[number]
         return np.hypot(own, self._background_error)
 
+    def photon_excess(self, number, judged):
+        """Return by how much reported photon variances raise `predicted_noise` on average.
+
+        The ramp fit takes the photons from the ramp itself, and none where its slope is
+        negative: of faint ramps, the variance that it reports is too large on average.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+        judged : ndarray of bool
+            Pixels that are averaged.
+
+        Returns
+        -------
+        float
+            Variance of a residual, (DN/s)^2; 0 where the detector is not known.
+        """
+        if self.known_variances(number) is None or not judged.any():
+            return 0.0
+        by_way = {}
+        for at, light in enumerate([*self.science_light, *self.background_light]):
+            # Of several exposures that are read alike, only one may have its variances kept.
+            reported = self._images[at].variances.get("VAR_POISSON")
+            if reported is not None:
+                photons = self.known_variances(at)[1] * (1 + light / self._levels[at])
+                mean = float(np.nanmean((reported - photons)[judged]))
+                by_way[self._ways[at]] = max(mean, 0.0) / self.reported_parts[at] ** 2
+        own, others = self._of_fields([by_way[way] for way in self._ways])
+        of_combined = sum(
+            cost * each for cost, each in zip(self._member_costs, others, strict=True)
+        )
+        return own[number] + self.clipping.cost * of_combined / len(others) ** 2
+
     # ------------------------------------------------------------------ light
 
     def _expect_light(self, products, light):
