@@ -1,5 +1,7 @@
 """Every exposure is expected to scatter as its own header says that it was read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -157,3 +159,20 @@ def test_only_what_all_backgrounds_cover_is_judged():
     judged = Analysis(products, Expectation(products)).residuals.judged[0]
     assert not judged[:, :44].any()
     assert judged[:, 44:].mean() > 0.9
+
+
+def test_photons_reported_too_much_are_known():
+    """What a fit of faint ramps reports of photons beyond those of the sky, and no less than 0."""
+    products = products_of([SHORT], [LONG] * 4)
+    judged = illuminated("SUB256")
+    added = 2.0  # (DN/s)^2
+    (science,) = products.science
+    for change in (added, -added):
+        variances = science.variances | {
+            "VAR_POISSON": science.variances["VAR_POISSON"] + np.float32(change)
+        }
+        changed = replace(products, science=[replace(science, variances=variances)])
+        expectation = Expectation(changed)
+        excess = expectation.photon_excess(0, judged) * expectation.reported_parts[0] ** 2
+        # Nothing is added to those of the backgrounds.
+        assert excess == pytest.approx(max(change, 0.0), abs=0.05 * added)

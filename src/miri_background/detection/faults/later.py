@@ -19,7 +19,8 @@ def _changed(path, change):
     """Change a file in place."""
     with open_fits(path) as hdus:
         change(hdus)
-        with replace_whole(Path(path)) as (aside,):
+        # In a scratch directory, made a moment ago.
+        with replace_whole(Path(path), ours=Path.is_file) as (aside,):
             hdus.writeto(aside)
 
 

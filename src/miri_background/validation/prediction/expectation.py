@@ -383,8 +383,9 @@ class Expectation:
             if reported is not None:
                 photons = self.known_variances(at)[1] * (1 + light / self._levels[at])
                 mean = float(np.nanmean((reported - photons)[judged]))
-                by_way[self._ways[at]] = max(mean, 0.0) / self.reported_parts[at] ** 2
-        own, others = self._of_fields([by_way[way] for way in self._ways])
+                excess = max(mean, 0.0) / self.reported_parts[at] ** 2
+                by_way.setdefault(self._ways[at], []).append(excess)
+        own, others = self._of_fields([np.mean(by_way[way]) for way in self._ways])
         of_combined = sum(
             cost * each for cost, each in zip(self._member_costs, others, strict=True)
         )
