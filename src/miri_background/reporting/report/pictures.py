@@ -14,6 +14,7 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
 from miri_background.files import replace_recorded
+from miri_background.reading import open_regular
 from miri_background.reporting.drawing import (
     COLOURS,
     COLOURS_OF_IMAGES,
@@ -126,7 +127,8 @@ def pictures_since(directory, started):
     for name in (COMBINED, *SIDES, LIMITS):
         path = directory / f"{_PREFIX}{name}.png"
         if path.is_file() and path.stat().st_mtime >= started.timestamp():
-            found.append(Pictured(name, path.read_bytes()))
+            with open_regular(path) as stream:
+                found.append(Pictured(name, stream.read()))
     return found
 
 
