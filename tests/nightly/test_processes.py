@@ -1,5 +1,6 @@
 """What runs in processes of its own ends whole: with a result or a reason, and nothing left."""
 
+import multiprocessing
 import operator
 import os
 import signal
@@ -148,6 +149,21 @@ def test_nothing_outlives_an_interrupted_caller(task, long_time):
         next(ended)
         assert wait_until(lambda: sleepers(long_time))
     assert sleepers(long_time) == []
+
+
+def test_nothing_outlives_a_signal_at_the_start(task, monkeypatch):
+    """A signal that comes when a process was started a moment ago ends it, too."""
+    start, started = multiprocessing.context.SpawnProcess.start, []
+
+    def interrupted(process):
+        start(process)
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        only([task(time.sleep, 3600)])
+    assert [process.exitcode for process in started] == [-signal.SIGKILL]
 
 
 def test_nothing_outlives_a_killed_caller(tmp_path, long_time):

@@ -87,7 +87,9 @@ def carried_out(tasks, at_once):
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
+                # Among those that are killed before it starts: a signal may come at any moment.
                 running.append(_Running(waiting.popleft()))
+                running[-1].start()
             patience = max(0.0, min(each.time_left() for each in running))
             wait([each.connection for each in running], patience)
             for each in list(running):
@@ -100,19 +102,22 @@ def carried_out(tasks, at_once):
 
 
 class _Running:
-    """A task that has been started."""
+    """A task that is started."""
 
     def __init__(self, task):
         self.task, self.mark = task, secrets.token_hex(8)
         self.started, self._clock = datetime.now(UTC), time.monotonic()
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe(duplex=False)
+        self.connection, self._theirs = context.Pipe(duplex=False)
         self.process = context.Process(
             target=_carry_out,
-            args=(task.function, task.arguments, str(task.log), self.mark, theirs),
+            args=(task.function, task.arguments, str(task.log), self.mark, self._theirs),
         )
+
+    def start(self):
+        """Start the process."""
         self.process.start()
-        theirs.close()
+        self._theirs.close()
 
     def time_left(self):
         """Return the seconds to the end of the time limit."""
@@ -151,13 +156,14 @@ class _Running:
 
     def kill(self):
         """End the process, and all that it started in whatever session."""
-        # What is just being started does not show its mark yet.
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(self.process.pid)
-            for each in (process, *process.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    each.kill()
-        self.process.join()
+        if self.process.pid is not None:
+            # What is just being started does not show its mark yet.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(self.process.pid)
+                for each in (process, *process.children(recursive=True)):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.kill()
+            self.process.join()
         self.connection.close()
         _kill_marked(self.mark)
 
