@@ -335,7 +335,7 @@ class RunParameters(Description):
     )
     baselines: str = _parameter("", "", "directory of baselines; empty for the checkout's")
     expect: str = _parameter(
-        "", "", "proposed behaviours that the build is to have, such as errors=quadrature"
+        "", "", "proposed behaviours that the build is to have, such as quadrature for errors"
     )
 
 
