@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import secrets
+import signal
 import sys
 import threading
 import time
@@ -101,6 +102,26 @@ def carried_out(tasks, at_once):
             each.kill()
 
 
+@contextlib.contextmanager
+def _signals_held_back():
+    """Let signals that stop a night wait for the end of what is done inside."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came = []
+    before = {
+        each: signal.signal(each, lambda number, _: came.append(number))
+        for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
 class _Running:
     """A task that is started."""
 
@@ -116,7 +137,9 @@ class _Running:
 
     def start(self):
         """Start the process."""
-        self.process.start()
+        # Interrupted on the way, the new process would say that it was told nothing.
+        with _signals_held_back():
+            self.process.start()
         self._theirs.close()
 
     def time_left(self):
