@@ -356,6 +356,23 @@ class Expectation:
         own = self.science[number].err / self.reported_parts[number]
         return np.hypot(own, self._background_error)
 
+    @cached_property
+    def _photons_beyond_known(self):
+        """Variances of real scatter that too many reported photons stand for, by way to read.
+
+        A list of images, (DN/s)^2, for each way; no way where the detector is not known.
+        """
+        found = {}
+        for at, light in enumerate([*self.science_light, *self.background_light]):
+            # Of several exposures that are read in one way, only one may have its variances kept.
+            reported = self._images[at].variances.get("VAR_POISSON")
+            known = self.known_variances(at)
+            if reported is not None and known is not None:
+                photons = known[1] * (1 + light / self._levels[at])
+                difference = (reported - photons) / self.reported_parts[at] ** 2
+                found.setdefault(self._ways[at], []).append(difference)
+        return found
+
     def photon_excess(self, number, judged):
         """Return by how much reported photon variances raise `predicted_noise` on average.
 
@@ -374,18 +391,13 @@ class Expectation:
         float
             Variance of a residual, (DN/s)^2; 0 where the detector is not known.
         """
-        if self.known_variances(number) is None or not judged.any():
+        if not self._photons_beyond_known or not judged.any():
             return 0.0
-        by_way = {}
-        for at, light in enumerate([*self.science_light, *self.background_light]):
-            # Of several exposures that are read alike, only one may have its variances kept.
-            reported = self._images[at].variances.get("VAR_POISSON")
-            if reported is not None:
-                photons = self.known_variances(at)[1] * (1 + light / self._levels[at])
-                mean = float(np.nanmean((reported - photons)[judged]))
-                excess = max(mean, 0.0) / self.reported_parts[at] ** 2
-                by_way.setdefault(self._ways[at], []).append(excess)
-        own, others = self._of_fields([np.mean(by_way[way]) for way in self._ways])
+        by_way = {
+            way: np.mean([max(float(np.nanmean(each[judged])), 0.0) for each in differences])
+            for way, differences in self._photons_beyond_known.items()
+        }
+        own, others = self._of_fields([by_way[way] for way in self._ways])
         of_combined = sum(
             cost * each for cost, each in zip(self._member_costs, others, strict=True)
         )
