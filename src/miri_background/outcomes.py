@@ -20,6 +20,7 @@ __all__ = [
     "SetUpWrong",
     "TimeLimitReached",
     "cause_of",
+    "error_in_words",
     "headline",
     "is_cannot_judge",
     "printable",
@@ -178,6 +179,22 @@ def cause_of(name, message=""):
 def is_cannot_judge(name):
     """Return whether a class name is that of a `CannotJudge`, whose message is for people."""
     return any(each.__name__ == name for each in _with_subclasses(CannotJudge))
+
+
+def error_in_words(error):
+    """Return an error's class and message on one line, as a part of a sentence.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any error.
+
+    Returns
+    -------
+    str
+        Without a full stop.
+    """
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
 
 
 def unforeseen(error, message):

@@ -16,10 +16,6 @@ from miri_background.outcomes import Outcome, worst
 __all__ = ["history", "nightly", "site"]
 
 
-class _Stopped(KeyboardInterrupt):
-    """Continuous integration stopped the night."""
-
-
 @click.command(
     cls=Verb,
     examples=(
@@ -88,10 +84,10 @@ def _night(values):
     from miri_background.nightly.night import carry_out_night
 
     # Continuous integration stops a night by this signal; what was started has to end with it.
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         night = carry_out_night(matrix, values["history"], workers, partial(print, flush=True))
-    except (_Stopped, KeyboardInterrupt):
+    except KeyboardInterrupt:
         msg = "what had ended is in the history; run the night again for the rest."
         raise KeyboardInterrupt(msg) from None
     print(f"\n{night.text()}")
@@ -109,11 +105,6 @@ def _matrix():
     path = repository_file("nightly.yaml")
     print(f"Observations are those of {path}: copy it here to choose others.")
     return path
-
-
-def _stop(*_):
-    """Stop the night, as a signal asks."""
-    raise _Stopped
 
 
 @click.command(

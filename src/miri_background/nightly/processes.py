@@ -21,6 +21,7 @@ from miri_background.outcomes import (
     MemoryFailed,
     Outcome,
     TimeLimitReached,
+    error_in_words,
     headline,
     unforeseen,
 )
@@ -223,7 +224,7 @@ def _carry_out(function, arguments, log, mark, connection):
     except CannotJudge as error:
         result = error
     except (Exception, SystemExit) as error:  # noqa: BLE001 - every error has to be reported
-        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+        reason = error_in_words(error)
         result = unforeseen(error, f"It ended with an error that nobody foresaw ({reason}).")
     if isinstance(result, CannotJudge):
         with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from miri_background.files import require_own, write_text_whole
-from miri_background.outcomes import CannotJudge, CriterionFailed, unforeseen
+from miri_background.outcomes import CannotJudge, CriterionFailed, error_in_words, unforeseen
 from miri_background.places import require_writable, writable
 from miri_background.provenance import provenance_of_check
 from miri_background.reading import read_json
@@ -184,7 +184,7 @@ def _foreseen(directory):
         raise
     except Exception as error:
         # Left alone, it would end with the exit code of a failed verdict.
-        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+        reason = error_in_words(error)
         msg = f"The products in {directory} cannot be judged ({reason}): please report it."
         raise unforeseen(error, msg) from error
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from miri_background.outcomes import Outcome
+from miri_background.outcomes import Outcome, error_in_words
 from miri_background.rendering import render
 from miri_background.reporting.report.answer import Answer, usable_part
 from miri_background.reporting.report.page import ReportPage, day, tables_of
@@ -33,7 +33,7 @@ def page_of_check(check, beside=()):
     try:
         pictures, advice = _drawn(check)
     except Exception as error:  # noqa: BLE001 - what cannot be drawn takes no verdict back
-        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+        reason = error_in_words(error)
         scope += f" Pictures and advice could not be drawn ({reason}): please report it."
         pictures, advice = [], None
     provenance = verdict.provenance
