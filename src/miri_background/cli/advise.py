@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from miri_background.cli.options import FILE
+from miri_background.cli.options import FILE, clipping_options
 from miri_background.cli.verbs import Topic, Verb
 from miri_background.outcomes import Outcome
 
@@ -23,27 +23,7 @@ __all__ = ["advise"]
     type=click.Path(path_type=Path),
     help="rates, associations and *_bsub, as for check",
 )
-@click.option(
-    "--sigma",
-    cls=Topic,
-    type=float,
-    metavar="NUMBER",
-    help="clipping threshold that the step was given [default: of the run, else 3]",
-)
-@click.option(
-    "--maxiters",
-    cls=Topic,
-    type=int,
-    metavar="NUMBER",
-    help="clipping iterations that it was given, 0 for no limit [default: of the run, else 0]",
-)
-@click.option(
-    "--association",
-    cls=Topic,
-    type=click.Path(path_type=Path),
-    help="the only one to look at [default: all of type image2]",
-    **FILE,
-)
+@clipping_options
 @click.option(
     "--plot",
     cls=Topic,

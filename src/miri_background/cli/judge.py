@@ -8,7 +8,13 @@ import click
 
 from miri_background.calibration_choice import Calibration
 from miri_background.cli.endings import ended, written
-from miri_background.cli.options import DIRECTORY, FILE, given, parameter_options
+from miri_background.cli.options import (
+    DIRECTORY,
+    FILE,
+    clipping_options,
+    given,
+    parameter_options,
+)
 from miri_background.cli.running import require_directory, run_notebook
 from miri_background.cli.verbs import Topic, Verb
 from miri_background.observation import Observation
@@ -60,28 +66,7 @@ def validate(**values):
     type=click.Path(path_type=Path),
     help="rates, associations, *_bsub and *_combinedbackground; truth/ is used where it is",
 )
-@click.option(
-    "--sigma",
-    cls=Topic,
-    type=float,
-    metavar="NUMBER",
-    help="clipping threshold that the step was given, in standard deviations [default: of the "
-    "run, else 3]",
-)
-@click.option(
-    "--maxiters",
-    cls=Topic,
-    type=int,
-    metavar="NUMBER",
-    help="clipping iterations that it was given, 0 for no limit [default: of the run, else 0]",
-)
-@click.option(
-    "--association",
-    cls=Topic,
-    type=click.Path(path_type=Path),
-    help="the only one to judge [default: all of type image2]",
-    **FILE,
-)
+@clipping_options
 @click.option(
     "--output",
     cls=Topic,

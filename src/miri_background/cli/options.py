@@ -10,7 +10,15 @@ from miri_background.cli.verbs import Topic
 from miri_background.observation import Observation
 from miri_background.parameters import CalibrationParameters, RunParameters, every_parameter
 
-__all__ = ["DIRECTORY", "FILE", "absolute", "given", "history_option", "parameter_options"]
+__all__ = [
+    "DIRECTORY",
+    "FILE",
+    "absolute",
+    "clipping_options",
+    "given",
+    "history_option",
+    "parameter_options",
+]
 
 DIRECTORY, FILE = {"metavar": "DIRECTORY"}, {"metavar": "FILE"}
 _TOPICS = {
@@ -178,3 +186,46 @@ def history_option(function):
         help="one file for each run [default: history]",
         **DIRECTORY,
     )(function)
+
+
+def clipping_options(function):
+    """Give a verb on products the options that say how they were made.
+
+    Parameters
+    ----------
+    function : callable
+        Of the verb.
+
+    Returns
+    -------
+    callable
+        The function with its options.
+    """
+    options = (
+        click.option(
+            "--sigma",
+            cls=Topic,
+            type=float,
+            metavar="NUMBER",
+            help="clipping threshold that the step was given, in standard deviations [default: of "
+            "the run, else 3]",
+        ),
+        click.option(
+            "--maxiters",
+            cls=Topic,
+            type=int,
+            metavar="NUMBER",
+            help="clipping iterations that it was given, 0 for no limit [default: of the run, "
+            "else 0]",
+        ),
+        click.option(
+            "--association",
+            cls=Topic,
+            type=click.Path(path_type=Path),
+            help="the only one to look at [default: all of type image2]",
+            **FILE,
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
