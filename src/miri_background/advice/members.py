@@ -296,7 +296,7 @@ class Members:
 
 def _some(values):
     """Return some of many pixels, evenly taken."""
-    # An odd step takes all outputs of the detector alike.
+    # The columns of an output are four apart: an odd step takes as many pixels of each.
     return values[:: max(1, values.size // _SAMPLE) | 1]
 
 

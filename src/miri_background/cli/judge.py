@@ -59,6 +59,7 @@ def validate(**values):
     examples=(
         "miri-background check stage2 --sigma 2 --maxiters 3",
         "miri-background check stage2 --association stage2/jw01234_image2_asn.json --json",
+        "miri-background check stage2 --expect errors=quadrature",
     ),
 )
 @click.argument(

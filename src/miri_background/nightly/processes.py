@@ -138,7 +138,7 @@ class _Running:
 
     def start(self):
         """Start the process."""
-        # Interrupted on the way, the new process would say that it was told nothing.
+        # Interrupted here, the new process would get no task, and print a traceback.
         with _signals_held_back():
             self.process.start()
         self._theirs.close()

@@ -168,7 +168,7 @@ def check_set(found, chosen, baselines=None):
         from miri_background.validation.judgement import judge_products
 
         judgement = judge_products(products)
-        # With the clipping parameters that were found, where these are not those that were told.
+        # Products may have been made with other clipping parameters than the given ones.
         products = judgement.analysis.products
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)

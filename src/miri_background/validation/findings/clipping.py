@@ -38,9 +38,9 @@ def other_clipping(products, expectation):
     products : Products or None
         With the parameters that were found; None if there are none.
     finding : Finding or None
-        What was told and what was found.
+        The parameters that were given, and those that were found.
     """
-    told = (products.sigma, products.maxiters)
+    given = (products.sigma, products.maxiters)
     build = Build(products, expectation.combined)
     numbers = build.subtracted_exposures
     if not numbers:
@@ -52,7 +52,7 @@ def other_clipping(products, expectation):
     found = [
         choice
         for choice in product(_SIGMAS, _MAXITERS)
-        if choice != told and _fits(products, numbers, members, (rows, columns), choice)
+        if choice != given and _fits(products, numbers, members, (rows, columns), choice)
     ]
     for choice in found:
         changed = with_clipping(products, *choice)
@@ -64,7 +64,7 @@ def other_clipping(products, expectation):
 
 
 def _looked_at(build, numbers):
-    """Return rows and columns of pixels that are wrong with what was told, and of others."""
+    """Return rows and columns of pixels that differ with the given parameters, and of others."""
     wrong = np.logical_or.reduce([build.wrong_values(number) for number in numbers])
     places = np.flatnonzero(wrong)
     places = places[:: max(1, places.size // _TRIED)]
@@ -95,16 +95,16 @@ def _fits(products, numbers, members, places, choice):
 
 def _finding(products, choice, found):
     """Return the finding on parameters that were found."""
-    # What changes nothing on these data cannot be told apart.
+    # Several choices may give the same result on these data.
     same = [str(each[1] or "none") for each in found if each[0] == choice[0] and each != choice]
     others = dict.fromkeys(f"{each[0]:g}" for each in found if each[0] != choice[0])
     more = f"; maxiters {', '.join(same)} would give the same" if same else ""
     more += f"; sigma {', '.join(others)}, too" if others else ""
-    told = _in_words((products.sigma, products.maxiters))
+    given = _in_words((products.sigma, products.maxiters))
     sentence = (
         f"The products are exactly those of {_in_words(choice)}{more and f' ({more[2:]})'}, and "
-        f"{told} "
-        + ("is on record for the step" if products.clipping_is_sure else "was told or assumed")
+        f"{given} "
+        + ("is on record for the step" if products.clipping_is_sure else "was given or assumed")
         + "."
     )
     advice = (
