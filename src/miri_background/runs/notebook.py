@@ -36,16 +36,16 @@ from miri_background.outcomes import (
     is_cannot_judge,
 )
 from miri_background.places import executing, writable
-from miri_background.reporting.page import (
+from miri_background.reporting.report.answer import Answer, scope_of
+from miri_background.reporting.report.notebook_page import (
     SECONDS,
-    page_name,
+    page_file,
     page_of_notebook,
     seconds_by_section,
-    tidied,
 )
-from miri_background.reporting.report.answer import Answer, scope_of
 from miri_background.reporting.report.page_files import PageFiles
 from miri_background.reporting.report.pictures import pictures_since
+from miri_background.reporting.report.tidy import tidied
 from miri_background.repository import repository_file
 from miri_background.runs.kernel import LoggedKernelManager
 from miri_background.validation.verdict.metrics_file import load_metrics
@@ -243,7 +243,7 @@ def execute_notebook(name, parameters, run):
 
 def _results(directory, name):
     """Return the paths of an executed notebook and its page."""
-    return directory / f"{name}.ipynb", directory / page_name(name)
+    return directory / f"{name}.ipynb", directory / page_file(name)
 
 
 def _unfinished(directory, name):

@@ -53,18 +53,14 @@ class Answer:
         Returns
         -------
         Answer
-            Findings, if the verdict has any, before advisories.
+            Findings before advisories.
         """
-        broken = tuple(
-            f"{worst.sentence()} ({number - kept} of {number} over it)."
-            for worst, kept, number in verdict.summary()
-            if kept < number
-        )
+        broken = tuple(f"{each}." for each in verdict.broken_criteria())
         sentence = verdict.sentence()
         if verdict.outcome is Outcome.DRIFTED:
             sentence = f"{sentence} {verdict.drift.sentence()}"
-        findings = tuple(getattr(verdict, "findings", ()))
-        return cls(verdict.outcome, sentence, scope, broken, findings, verdict.advisories)
+        remarks = verdict.findings, verdict.advisories
+        return cls(verdict.outcome, sentence, scope, broken, *remarks)
 
     @classmethod
     def without_verdict(cls, outcome, reason, cause=None):
@@ -93,9 +89,9 @@ class Answer:
             [
                 {
                     "name": each.name,
-                    "member": getattr(each, "member", None) or "",
+                    "member": getattr(each, "member", ""),  # of findings
                     "sentence": each.sentence,
-                    "advice": getattr(each, "advice", "") or "",
+                    "advice": each.advice,
                 }
                 for each in items
             ]

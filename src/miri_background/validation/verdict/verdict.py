@@ -118,13 +118,17 @@ class Verdict:
         if self.failures():
             raise CriterionFailed(self.broken_limits())
 
-    def broken_limits(self):
-        """Return in words the worst metric of each broken criterion; empty if there is none."""
-        return "; ".join(
+    def broken_criteria(self):
+        """Return the worst metric of each broken criterion in words, a list."""
+        return [
             f"{worst.sentence()} ({number - kept} of {number} over it)"
             for worst, kept, number in self.summary()
             if kept < number
-        )
+        ]
+
+    def broken_limits(self):
+        """Return in words the worst metric of each broken criterion; empty if there is none."""
+        return "; ".join(self.broken_criteria())
 
     def summary(self):
         """Return, for each criterion, the metric that is closest to or furthest over its limit.

@@ -7,8 +7,13 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from miri_background.outcomes import Cause, Outcome
-from miri_background.reporting.page import SECONDS, page_of_notebook, seconds_by_section, tidied
 from miri_background.reporting.report.answer import Answer
+from miri_background.reporting.report.notebook_page import (
+    SECONDS,
+    page_of_notebook,
+    seconds_by_section,
+)
+from miri_background.reporting.report.tidy import tidied
 
 NAME = "image2_background"
 REASON = "sky rate over its limit of <1> DN/s"

@@ -3,9 +3,8 @@
 from miri_background.reporting.report.page import ReportPage, day, tables_of
 from miri_background.reporting.report.page_files import PageFiles
 from miri_background.reporting.report.story import story_of
-from miri_background.reporting.report.tidy import tidied
 
-__all__ = ["SECONDS", "page_name", "page_of_notebook", "seconds_by_section", "tidied"]
+__all__ = ["SECONDS", "page_file", "page_of_notebook", "seconds_by_section"]
 
 SECONDS = "seconds_by_section"  # among the metadata of an executed notebook
 _NOTICED = 0.05  # s that a section takes to be named
@@ -53,9 +52,9 @@ def page_of_notebook(notebook, name, answer, verdict=None, pictures=()):
     Returns
     -------
     ReportPage
-        To be written as `page_name` says.
+        To be written as `page_file` says.
     """
-    assets = PageFiles(".", page_name(name)).assets.name
+    assets = PageFiles(".", page_file(name)).assets.name
     story, files, title = story_of(notebook, assets)
     provenance = verdict.provenance if verdict else {}
     seconds = notebook.metadata.get(SECONDS, {})
@@ -77,6 +76,6 @@ def page_of_notebook(notebook, name, answer, verdict=None, pictures=()):
     )
 
 
-def page_name(name):
-    """Return the name of a notebook's page."""
+def page_file(name):
+    """Return the name of the file of a notebook's page."""
     return f"{name}.html"
