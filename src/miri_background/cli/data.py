@@ -117,11 +117,11 @@ def verify(data_set, names, level, root, run):
     Of a file without a recorded checksum it is said what could be compared.
     """
     from miri_background.data import manifest
-    from miri_background.data.resolver import require_file, require_whole
+    from miri_background.data.resolver import verified
 
     def act(file):
-        path = require_file(file, run, root)
-        return f"{Outcome.PASSED.symbol} {path} ({require_whole(path, file)})"
+        path, compared = verified(file, run, root)
+        return f"{Outcome.PASSED.symbol} {path} ({compared})"
 
     return _each(manifest.data_set(data_set).select(names, level), act, run, root)
 

@@ -25,6 +25,7 @@ __all__ = [
     "places",
     "require_file",
     "require_whole",
+    "verified",
 ]
 
 ROOT_VARIABLE = "TEST_BIGDATA"  # of ci-watson; its --bigdata lets tests use what is there
@@ -198,8 +199,8 @@ def _kind(beginning):
     return f"but with {beginning!r}"
 
 
-def require_file(file, run=None, root=None):
-    """Return the path of a file that is on this machine, verified.
+def verified(file, run=None, root=None):
+    """Return the path of a file that is on this machine, and how it was verified.
 
     Parameters
     ----------
@@ -210,8 +211,10 @@ def require_file(file, run=None, root=None):
 
     Returns
     -------
-    pathlib.Path
+    path : pathlib.Path
         The file.
+    compared : str
+        As `require_whole` returns it.
 
     Raises
     ------
@@ -221,8 +224,12 @@ def require_file(file, run=None, root=None):
     place = find(file, run, root)
     if place is None:
         raise NotHere([file], run, root)
-    require_whole(place.path, file)
-    return place.path
+    return place.path, require_whole(place.path, file)
+
+
+def require_file(file, run=None, root=None):
+    """Return the path of a file as `verified` does, without how."""
+    return verified(file, run, root)[0]
 
 
 class NotHere(CannotJudge):
