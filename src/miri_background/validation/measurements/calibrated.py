@@ -47,12 +47,15 @@ class _Pair:
     factors : ndarray
         Calibrated over subtracted value and over the header's conversion; NaN where either is
         not usable.
+    converted : bool
+        Whether the header names the conversion to surface brightness.
     """
 
     subtracted: object
     calibrated: object
     usable: np.ndarray
     factors: np.ndarray
+    converted: bool
 
     @classmethod
     def of(cls, subtracted, calibrated):
@@ -67,16 +70,12 @@ class _Pair:
         factors = np.full(subtracted.data.shape, np.nan)
         np.divide(calibrated.data, subtracted.data, out=factors, where=usable, dtype=float)
         conversion = calibrated.extension.get("PHOTMJSR")
-        if calibrated.header.get("S_PHOTOM") == "COMPLETE" and isinstance(conversion, float):
-            factors /= conversion
-        return cls(subtracted, calibrated, usable, factors)
-
-    @property
-    def converted(self):
-        """Whether a header names the conversion to surface brightness."""
-        return self.calibrated.header.get("S_PHOTOM") == "COMPLETE" and isinstance(
-            self.calibrated.extension.get("PHOTMJSR"), float
+        converted = calibrated.header.get("S_PHOTOM") == "COMPLETE" and isinstance(
+            conversion, float
         )
+        if converted:
+            factors /= conversion
+        return cls(subtracted, calibrated, usable, factors, converted)
 
 
 def _known_map(analysis, calibrated):
