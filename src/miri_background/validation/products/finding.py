@@ -146,11 +146,11 @@ class Files:
             if (there := _there(place / path.name))
         }
         if len(found) > 1:
-            alike = {
+            common = {
                 each: _common_end(found[each].parent.parts, path.parent.parts) for each in found
             }
-            most = max(alike.values())
-            found = {each: found[each] for each in found if alike[each] == most}
+            most = max(common.values())
+            found = {each: found[each] for each in found if common[each] == most}
         if len(found) > 1:
             first, second, *_ = sorted(found.values())
             msg = f"{first} and {second} have the same name: move one away."
@@ -187,15 +187,15 @@ class Files:
     def _member(self, association, expname):
         """Look for the file of a member of an association."""
         named = PurePath(expname)
-        told = [Path(named)] if named.is_absolute() else [association.parent / named]
-        if not named.is_absolute() and (path := _there(told[0])) and self._is_inside(path):
+        possible = [Path(named)] if named.is_absolute() else [association.parent / named]
+        if not named.is_absolute() and (path := _there(possible[0])) and self._is_inside(path):
             return path
         path = self._below(named)
         if path is not None:
             return path
         if not named.is_absolute():
-            told.append(Path.cwd() / named)
-        path = next(filter(None, map(_there, told)), None)
+            possible.append(Path.cwd() / named)
+        path = next(filter(None, map(_there, possible)), None)
         if path is None:
             raise missing_product(
                 f"{named.name or repr(expname)}, a member of {association}, is neither beside it "

@@ -107,7 +107,7 @@ class Results:
         roots = [associated.root, _root(associated.science)]
         subtracted = self._named(associated, roots, (SUBTRACTED[dimensions], _ALONE), header)
         if subtracted is None:
-            subtracted = self._told_by_header(header, dimensions)
+            subtracted = self._found_by_header(header, dimensions)
             if subtracted:
                 roots.append(stem_of(subtracted).rpartition("_")[0])
         result = Result(
@@ -139,7 +139,7 @@ class Results:
             )
         return True
 
-    def _told_by_header(self, header, dimensions):
+    def _found_by_header(self, header, dimensions):
         """Return the only subtracted image of an exposure, whatever its name is."""
         found = {
             real(path): path
