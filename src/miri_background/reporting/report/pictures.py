@@ -24,9 +24,10 @@ from miri_background.reporting.drawing import (
 )
 from miri_background.reporting.report.page import SCALE
 from miri_background.reporting.words import counted
+from miri_background.validation.measurements.measurement import share_of_limit
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 from miri_background.validation.products.images import DO_NOT_USE, in_two_dimensions
-from miri_background.validation.verdict.limits import severity
+from miri_background.validation.verdict.limits import severity, worst_of_each
 
 __all__ = ["Pictured", "limits_figure", "pictures_of", "pictures_since", "write_pictures"]
 
@@ -320,29 +321,18 @@ def _left(analysis, number, after):
 # ------------------------------------------------------------------ limits
 
 
-def _worst_of_each(metrics):
-    """Return the metric of each criterion that is closest to or furthest over its limit."""
-    names = dict.fromkeys(each.name for each in metrics)
-    worst = [max((each for each in metrics if each.name == name), key=severity) for name in names]
-    return sorted(worst, key=lambda each: (not each.passed, _share(each)))
-
-
-def _share(metric):
-    """Return a value over its limit; infinite where none is allowed and there is one."""
-    if metric.limit == 0:
-        return 0.0 if metric.value == 0 else math.inf
-    share = abs(metric.value) / metric.limit
-    return share if math.isfinite(share) else math.inf
-
-
 def limits_figure(metrics) -> Figure:
     """Return how close each criterion comes to its limit, failures on top."""
-    worst = _worst_of_each(metrics)
+    shares = [
+        (not each.passed, share_of_limit(each.value, each.limit), each)
+        for each, _, _ in worst_of_each(metrics)
+    ]
+    shares.sort(key=lambda each: each[:2])
+    worst = [metric for _, _, metric in shares]
     figure, axes = plt.subplots(figsize=(_WIDTH, _HEIGHT), gridspec_kw=_OF_LIMITS)
     axes.axvspan(0, 1, color="0.92", zorder=0)
     axes.axvline(1, color="0.35", linewidth=1.2)
-    for row, metric in enumerate(worst):
-        share, broken = _share(metric), not metric.passed
+    for row, (broken, share, metric) in enumerate(shares):
         shown = min(share, _AXIS_END)
         colour, marker = (COLOURS[1], "X") if broken else (COLOURS[0], "o")
         axes.plot([0, shown], [row, row], color=colour, linewidth=1.2, zorder=1)

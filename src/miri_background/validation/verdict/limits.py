@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from miri_background.outcomes import Outcome
 from miri_background.validation.measurements.measurement import limit_in_words, place_in_words
 
-__all__ = ["RELEASED", "Metric", "judge", "severity"]
+__all__ = ["RELEASED", "Metric", "judge", "severity", "worst_of_each"]
 
 RELEASED = "released"  # status of a metric that is beyond its limit for what a finding names
 _KINDS = ("exact", "statistical", "requirement")
@@ -255,3 +255,25 @@ def severity(metric):
     if not math.isfinite(metric.value):
         return math.inf
     return abs(metric.value) / metric.limit if metric.limit else abs(metric.value)
+
+
+def worst_of_each(metrics):
+    """Return, for each criterion, the metric that is closest to or furthest over its limit.
+
+    Parameters
+    ----------
+    metrics : list of Metric
+        What was judged.
+
+    Returns
+    -------
+    list of (Metric, int, int)
+        Worst metric, number of metrics within the limit or released, number of metrics.
+        What decides is worse than what does not.
+    """
+    rows = []
+    for name in dict.fromkeys(metric.name for metric in metrics):
+        group = [metric for metric in metrics if metric.name == name]
+        worst = max(group, key=lambda each: (not each.passed, severity(each)))
+        rows.append((worst, sum(metric.passed for metric in group), len(group)))
+    return rows

@@ -9,7 +9,7 @@ from miri_background.files import json_value, write_text_whole
 from miri_background.outcomes import CriterionFailed, Outcome
 from miri_background.schemas import require
 from miri_background.tables import html_table, text_table
-from miri_background.validation.verdict.limits import severity
+from miri_background.validation.verdict.limits import worst_of_each
 
 __all__ = ["SCHEMA_VERSION", "NotJudged", "Verdict", "metrics_schema"]
 
@@ -131,20 +131,8 @@ class Verdict:
         return "; ".join(self.broken_criteria())
 
     def summary(self):
-        """Return, for each criterion, the metric that is closest to or furthest over its limit.
-
-        Returns
-        -------
-        list of (Metric, int, int)
-            Worst metric, number of metrics within the limit or released, number of metrics.
-            What decides is worse than what does not.
-        """
-        rows = []
-        for name in dict.fromkeys(metric.name for metric in self.metrics):
-            group = [metric for metric in self.metrics if metric.name == name]
-            worst = max(group, key=lambda each: (not each.passed, severity(each)))
-            rows.append((worst, sum(metric.passed for metric in group), len(group)))
-        return rows
+        """Return the worst metric of each criterion, as `worst_of_each` does."""
+        return worst_of_each(self.metrics)
 
     def text_table(self):
         """Return the summary as lines of text for a terminal."""
