@@ -238,12 +238,9 @@ class Sweep:
         # What clipping does does not depend on the plain mean (Basu's theorem): variances add.
         added = float(off.var())
         plain = float(np.sum(members.noise[chosen] ** 2)) / number**2
-        level = float(np.mean(on_empty - self._reference_empty))
-        if not members.levels.any():
-            # All are of one sky: what is left is chance.
-            level, shift = 0.0, level
-        else:
-            shift = level
+        shift = float(np.mean(on_empty - self._reference_empty))
+        # Where all are of one sky, what is left is chance.
+        level = shift if members.levels.any() else 0.0
         light = self._light_that_stays(chosen, choice, shift, added, plain)
         stripes = float(np.sqrt(np.sum(members.stripes[chosen] ** 2)) / number)
         variance = members.science_noise**2 + plain + added
