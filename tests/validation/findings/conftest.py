@@ -66,7 +66,7 @@ def good(stage2_original):
     """Return the products of exposures that belong together; what the step was told is not sure."""
     generator = np.random.default_rng(2026)
     read = read_products(stage2_original)
-    part = Expectation(read, truth=False).reported_parts[0]
+    part = Expectation(read, truth=False).reported.parts[0]
     fields = {
         field: [
             another(read.science[0], f"{field}{number + 1}", part, generator)

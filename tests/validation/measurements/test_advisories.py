@@ -37,8 +37,13 @@ def flagged(*pixels):
     return dq
 
 
+def reported(noise):
+    """Return a reported noise of residuals that is the same everywhere."""
+    return SimpleNamespace(of_residual=lambda _: np.full(SHAPE, noise))
+
+
 def analysis(count=4, sigma=2.0, backgrounds=None, subtracted=None, **changed):
-    """Return what advisories look at, of a step about which nothing is to be told."""
+    """Return what advisories look at, of a step that needs no advisory."""
     everywhere = np.ones(SHAPE, dtype=bool)
     backgrounds = backgrounds or [image() for _ in range(count)]
     given = {
@@ -46,7 +51,7 @@ def analysis(count=4, sigma=2.0, backgrounds=None, subtracted=None, **changed):
         "expectation": {
             "backgrounds": backgrounds,
             "science": [image()],
-            "predicted_noise": lambda _: np.full(SHAPE, 0.3),
+            "reported": reported(0.3),
             "truth": False,
         },
         "masks": {"lit": everywhere, "seen": everywhere, "clean_backgrounds": everywhere},
@@ -153,7 +158,7 @@ def test_flagged_values_that_are_averaged_are_counted():
 
 def test_errors_that_are_too_small_are_told_in_percent():
     """Errors of 0.3 where the noise is 0.4 are a quarter too small."""
-    noisy = analysis(expectation={"predicted_noise": lambda _: np.full(SHAPE, 0.4)})
+    noisy = analysis(expectation={"reported": reported(0.4)})
     (advisory,) = small_errors(noisy)
     assert advisory.value == pytest.approx(25.0)
     assert "by 1.333" in advisory.advice

@@ -16,7 +16,7 @@ _TWO_VALUES = 0.6  # part of the pixels that the two most frequent variances hav
 
 def _ratios(inputs):
     """Return measured over predicted noise of each exposure, NaN where it cannot be measured."""
-    ratios = inputs.scatters / (inputs.reported / np.array(inputs.expectation.reported_parts))
+    ratios = inputs.scatters / (inputs.reported / np.array(inputs.expectation.reported.parts))
     # Where levels differ much, the detector's pattern is what scatters.
     level = np.median(inputs.levels[inputs.backgrounds])
     return np.where(np.abs(inputs.levels / level - 1) < _COMPARABLE, ratios, np.nan)

@@ -191,7 +191,7 @@ def small_errors(analysis):
     if not judged.any():
         return
     reported = np.sqrt(np.mean(analysis.subtracted[0].err[judged].astype(float) ** 2))
-    expected = np.sqrt(np.mean(analysis.expectation.predicted_noise(0)[judged] ** 2))
+    expected = np.sqrt(np.mean(analysis.expectation.reported.of_residual(0)[judged] ** 2))
     part = 1 - reported / expected
     if part < _LEAST_PART:
         return

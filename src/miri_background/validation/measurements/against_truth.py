@@ -26,6 +26,7 @@ __all__ = [
 _STAR_RADIUS = 3.0  # pixels: holds 65 % of the light of a star in F770W
 _GALAXY_RADIUS = 15.0  # pixels, 1.7 arcsec
 _BORDER = 6  # pixels that an aperture keeps from the border of its region
+_CHANCE = 3.0  # standard deviations of what all pixels of an exposure have in common
 # Sources fainter than this many standard errors of their aperture add noise, not knowledge.
 _LEAST_SIGNAL_TO_NOISE = 10.0
 # Classes of contrast: sky noises that a source stands above the sky, and how uncertain theory is
@@ -69,20 +70,25 @@ def reported_variances(analysis):
     """
     expectation = analysis.expectation
     clean = analysis.masks.clean_sky & np.logical_and.reduce(analysis.masks.empty)
+    commons = expectation.exposure_common_variances
     found = {"read variance": [], "photon variance": []}
     for number, image in enumerate((*expectation.science, *expectation.backgrounds)):
-        known = expectation.known_variances(number)
+        known = expectation.reported.known_variances(number)
         if known is None or not image.variances:
             continue
         good = clean & (image.dq == 0)
         name = Path(image.path).name
+        # What all pixels have in common is in the ramps that the photons are taken from.
+        chance = _CHANCE * 100 * float(np.sqrt(commons[number]) / expectation.levels[number])
         for criterion, part, expected in zip(
             found, ("VAR_RNOISE", "VAR_POISSON"), known, strict=True
         ):
             off = image.variances[part][good] / expected[good] - 1
             # A part that is too large here and too small there is wrong in both.
-            value = np.mean(np.abs(off)) if part == "VAR_RNOISE" else np.median(off)
-            found[criterion].append((100 * float(value), f"{part} of {name}"))
+            value = 100 * float(np.mean(np.abs(off)) if part == "VAR_RNOISE" else np.median(off))
+            if part == "VAR_POISSON":
+                value -= float(np.clip(value, -chance, chance))
+            found[criterion].append((value, f"{part} of {name}"))
     for criterion, several in found.items():
         if several:
             value, place = max(several, key=lambda each: abs(np.nan_to_num(each[0], nan=np.inf)))

@@ -74,7 +74,10 @@ class Residuals:
             for number, image in enumerate(subtracted)
         ]
         self.judged = [
-            empty & usable & np.isfinite(image) & np.isfinite(expectation.predicted_noise(number))
+            empty
+            & usable
+            & np.isfinite(image)
+            & np.isfinite(expectation.reported.of_residual(number))
             for number, (empty, usable, image) in enumerate(
                 zip(masks.empty, masks.usable, self.images, strict=True)
             )

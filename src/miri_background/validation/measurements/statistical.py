@@ -362,19 +362,9 @@ def noise(analysis):
 
 
 def _smooth_noise(analysis, number):
-    """Return the predicted noise of a residual, averaged over each region, DN/s.
-
-    A pixel's own reported error depends on its own noise: divided by it, noise would not be
-    normal any more.
-    """
-    judged = analysis.residuals.judged[number]
-    predicted = analysis.expectation.predicted_noise(number)
-    smooth = np.ones(predicted.shape)
-    for region in analysis.masks.regions.values():
-        inside = judged & region.mask()
-        excess = analysis.expectation.photon_excess(number, inside)
-        smooth[region.slices] = np.sqrt(np.mean(predicted[inside] ** 2) - excess)
-    return smooth
+    """Return the noise of a residual that a pixel's own noise does not alter, DN/s."""
+    regions, judged = analysis.masks.regions.values(), analysis.residuals.judged[number]
+    return analysis.expectation.reported.smooth(number, regions, judged)
 
 
 def statistical_measurements(analysis):

@@ -16,6 +16,7 @@ from miri_background.validation.prediction.clipping_theory import Clipping
 from miri_background.validation.prediction.masks import USABLE_FLAGS, seen_pixels
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 from miri_background.validation.prediction.rate_noise import RateNoise, read_in_one_way
+from miri_background.validation.prediction.reported_noise import ReportedNoise
 from miri_background.validation.prediction.source_masks import source_mask
 from miri_background.validation.products.images import in_two_dimensions
 
@@ -61,6 +62,8 @@ class Expectation:
         The same with fainter sources left in, where sources had to be looked for.
     sky_level : float
         Rate of the backgrounds on empty sky, DN/s.
+    levels : list of float
+        Rate of the sky in each exposure, DN/s, science first.
     science_noise, background_noise : list of float
         Standard deviation of each exposure's rate on empty sky, DN/s.
     clipping : Clipping
@@ -69,6 +72,8 @@ class Expectation:
         Source light that rates are expected to have, DN/s; zero where nothing is known.
     leak, combined_variance : ndarray
         Predicted source light in the combined background, DN/s, and its variance.
+    reported : ReportedNoise
+        What the rates report of their noise.
     background_sky : ndarray or float
         Slope that the combined background should have without sources, DN/s; 0 without truth.
     """
@@ -89,6 +94,7 @@ class Expectation:
         self._mask_sources(light)
         self._expect_noise(products)
         self._expect_light(products, light)
+        self.reported = self._reported_noise()
 
     @property
     def _images(self):
@@ -203,13 +209,13 @@ class Expectation:
             )
             raise CannotJudge(msg)
         science_levels = self._science_levels(products)
-        self._levels = [*science_levels, *[self.sky_level] * len(self.backgrounds)]
+        self.levels = [*science_levels, *[self.sky_level] * len(self.backgrounds)]
         self._noise = {}
         for number in self._backgrounds_first:
             way, image = self._ways[number], self._images[number]
             if way not in self._noise:
                 frame = subarrays()[self.subarray] if self.truth else None
-                self._noise[way] = RateNoise(way, image, clean, self._levels[number], frame)
+                self._noise[way] = RateNoise(way, image, clean, self.levels[number], frame)
         of_exposures = [self._noise[way] for way in self._ways]
         self._science_noises, self._background_noises = self._of_fields(of_exposures)
         noise = [self._on_sky(number) for number in range(len(self._images))]
@@ -238,12 +244,12 @@ class Expectation:
 
     def _on_sky(self, number):
         """Return the noise of the rate of an exposure on empty sky, DN/s."""
-        way, level = self._ways[number], self._levels[number]
+        way, level = self._ways[number], self.levels[number]
         # What was measured of one level, or of one way to read, is by as much off what variances
         # say as that of another.
         sources = {way: self._measured[way]} if way in self._measured else self._measured
         factors = [
-            noise / self._noise[other].scatter(self._levels[taken])
+            noise / self._noise[other].scatter(self.levels[taken])
             for other, (noise, taken) in sources.items()
         ]
         factor = float(np.mean(factors)) if factors else 1.0
@@ -259,6 +265,18 @@ class Expectation:
         """Standard deviation of a science rate on empty sky, DN/s, of all together."""
         return float(np.sqrt(np.mean(np.square(self.science_noise))))
 
+    def _reported_noise(self):
+        """Return what the rates report of their noise."""
+        shared = self.clipping.cost / len(self.backgrounds) ** 2
+        return ReportedNoise(
+            self.science,
+            self.backgrounds,
+            [*self._science_noises, *self._background_noises],
+            self.levels,
+            [*self.science_light, *self.background_light],
+            [shared * cost for cost in self._member_costs],
+        )
+
     def science_variance(self, number):
         """Return the variance of a science rate with the light that it has, (DN/s)^2.
 
@@ -273,7 +291,7 @@ class Expectation:
             Shape (rows, columns).
         """
         noise, light = self._science_noises[number], self.science_light[number]
-        relative = noise.relative_scatter(self._levels[number], light)
+        relative = noise.relative_scatter(self.levels[number], light)
         return (self.science_noise[number] * relative) ** 2
 
     @cached_property
@@ -305,103 +323,6 @@ class Expectation:
         return [
             noise.common_variance for noise in (*self._science_noises, *self._background_noises)
         ]
-
-    @cached_property
-    def reported_parts(self):
-        """Of each exposure, which part of its scatter the pipeline reports, science first."""
-        found = {
-            (way, level): self._noise[way].reported_part(level)
-            for way, level in dict.fromkeys(zip(self._ways, self._levels, strict=True))
-        }
-        return [found[key] for key in zip(self._ways, self._levels, strict=True)]
-
-    def known_variances(self, number):
-        """Return what a known detector gives to the variance of a rate, None of an unknown one.
-
-        Parameters
-        ----------
-        number : int
-            Exposure, from 0, science first.
-
-        Returns
-        -------
-        tuple of ndarray or None
-            Of reads and of photons on empty sky, (DN/s)^2, shape (rows, columns).
-        """
-        return self._noise[self._ways[number]].known_variances(self._levels[number])
-
-    @cached_property
-    def _background_error(self):
-        """Noise of the combined background that follows from the errors of the rates, DN/s."""
-        _, parts = self._of_fields(self.reported_parts)
-        squares = sum(
-            cost * (image.err.astype(float) / part) ** 2
-            for cost, image, part in zip(self._member_costs, self.backgrounds, parts, strict=True)
-        )
-        return np.sqrt(self.clipping.cost * squares) / len(self.backgrounds)
-
-    def predicted_noise(self, number):
-        """Return the noise of a residual that follows from the reported errors of the rates.
-
-        Parameters
-        ----------
-        number : int
-            Science exposure, from 0.
-
-        Returns
-        -------
-        ndarray
-            DN/s: of the science exposure and of the combined background.
-        """
-        own = self.science[number].err / self.reported_parts[number]
-        return np.hypot(own, self._background_error)
-
-    @cached_property
-    def _photons_beyond_known(self):
-        """Variances of real scatter that too many reported photons stand for, by way to read.
-
-        A list of images, (DN/s)^2, for each way; no way where the detector is not known.
-        """
-        found = {}
-        for at, light in enumerate([*self.science_light, *self.background_light]):
-            # Of several exposures that are read in one way, only one may have its variances kept.
-            reported = self._images[at].variances.get("VAR_POISSON")
-            known = self.known_variances(at)
-            if reported is not None and known is not None:
-                photons = known[1] * (1 + light / self._levels[at])
-                difference = (reported - photons) / self.reported_parts[at] ** 2
-                found.setdefault(self._ways[at], []).append(difference)
-        return found
-
-    def photon_excess(self, number, judged):
-        """Return by how much reported photon variances raise `predicted_noise` on average.
-
-        The ramp fit takes the photons from the ramp itself, and none where its slope is
-        negative: of faint ramps, the variance that it reports is too large on average.
-
-        Parameters
-        ----------
-        number : int
-            Science exposure, from 0.
-        judged : ndarray of bool
-            Pixels that are averaged.
-
-        Returns
-        -------
-        float
-            Variance of a residual, (DN/s)^2; 0 where the detector is not known.
-        """
-        if not self._photons_beyond_known or not judged.any():
-            return 0.0
-        by_way = {
-            way: np.mean([max(float(np.nanmean(each[judged])), 0.0) for each in differences])
-            for way, differences in self._photons_beyond_known.items()
-        }
-        own, others = self._of_fields([by_way[way] for way in self._ways])
-        of_combined = sum(
-            cost * each for cost, each in zip(self._member_costs, others, strict=True)
-        )
-        return own[number] + self.clipping.cost * of_combined / len(others) ** 2
 
     # ------------------------------------------------------------------ light
 

@@ -1,0 +1,173 @@
+"""What rates report of their noise, and by how much a residual should scatter by it."""
+
+from functools import cached_property
+
+import numpy as np
+
+__all__ = ["ReportedNoise"]
+
+
+class ReportedNoise:
+    """The noise of residuals that follows from the errors of the rates.
+
+    Parameters
+    ----------
+    science, backgrounds : list of Image
+        Two-dimensional rates.
+    noises : list of RateNoise
+        How each exposure scatters, science first; one object for all that are read in one way.
+    levels : list of float
+        Rate of the sky of each, DN/s.
+    light : list of ndarray
+        Light of sources of each, DN/s.
+    costs : list of float
+        By what factor the variance of each background counts in the combined background.
+    """
+
+    def __init__(self, science, backgrounds, noises, levels, light, costs):
+        self._images = [*science, *backgrounds]
+        self._science = len(science)
+        self._noises, self._levels, self._light, self._costs = noises, levels, light, costs
+
+    def _of_combined(self, values):
+        """Return what values of all exposures are for the combined background."""
+        of_backgrounds = values[self._science :]
+        return sum(cost * each for cost, each in zip(self._costs, of_backgrounds, strict=True))
+
+    @cached_property
+    def parts(self):
+        """Of each exposure, which part of its scatter the pipeline reports, science first."""
+        pairs = list(zip(self._noises, self._levels, strict=True))
+        found = {pair: pair[0].reported_part(pair[1]) for pair in dict.fromkeys(pairs)}
+        return [found[pair] for pair in pairs]
+
+    def known_variances(self, number):
+        """Return what a known detector gives to the variance of a rate, None of an unknown one.
+
+        Parameters
+        ----------
+        number : int
+            Exposure, from 0, science first.
+
+        Returns
+        -------
+        tuple of ndarray or None
+            Of reads and of photons on empty sky, (DN/s)^2, shape (rows, columns).
+        """
+        return self._noises[number].known_variances(self._levels[number])
+
+    @cached_property
+    def _combined_variance(self):
+        """Variance of the combined background that follows from the errors of the rates."""
+        backgrounds = zip(
+            self._costs, self._images[self._science :], self.parts[self._science :], strict=True
+        )
+        return sum(
+            cost * (image.err.astype(float) / part) ** 2 for cost, image, part in backgrounds
+        )
+
+    def of_residual(self, number):
+        """Return the noise of a residual that follows from the reported errors of the rates.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+
+        Returns
+        -------
+        ndarray
+            DN/s: of the science exposure and of the combined background.
+        """
+        own = self._images[number].err / self.parts[number]
+        return np.sqrt(own**2 + self._combined_variance)
+
+    def smooth(self, number, regions, judged):
+        """Return the noise of a residual as `of_residual`, without what a pixel's own noise is in.
+
+        A pixel's own reported error depends on its own noise: divided by it, noise would not be
+        normal any more.  Its mean over each region is taken, and from pixel to pixel it varies
+        as the reads do.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+        regions : list of Region
+            Where to average.
+        judged : ndarray of bool
+            Pixels that are averaged.
+
+        Returns
+        -------
+        ndarray
+            DN/s, shape (rows, columns); 1 outside the regions.
+        """
+        predicted = self.of_residual(number)
+        typical = self._typical_variances[number] + self._of_combined(self._typical_variances)
+        smooth = np.ones(predicted.shape)
+        for region in regions:
+            inside = judged & region.mask()
+            if not inside.any():
+                continue
+            mean = np.mean(predicted[inside] ** 2) - self._photon_excess(number, inside)
+            relative = typical[region.slices] / np.nanmean(typical[inside])
+            smooth[region.slices] = np.sqrt(mean * np.where(np.isfinite(relative), relative, 1.0))
+        return smooth
+
+    @cached_property
+    def _typical_variances(self):
+        """Variance of each exposure from each pixel's reads and the photons of all, (DN/s)^2."""
+        found = {}
+        for number, (noise, level) in enumerate(zip(self._noises, self._levels, strict=True)):
+            if (noise, level) in found:
+                continue
+            known = self.known_variances(number)
+            if known is None:
+                reported = self._images[number].variances
+                known = reported["VAR_RNOISE"].astype(float), np.nanmedian(reported["VAR_POISSON"])
+            found[noise, level] = known[0] + known[1]
+        return [found[pair] for pair in zip(self._noises, self._levels, strict=True)]
+
+    @cached_property
+    def _photons_beyond_known(self):
+        """Variances of real scatter that too many reported photons stand for, by way to read.
+
+        A list of images, (DN/s)^2, for each way; no way where the detector is not known.
+        """
+        found = {}
+        for number, image in enumerate(self._images):
+            # Of several exposures that are read in one way, only one may have its variances kept.
+            reported, known = image.variances.get("VAR_POISSON"), self.known_variances(number)
+            if reported is not None and known is not None:
+                photons = known[1] * (1 + self._light[number] / self._levels[number])
+                difference = (reported - photons) / self.parts[number] ** 2
+                found.setdefault(self._noises[number], []).append(difference)
+        return found
+
+    def _photon_excess(self, number, judged):
+        """Return by how much reported photon variances raise `of_residual` on average.
+
+        The ramp fit takes the photons from the ramp itself, and none where its slope is
+        negative: of faint ramps, the variance that it reports is too large on average.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+        judged : ndarray of bool
+            Pixels that are averaged.
+
+        Returns
+        -------
+        float
+            Variance of a residual, (DN/s)^2; 0 where the detector is not known.
+        """
+        if not self._photons_beyond_known:
+            return 0.0
+        by_way = {
+            noise: np.mean([max(float(np.nanmean(each[judged])), 0.0) for each in differences])
+            for noise, differences in self._photons_beyond_known.items()
+        }
+        of_exposures = [by_way[noise] for noise in self._noises]
+        return of_exposures[number] + self._of_combined(of_exposures)
