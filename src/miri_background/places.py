@@ -6,9 +6,17 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from miri_background.outcomes import DirectoryRefused, DiskFailed
+from miri_background.outcomes import DirectoryRefused, DiskFailed, SetUpWrong
 
-__all__ = ["executing", "held", "locked", "refuse_foreign", "require_writable", "writable"]
+__all__ = [
+    "executing",
+    "held",
+    "locked",
+    "refuse_foreign",
+    "require_products_directory",
+    "require_writable",
+    "writable",
+]
 
 
 @contextmanager
@@ -53,6 +61,26 @@ def require_writable(directory):
     # Tried, because permissions show neither a read-only disk nor the superuser's rights.
     with writable(directory), tempfile.TemporaryDirectory(prefix=".writing-", dir=there):
         pass
+
+
+def require_products_directory(directory):
+    """Refuse a directory of products that is not there.
+
+    Parameters
+    ----------
+    directory : path-like
+        What was named.
+
+    Raises
+    ------
+    CannotJudge
+        If it is not a directory.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        what = "is not a directory" if directory.exists() else "is missing"
+        msg = f"{directory} {what}: name the directory that holds the products."
+        raise SetUpWrong(msg)
 
 
 def refuse_foreign(root):

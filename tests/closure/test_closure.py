@@ -23,7 +23,8 @@ from miri_background.closure.closure import (
 from miri_background.instrument.detector import saturation_level
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
-from miri_background.references.cache import crds_environment, synthetic_cache
+from miri_background.references.any_cache import crds_environment
+from miri_background.references.cache import synthetic_cache
 from miri_background.reporting import closure_figures
 from miri_background.run_directory import RunDirectory
 from miri_background.validation.judgement import judge_products

@@ -14,7 +14,8 @@ from astropy.io import fits
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.references import cache as cache_module
-from miri_background.references.cache import check_cache, crds_environment, synthetic_cache
+from miri_background.references.any_cache import check_cache, crds_environment
+from miri_background.references.cache import synthetic_cache
 from miri_background.references.mappings import CONTEXT
 from miri_background.references.reference_files import ExposureKind
 

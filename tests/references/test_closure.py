@@ -24,7 +24,8 @@ from miri_background.instrument.detector import (
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import PATTERNS, subarrays
 from miri_background.observation import Observation
-from miri_background.references.cache import crds_environment, synthetic_cache
+from miri_background.references.any_cache import crds_environment
+from miri_background.references.cache import synthetic_cache
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,8 @@ from miri_background.instrument import detector
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.references import doctor, plausible
-from miri_background.references.cache import crds_environment, synthetic_cache
+from miri_background.references.any_cache import crds_environment
+from miri_background.references.cache import synthetic_cache
 from miri_background.references.doctor import NOT_APPLICABLE, PLAUSIBLE, UNFIT, Finding
 from miri_background.references.mappings import CONTEXT, MATCH_KEYS
 from miri_background.references.needs import ImplausibleReference, Needs

@@ -270,6 +270,10 @@ AT_ONCE = [
     ["closure", "--help"],
     ["--version"],
     ["validate", "--groups", "3"],
+    ["validate", "--crds-cache", "/nowhere"],
+    ["validate", "--data", "flight"],
+    ["check", "/nowhere"],
+    ["advise", "/nowhere"],
     ["valdate"],
 ]
 

@@ -14,7 +14,8 @@ from miri_background.calibration_choice import Calibration
 from miri_background.files import content_key
 from miri_background.observation import Observation
 from miri_background.parallel import process_pool
-from miri_background.references.cache import crds_environment, synthetic_cache
+from miri_background.references.any_cache import crds_environment
+from miri_background.references.cache import synthetic_cache
 from miri_background.reporting import background_figures, figures
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures

@@ -7,6 +7,7 @@ import click
 from miri_background.cli.options import FILE, clipping_options
 from miri_background.cli.verbs import Topic, Verb
 from miri_background.outcomes import Outcome
+from miri_background.places import require_products_directory, writable
 
 __all__ = ["advise"]
 
@@ -36,8 +37,9 @@ def advise(directory, sigma, maxiters, association, plot):
 
     Only clipping is repeated, over the rates that are there; the pipeline is never run.
     """
+    require_products_directory(directory)
+    # Imported here, so that a wrong directory is answered at once.
     from miri_background.files import replace_whole, require_own
-    from miri_background.places import writable
     from miri_background.runs.advise import advice_on
 
     if plot is not None:

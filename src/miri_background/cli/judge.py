@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -19,6 +20,8 @@ from miri_background.cli.running import require_directory, run_notebook
 from miri_background.cli.verbs import Topic, Verb
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.places import require_products_directory
+from miri_background.references.any_cache import require_references
 
 __all__ = ["check", "okify", "validate"]
 
@@ -41,6 +44,7 @@ def validate(**values):
     parameters = given(values)
     observation, calibration = Observation.of(parameters), Calibration.of(parameters)
     require_directory(parameters)
+    require_references(observation, calibration)
     # Imported here, so that --help and wrong parameters are answered at once.
     from miri_background.runs.names import VALIDATION
     from miri_background.simulation.sky_level import require_unsaturated
@@ -110,6 +114,10 @@ def check(directory, output, baselines, expect, as_json, no_page, **choices):
     The products may be of any pipeline build and any data; the pipeline is never run. Of several
     sets of backgrounds, each is judged; the worst outcome decides.
     """
+    if output is None:
+        # There is no place for the reason of a directory that is missing: answered at once.
+        with _reason_on_output(as_json):
+            require_products_directory(directory)
     from miri_background.runs.check import (
         remove_earlier_sets,
         require_place,
@@ -119,17 +127,16 @@ def check(directory, output, baselines, expect, as_json, no_page, **choices):
 
     stream = sys.stderr if as_json else sys.stdout
     baselines = given({"baselines": baselines}).get("baselines")
-    try:
-        require_place(directory, output, not no_page)
-        remove_earlier_sets(directory, output)
-        found = sets_to_check(directory, **choices, expect=expect or "")
-        judge = _judge_one if len(found.sets) == 1 else _judge_several
-        outcome, text, paths = judge(found, output, baselines, stream, not no_page)
-    except CannotJudge as error:
-        write_reason(directory, output, error, not no_page)
-        if as_json:
-            print(json.dumps(_reason(error), ensure_ascii=False))
-        raise
+    with _reason_on_output(as_json):
+        try:
+            require_place(directory, output, not no_page)
+            remove_earlier_sets(directory, output)
+            found = sets_to_check(directory, **choices, expect=expect or "")
+            judge = _judge_one if len(found.sets) == 1 else _judge_several
+            outcome, text, paths = judge(found, output, baselines, stream, not no_page)
+        except CannotJudge as error:
+            write_reason(directory, output, error, not no_page)
+            raise
     if as_json:
         print(text, end="")
     for path in paths or ():
@@ -159,15 +166,22 @@ def _judge_several(found, output, baselines, stream, page):
     return outcome, summary.json_text(), paths
 
 
-def _reason(error):
-    """Return what could not be judged as machines read it."""
-    outcome = Outcome.CANNOT_JUDGE
-    return {
-        "outcome": outcome.word,
-        "exit_code": outcome.exit_code,
-        "cause": error.cause.word,
-        "reason": str(error),
-    }
+@contextmanager
+def _reason_on_output(as_json):
+    """Print what could not be judged as machines read it, if they do."""
+    try:
+        yield
+    except CannotJudge as error:
+        if as_json:
+            outcome = Outcome.CANNOT_JUDGE
+            reason = {
+                "outcome": outcome.word,
+                "exit_code": outcome.exit_code,
+                "cause": error.cause.word,
+                "reason": str(error),
+            }
+            print(json.dumps(reason, ensure_ascii=False))
+        raise
 
 
 @click.command(

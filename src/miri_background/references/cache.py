@@ -1,10 +1,9 @@
-"""The CRDS cache: written whole or not at all, found again, checked and pointed to.
+"""The CRDS cache of synthetic references: written whole or not at all, and found again.
 
 A cache is complete when its manifest says so: the manifest is written last,
 before the directory is renamed into place.
 """
 
-import ast
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from miri_background.files import checksum, content_key
 from miri_background.outcomes import ReferencesUnfit
 from miri_background.provenance import source_fingerprint
-from miri_background.reading import read_json, read_text
+from miri_background.reading import read_json
 from miri_background.references.mappings import CONTEXT, write_mappings
 from miri_background.references.needs import DamagedReference
 from miri_background.references.reference_files import (
@@ -25,10 +24,7 @@ from miri_background.references.reference_files import (
     write_references,
 )
 
-__all__ = ["check_cache", "crds_environment", "require_as_written", "synthetic_cache"]
-
-# A host name with "serverless" keeps CRDS from trying the network at all.
-_SERVERLESS_URL = "https://jwst-serverless.stsci.edu"
+__all__ = ["require_as_written", "synthetic_cache"]
 
 # What decides the bytes of a reference file, beside its kind.
 _SOURCES = (
@@ -52,11 +48,6 @@ _MANIFEST = "manifest.json"
 _ASIDE_PREFIX = ".writing-"
 # Writing takes seconds: what is older than this belongs to a process that was killed.
 _ABANDONED_AFTER = 3600.0  # s
-
-# stpipe looks for these letters in the whole path of a reference file, not in its name.
-_NO_REFERENCE = "n/a"
-
-_CONTEXTS_NAMED = 5  # an operational cache holds more than a thousand
 
 
 def _cache_key(kind):
@@ -236,121 +227,3 @@ def synthetic_cache(root, observation, mirisim_read_noise=None):
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
-
-
-def crds_environment(path, context=CONTEXT, server_url=None):
-    """Return the environment variables that make the pipeline use a CRDS cache.
-
-    Parameters
-    ----------
-    path : path-like
-        The cache.
-    context : str or None, optional
-        Name of the context; None leaves the choice to CRDS.
-    server_url : str or None, optional
-        CRDS server that completes the cache; None to stay offline, with a cache
-        that is only read.
-
-    Returns
-    -------
-    dict of str to str
-        Variables to set before CRDS is imported: it reads them then.
-    """
-    environment = {"CRDS_PATH": os.fspath(Path(path).absolute())}
-    if context is not None:
-        environment["CRDS_CONTEXT"] = context
-    if server_url is not None:
-        environment["CRDS_SERVER_URL"] = server_url
-    else:
-        environment["CRDS_SERVER_URL"] = _SERVERLESS_URL
-        environment["CRDS_MODE"] = "local"  # best references are worked out here
-        environment["CRDS_READONLY_CACHE"] = "1"
-    return environment
-
-
-def _enumerate(names):
-    """Return the last few of some names, for a sentence."""
-    shown = ", ".join(names[-_CONTEXTS_NAMED:])
-    hidden = len(names) - _CONTEXTS_NAMED
-    return f"{shown} and {hidden} earlier ones" if hidden > 0 else shown
-
-
-def check_cache(path, context, server_url=None):
-    """Check that CRDS will find its rules in a cache, whoever has filled it.
-
-    Parameters
-    ----------
-    path : path-like
-        The cache.
-    context : str or None
-        Name of the context; None for the one that the cache's configuration names.
-    server_url : str or None, optional
-        CRDS server that supplies what the cache lacks; None to stay offline.
-
-    Raises
-    ------
-    CannotJudge
-        If the pipeline would overlook the cache for its path, if the directory is
-        missing or, without a server, if it lacks its
-        configuration, any context at all, or the one that was asked for.
-    """
-    path = Path(path).absolute()
-    if _NO_REFERENCE in str(path).lower():
-        msg = (
-            f"The path of the CRDS cache {path} contains {_NO_REFERENCE!r}, and the pipeline takes "
-            "every reference file with such a path for 'not applicable': move the cache, or name "
-            "another directory (MIRI_BACKGROUND_CACHE for the synthetic one)."
-        )
-        raise ReferencesUnfit(msg)
-    if not path.is_dir():
-        msg = (
-            f"The CRDS cache {path} is not there: "
-            "name the directory of an existing cache, or use the synthetic references."
-        )
-        raise ReferencesUnfit(msg)
-    if server_url is None:
-        _check_offline(path, context)
-
-
-def _check_offline(path, context):
-    """Refuse a cache that CRDS cannot work with offline; see `check_cache`."""
-    mappings = path / "mappings" / "jwst"
-    found = sorted(pmap.name for pmap in mappings.glob("*.pmap"))
-    if not found:
-        msg = (
-            f"{path} is a CRDS directory without context, there is no *.pmap in {mappings}: "
-            "name the directory of a filled cache, or give the URL of a CRDS server to fill it."
-        )
-        raise ReferencesUnfit(msg)
-
-    for rules in sorted(mappings.glob("*.[pir]map")):
-        if not rules.is_file():
-            msg = f"{rules} is not a regular file: restore it from a complete cache."
-            raise ReferencesUnfit(msg)
-
-    configuration = path / "config" / "jwst" / "server_config"
-    try:
-        settings = dict(ast.literal_eval(read_text(configuration)))
-    except (OSError, TypeError, ValueError, SyntaxError):
-        msg = (
-            f"The CRDS cache {path} has no readable {configuration.relative_to(path)}, "
-            "which CRDS needs when it works offline: "
-            "copy it from a complete cache, or give the URL of a CRDS server."
-        )
-        raise ReferencesUnfit(msg) from None
-
-    if context is None:
-        # In the order in which CRDS looks for it.
-        context = settings.get("latest_context") or settings.get("operational_context")
-        if context is None:
-            msg = (
-                f"No context was named, and {configuration} names none either: "
-                f"name one of those in the cache ({_enumerate(found)})."
-            )
-            raise ReferencesUnfit(msg)
-    if context not in found:
-        msg = (
-            f"The context {context} is not in {mappings}, which has {_enumerate(found)}: "
-            "name one of these, or give the URL of a CRDS server that has it."
-        )
-        raise ReferencesUnfit(msg)

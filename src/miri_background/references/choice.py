@@ -6,7 +6,15 @@ from pathlib import Path
 
 from miri_background.outcomes import SetUpWrong
 from miri_background.places import writable
-from miri_background.references.cache import check_cache, crds_environment, synthetic_cache
+from miri_background.references.any_cache import (
+    IN_THE_RUN,
+    SYNTHETIC,
+    check_cache,
+    crds_environment,
+    named_cache,
+    require_references,
+)
+from miri_background.references.cache import synthetic_cache
 from miri_background.references.mappings import CONTEXT
 from miri_background.settings import suite_cache
 from miri_background.simulation.mirisim.calibration import mirisim_calibration
@@ -14,7 +22,6 @@ from miri_background.simulation.mirisim.installation import MIRISim
 
 __all__ = ["ReferenceChoice", "use_references"]
 
-_CENTRAL_CACHE = "/grp/crds/cache"  # at STScI; elsewhere CRDS_PATH names the central one
 # Set by an earlier choice, or by the user's shell, they would make CRDS ignore a server.
 _OFFLINE_VARIABLES = ("CRDS_MODE", "CRDS_READONLY_CACHE")
 
@@ -65,18 +72,12 @@ def use_references(observation, calibration, inside=None, mirisim_command="miris
     """
     choice, context = calibration.crds_cache, calibration.crds_context
     server_url = calibration.crds_server_url
-    if observation.data != "simulated" and choice == "synthetic":
-        msg = (
-            f"data = {observation.data} was not taken with the detector of the synthetic "
-            "references: name another CRDS cache, with its context or a server (crds_cache, "
-            "crds_context, crds_server_url)."
-        )
-        raise SetUpWrong(msg)
-    if choice == "working directory" and inside is None:
+    require_references(observation, calibration)
+    if choice == IN_THE_RUN and inside is None:
         msg = "There is no working directory here: name the directory of the CRDS cache."
         raise SetUpWrong(msg)
-    if choice == "synthetic" or (choice == "working directory" and not server_url):
-        root = suite_cache() if choice == "synthetic" else Path(inside) / "crds_cache"
+    if choice == SYNTHETIC or (choice == IN_THE_RUN and not server_url):
+        root = suite_cache() if choice == SYNTHETIC else Path(inside) / "crds_cache"
         noise = None
         if observation.simulator == "mirisim":
             noise = mirisim_calibration(MIRISim(mirisim_command), observation).read_noise
@@ -84,14 +85,7 @@ def use_references(observation, calibration, inside=None, mirisim_command="miris
             path = synthetic_cache(root, observation, noise)
         context = context or CONTEXT
     else:
-        places = {
-            "home": Path.home() / "crds_cache",
-            "central": Path(os.environ.get("CRDS_PATH", _CENTRAL_CACHE)),
-        }
-        if choice == "working directory":
-            path = Path(inside) / "crds_cache"
-        else:
-            path = places.get(choice, Path(choice).expanduser())
+        path = Path(inside) / "crds_cache" if choice == IN_THE_RUN else named_cache(choice)
         if server_url and choice != "central":
             with writable(path):
                 path.mkdir(parents=True, exist_ok=True)

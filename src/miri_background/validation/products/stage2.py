@@ -7,7 +7,8 @@ their own, or an archive that has all files side by side.  Nothing but the files
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from miri_background.outcomes import CannotJudge, SetUpWrong
+from miri_background.outcomes import CannotJudge
+from miri_background.places import require_products_directory
 from miri_background.validation.products.associations import (
     Associated,
     background_sets,
@@ -119,10 +120,7 @@ def product_sets(
         If there is none.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        what = "is not a directory" if directory.exists() else "is missing"
-        msg = f"{directory} {what}: name the directory that holds the products."
-        raise SetUpWrong(msg)
+    require_products_directory(directory)
     clipping = read_clipping(directory, sigma, maxiters)
     association = Path(association) if association else None
     files = Files(directory, association, allow_outside)
