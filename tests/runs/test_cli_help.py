@@ -272,6 +272,7 @@ AT_ONCE = [
     ["validate", "--groups", "3"],
     ["validate", "--crds-cache", "/nowhere"],
     ["validate", "--data", "flight"],
+    ["validate", "--simulator", "mirisim", "--mirisim-command", "no-mirisim"],
     ["check", "/nowhere"],
     ["advise", "/nowhere"],
     ["valdate"],

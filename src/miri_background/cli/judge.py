@@ -22,6 +22,7 @@ from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.places import require_products_directory
 from miri_background.references.any_cache import require_references
+from miri_background.simulation.mirisim.installation import MIRISim
 
 __all__ = ["check", "okify", "validate"]
 
@@ -45,6 +46,8 @@ def validate(**values):
     observation, calibration = Observation.of(parameters), Calibration.of(parameters)
     require_directory(parameters)
     require_references(observation, calibration)
+    if observation.simulator == "mirisim":
+        MIRISim(parameters.get("mirisim_command", "mirisim")).require_command()
     # Imported here, so that --help and wrong parameters are answered at once.
     from miri_background.runs.names import VALIDATION
     from miri_background.simulation.sky_level import require_unsaturated

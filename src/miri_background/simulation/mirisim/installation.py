@@ -140,7 +140,7 @@ class MIRISim:
         CannotJudge
             If it cannot be found out, or is not supported.
         """
-        self._require_command()
+        self.require_command()
         asked = shlex.join([*self._python, "-c", _PRINT_VERSION])
         try:
             answer = subprocess.run(
@@ -219,8 +219,14 @@ class MIRISim:
             raise CannotJudge(msg)
         return [path for _, path in found]
 
-    def _require_command(self):
-        """Refuse a command whose first word is no program."""
+    def require_command(self):
+        """Refuse a command whose first word is no program.
+
+        Raises
+        ------
+        CannotJudge
+            Naming it.
+        """
         program = self._words[0]
         if shutil.which(program) is None:
             msg = (
@@ -232,7 +238,7 @@ class MIRISim:
 
     def _execute(self, directory, log):
         """Run the program, with its output in the log, until it ends or its time is over."""
-        self._require_command()
+        self.require_command()
         command = [*self._words, "simulation.ini"]
         log = Path(log)
         with writable(log.parent):
