@@ -24,7 +24,7 @@ WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
 # The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
 UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
 
-.PHONY: help env validate nightly flight site closure faults test test-fast lint format lock lab clean clean-runs clean-env FORCE
+.PHONY: help env validate nightly flight site closure faults test test-all test-fast lint format lock lab clean clean-runs clean-env FORCE
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
@@ -58,10 +58,14 @@ flight: $(STAMP) ## judge flight exposures of programme 2754 (needs the network,
 site: $(STAMP) ## build the pages on the last nights in build/site (ARGS="--history DIRECTORY")
 	@.venv/bin/miri-background site $(ARGS)
 
-test: $(STAMP) ## run every test, and the notebooks cell by cell at test size
+test: RUNS := -m "not long" $(RENDERED)/image2_background.ipynb
+test-all: RUNS := $(RENDERED)
+test: $(STAMP) ## run the tests, and the validation notebook cell by cell at test size
+test-all: $(STAMP) ## run every test and every notebook, as by night
+test test-all:
 	@rm -rf $(RENDERED)
 	@.venv/bin/miri-background render --output $(RENDERED)
-	@.venv/bin/python -m pytest $(PARALLEL) --slow --nbval-lax --nbval-current-env $(ARGS) tests $(RENDERED)
+	@.venv/bin/python -m pytest $(PARALLEL) --slow --nbval-lax --nbval-current-env $(RUNS) $(ARGS) tests
 
 test-fast: $(STAMP) ## run the tests that take seconds
 	@.venv/bin/python -m pytest $(PARALLEL) -m "not slow" $(ARGS) tests

@@ -56,10 +56,10 @@ def test_deviation_of_the_furthest_is_standard_normal(trials):
     assert kstest(deviations, "norm").pvalue > IMPROBABLE
 
 
-@pytest.fixture(scope="module", params=KINDS.values(), ids=list(KINDS))
+@pytest.fixture(scope="module", params=["rates", pytest.param("rateints", marks=pytest.mark.long)])
 def runs(request):
     """Return two correct runs of a small subarray."""
-    changes, calibration = request.param
+    changes, calibration = KINDS[request.param]
     with process_pool(2) as executor:
         return correct_runs(executor, [1, 2], QUICK | changes, calibration)
 

@@ -109,6 +109,7 @@ def test_plain_mean_turns_the_notebook_red(nbval, validation):
     assert "combined value (whole array, exposure 1)" in ended.stdout
 
 
+@pytest.mark.long
 def test_wrong_fluxes_turn_the_closure_red(nbval, closure):
     """A kernel in which flux calibration is off fails the verdict's cell."""
     ended = nbval(closure, TOO_BRIGHT)

@@ -189,7 +189,11 @@ class Closure:
         return pattern @ self.difference / self.difference.std() / np.linalg.norm(pattern)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+# Of the slow readout, only the read noise differs, and what depends on the number of groups.
+@pytest.fixture(
+    scope="module",
+    params=["SUB256", pytest.param("SLOWR1", marks=pytest.mark.long)],
+)
 def closure(request, pipeline):
     """Return the comparison of rate and truth of one exposure."""
     return Closure(*pipeline(request.param))
@@ -245,12 +249,14 @@ def without(pipeline):
     return {step: Closure(*pipeline(WITHOUT), step) for step in NEEDED}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", NEEDED)
 def test_missing_step_is_seen(without, step):
     """The comparison has teeth: the rate is off where a step is left out."""
     assert abs(without[step].deviation()) > K
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", MAPS)
 def test_map_of_a_missing_step_is_seen(without, step):
     """What a step leaves in the rate follows its map."""

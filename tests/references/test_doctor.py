@@ -713,6 +713,7 @@ def test_references_of_mirisims_detector_are_well(tmp_path, examine):
     assert [each for each in found if each.status in UNFIT] == []
 
 
+@pytest.mark.long
 def test_every_reference_of_a_run_was_examined(finished, small_cache, examine):
     """What a run's product says it used is what the doctor examined."""
     directory, _ = finished

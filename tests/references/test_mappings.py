@@ -219,6 +219,7 @@ def test_answers_need_no_more_than_the_cache(answers):
     assert after == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "patterns"),

@@ -161,7 +161,7 @@ def test_search_finds_in_a_copy_on_disk(page, sample_site):
     search(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_nobody_is_kept_out(page, free, scheme):
     """The rules of axe-core find nothing serious, neither in light nor in dark."""
     page.emulate_media(color_scheme=scheme)

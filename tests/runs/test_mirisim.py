@@ -51,6 +51,7 @@ def test_only_what_is_known_is_judged(metrics):
     assert names.isdisjoint(unknown)
 
 
+@pytest.mark.long
 def test_missing_step_is_seen_with_mirisim(
     validated, command_line, options, stand_in, link_observation, tmp_path
 ):

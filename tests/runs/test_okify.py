@@ -470,6 +470,7 @@ def test_run_that_drifted_ends_with_code_3(
     assert json.loads((finished_copy / "metrics.json").read_text())["exit_code"] == 3
 
 
+@pytest.mark.long
 def test_rerun_counts_as_another_attempt(finished, finished_copy, command_line, small_options):
     """A run directory that was judged again says so."""
     command_line("validate", "--run", finished_copy.parents[1], *small_options)

@@ -192,6 +192,7 @@ def test_latest_is_the_last_run(elsewhere, run_directories, command_line):
     assert (ended.returncode, (broken / "check" / "metrics.json").exists()) == (1, True)
 
 
+@pytest.mark.long
 def test_killed_run_completes_when_repeated(run_directories, run_of, suite_environment, tmp_path):
     """Killed while it calibrates, a run that is repeated ends with the same numbers.
 

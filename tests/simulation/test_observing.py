@@ -128,6 +128,7 @@ def test_processes_give_the_same_ramps(run, checksums, workers):
     assert [level1b_checksum(path) for path in paths] == checksums
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",

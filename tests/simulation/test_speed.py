@@ -54,6 +54,7 @@ def measured():
     return json.loads(ended.stdout)
 
 
+@pytest.mark.long
 def test_exposure_takes_seconds(measured):
     """Scene and ramp of one exposure take little more than its noise alone."""
     assert measured["time"] <= TIME_LIMIT

@@ -132,6 +132,7 @@ def test_stars_are_where_the_catalogue_says(taken, observation, field, dither):
     assert largest_miss(taken, exposure) < POSITION_TOLERANCE
 
 
+@pytest.mark.long
 @astray
 @pytest.mark.slow
 @pytest.mark.parametrize(("version", "x_sign"), [("2.2.0", "-1"), ("2.4.1", "-1"), ("2.2.0", "1")])
@@ -151,6 +152,7 @@ def test_stars_of_other_versions_are_where_the_catalogue_says(
     assert max(missed) < POSITION_TOLERANCE
 
 
+@pytest.mark.long
 @astray
 @pytest.mark.slow
 def test_stars_of_a_subarray_are_where_the_catalogue_says(observation, installation, tmp_path):
@@ -296,6 +298,7 @@ def test_foreign_file_is_left_alone(copied, broken):
     assert foreign.read_text() == "mine"
 
 
+@pytest.mark.long
 def test_other_read_noise_than_calibrated_is_refused(small, installation, tmp_path, monkeypatch):
     """The references would hold the noise of before; the sentence names what to remove."""
     monkeypatch.setenv("MIRI_BACKGROUND_CACHE", str(tmp_path / "cache"))
@@ -311,6 +314,7 @@ def test_other_read_noise_than_calibrated_is_refused(small, installation, tmp_pa
         run.release()
 
 
+@pytest.mark.long
 def test_slow_exposure_has_mirisims_number_of_samples(installation, tmp_path, monkeypatch):
     """SCASim counts the eight samples that are averaged, not the one that is left out."""
     monkeypatch.setenv("MIRI_BACKGROUND_CACHE", str(tmp_path / "cache"))
@@ -345,6 +349,7 @@ def test_failure_leaves_no_exposure(observation, broken, tmp_path):
         run.release()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_pipeline_gives_the_rate_of_the_sky(taken, observation, installation, cache, tmp_path):
     """calwebb_detector1 with references of MIRISim's detector gives what the stand-in put in."""
