@@ -949,6 +949,31 @@ def test_truth_is_not_needed(products):
     assert {each.criterion for each in measure(faulty)} == expected
 
 
+def with_hits(products, hit):
+    """Return products whose truth says which pixels were hit: all that are flagged, or none."""
+
+    def known(truths, images):
+        return [
+            replace(truth, hit=(image.dq & JUMP_DET > 0) & hit)
+            for truth, image in zip(truths, images, strict=True)
+        ]
+
+    return replace(
+        products,
+        science_truth=known(products.science_truth, products.science),
+        background_truth=known(products.background_truth, products.backgrounds),
+    )
+
+
+def test_only_hits_are_judged_where_they_are_known(products):
+    """What the jump step takes for hits is noise that was chosen for its sign."""
+    faulty = hits_left(products)
+    expected = [each.value for each in flagged_pixels(examine(faulty))]
+    found = [each.value for each in flagged_pixels(examine(with_hits(faulty, hit=True)))]
+    assert found == expected
+    assert list(flagged_pixels(examine(with_hits(faulty, hit=False)))) == []
+
+
 def last_region_flagged(products):
     """Return products of which an exposure has no pixel without a flag in the last region."""
     *_, region = regions(products.subarray).values()

@@ -158,3 +158,40 @@ def test_largest_deviation_decides_whether_one_can_be_rejected(count):
 def test_largest_deviation_is_known(count, expected):
     """By hand: one of n equal values changed is n / sqrt(n - 1) standard deviations off."""
     assert largest_deviation(count) == pytest.approx(expected, abs=0.001)
+
+
+def test_normal_noise_is_seen_whole():
+    """The plain mean of normal noise is normal, whatever the members are."""
+    assert Clipping(4, np.inf, 1, [1.0, 1.0, 1.0, 3.0]).part_in_sight(1.0) == 1.0
+
+
+@pytest.mark.parametrize("other", [0.2, 1.0])
+def test_outliers_of_a_clipped_mean_are_not_seen(other):
+    """Of one noisy member, most values are clipped, and the others are far off."""
+    scatters = np.array([0.2, 0.8, 3.0, 0.2])
+    generator = np.random.default_rng(7)
+    members = scatters[:, np.newaxis] * generator.standard_normal((4, 200_000))
+    mean = sigma_clip(members, sigma=2.0, maxiters=3, axis=0).mean(axis=0).filled(0.0)
+    values = mean + other * generator.standard_normal(mean.size)
+    normal = values.std() * generator.standard_normal(mean.size)
+    seen, of_normal = (
+        sigma_clip(each, sigma=3.0, maxiters=None).std() for each in (values, normal)
+    )
+    part = Clipping(4, 2.0, 3, scatters).part_in_sight(other)
+    # Other seeds change it by 0.003, and both are such estimates.
+    assert part == pytest.approx(seen / of_normal, abs=0.015)
+
+
+def test_clipped_mean_of_one_noise_is_taken_for_normal():
+    """Half a million draws show no difference that matters beside the noise of an exposure."""
+    generator = np.random.default_rng(8)
+    members = generator.standard_normal((4, 500_000))
+    other = generator.standard_normal(members.shape[1])
+    clipped = sigma_clip(members, sigma=2.0, maxiters=3, axis=0).mean(axis=0).filled(0.0)
+    part, of_normal = (
+        sigma_clip(values, sigma=3.0, maxiters=None).std() / values.std()
+        for values in (other + clipped, other + members.mean(axis=0))
+    )
+    assert Clipping(4, 2.0, 3, [1.0] * 4).part_in_sight(1.0) == 1.0
+    # Of the full array, noise is known to 0.08 %.
+    assert part / of_normal == pytest.approx(1.0, abs=5e-4)

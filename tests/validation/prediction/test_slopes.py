@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from miri_background.validation.prediction.slopes import (
     equal_weights,
     pipeline_weights,
     read_weighting,
+    reported_photons,
     slope_noise,
     slope_statistics,
 )
@@ -250,3 +252,21 @@ def test_beyond_the_rates_there_is_no_offset():
     """Sources much brighter than the sky are fitted with the weights of photons."""
     rate = rate_of(10, GROUPS)
     assert statistics(0.8 * rate, 1.2 * rate).offset(3 * rate) == 0
+
+
+@pytest.mark.parametrize("ratio", [0.1, 1.0, 3.0])
+def test_photons_of_two_groups_by_hand(ratio):
+    """Their one difference is normal, and counts as nothing where it is negative."""
+    read_noise, frame_time = 6.0, 2.0
+    rate = ratio * np.sqrt(2) * read_noise / frame_time
+    # Of so many electrons, photons add nothing to the noise.
+    found = reported_photons(rate, np.array([1e9]), np.array([read_noise]), frame_time, [2])
+    expected = norm.cdf(ratio) + norm.pdf(ratio) / ratio
+    # One standard deviation of the mean of 20 000 ramps is 1 / (141 ratio).
+    assert found == pytest.approx(expected, abs=3 / (141 * ratio))
+
+
+def test_photons_of_bright_ramps_are_what_there_are():
+    """No difference of groups is negative."""
+    found = reported_photons(1000.0, np.array([5.5]), np.array([6.0]), 2.0, [10, 5])
+    assert found == pytest.approx(1.0, abs=1e-3)

@@ -116,6 +116,15 @@ def test_truth_of_the_whole_detector_is_cut():
     assert (cut.catalogue["x"][0].value, cut.catalogue["y"][0].value) == (-2, -1)
 
 
+def test_pixels_that_were_hit_are_cut():
+    """Nothing was hit where the background has no pixel, and what nobody knows stays unknown."""
+    image, truth = truth_of((6, 4, 4, 4))
+    assert truth_in_frame(truth, image, header(PART)).hit is None
+    everywhere = replace(truth, hit=np.ones(image.data.shape, dtype=bool))
+    cut = truth_in_frame(everywhere, image, header(PART))
+    np.testing.assert_array_equal(cut.hit, covered(image, header(PART)))
+
+
 def test_truth_of_another_part_is_nothing_elsewhere():
     """Where the background has no pixel, it has no light either."""
     image, truth = truth_of((6, 4, 4, 4))

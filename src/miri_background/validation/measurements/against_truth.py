@@ -83,10 +83,13 @@ def reported_variances(analysis):
         for criterion, part, expected in zip(
             found, ("VAR_RNOISE", "VAR_POISSON"), known, strict=True
         ):
-            off = image.variances[part][good] / expected[good] - 1
-            # A part that is too large here and too small there is wrong in both.
-            value = 100 * float(np.mean(np.abs(off)) if part == "VAR_RNOISE" else np.median(off))
-            if part == "VAR_POISSON":
+            ratios = image.variances[part][good] / expected[good]
+            if part == "VAR_RNOISE":
+                # A part that is too large here and too small there is wrong in both.
+                value = 100 * float(np.mean(np.abs(ratios - 1)))
+            else:
+                usual = expectation.reported.reported_photons(number)
+                value = 100 * float(np.mean(ratios) / usual - 1)
                 value -= float(np.clip(value, -chance, chance))
             found[criterion].append((value, f"{part} of {name}"))
     for criterion, several in found.items():

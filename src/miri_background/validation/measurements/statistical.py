@@ -353,7 +353,9 @@ def noise(analysis):
     for number in analysis.numbers:
         judged = analysis.residuals.judged[number]
         pulls = analysis.residuals.each[number].levelled / _smooth_noise(analysis, number)
-        value = 100 * (clipped_scatter(pulls[judged]) - 1)
+        expectation = analysis.expectation
+        seen = expectation.clipping.part_in_sight(expectation.science_noise[number])
+        value = 100 * (clipped_scatter(pulls[judged]) / seen - 1)
         count = np.count_nonzero(judged)
         error = 100 / np.sqrt(2 * count) if count else np.nan
         if not analysis.expectation.truth:

@@ -10,6 +10,7 @@ clipping noise that is drawn around the true rates.
 import numpy as np
 
 from miri_background.validation.prediction.clipping import sigma_clipped_mean
+from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 
 __all__ = ["Clipping", "largest_deviation"]
 
@@ -19,6 +20,8 @@ _FAINT = 0.1
 _DRAWS = 120
 _SEED = 20260101  # of the prediction: another seed changes it by a small part of its error
 _EMPTY_DRAWS = 400_000  # of empty sky: its variance is certain to two parts in a thousand
+_LEAST_DRAWS = 20_000  # of clipped means
+_ONE_NOISE = 1.05  # of the least noise: the clipped mean of such exposures is as good as normal
 
 
 def largest_deviation(count):
@@ -64,15 +67,42 @@ class Clipping:
     def __init__(self, count, sigma, maxiters, scatters):
         self._sigma, self._maxiters = sigma, maxiters
         self._scatters = np.broadcast_to(np.asarray(scatters, dtype=float), count)
-        draws = np.random.default_rng(_SEED).standard_normal((_EMPTY_DRAWS // count, count))
-        noise = (draws * self._scatters).T
+        generator = np.random.default_rng(_SEED)
+        number = max(_EMPTY_DRAWS // count, _LEAST_DRAWS)
+        noise = (generator.standard_normal((number, count)) * self._scatters).T
         # One value alone is never clipped.
-        self.cost = float(self._mean(noise).var() / noise.mean(axis=0).var()) if count > 1 else 1.0
+        self._plain = noise.mean(axis=0)
+        self._drawn = self._mean(noise) if count > 1 else self._plain
+        self.cost = float(self._drawn.var() / self._plain.var())
+        self._others = generator.standard_normal(number)
         # That of the plain mean is known; the draws only have to give the rest.
         self.variance = self.cost * float(np.sum(self._scatters**2)) / count**2
 
     def _mean(self, values):
         return sigma_clipped_mean(values, self._sigma, self._maxiters)
+
+    def part_in_sight(self, other):
+        """Return which part of its standard deviation a difference shows that is clipped itself.
+
+        The mean of exposures that differ in noise is not normal: where the noisiest is not
+        clipped, it is far off.
+
+        Parameters
+        ----------
+        other : float
+            Standard deviation of normal noise that the mean is subtracted from.
+
+        Returns
+        -------
+        float
+            `clipped_scatter` over standard deviation; 1 for normal noise.
+        """
+        if self._scatters.max() <= _ONE_NOISE * self._scatters.min():
+            return 1.0
+        # The plain mean of the same draws is normal: what chance gives to it, it gives to both.
+        drawn, normal = (other * self._others + each for each in (self._drawn, self._plain))
+        part, of_normal = (clipped_scatter(each) / each.std() for each in (drawn, normal))
+        return float(part / of_normal)
 
     def leak(self, light, scatter):
         """Return the expected source light in the sigma-clipped mean of backgrounds.

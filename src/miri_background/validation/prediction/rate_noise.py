@@ -18,6 +18,7 @@ from miri_background.validation.prediction.slopes import (
     equal_weights,
     pipeline_weights,
     read_weighting,
+    reported_photons,
     slope_noise,
     slope_statistics,
 )
@@ -216,6 +217,11 @@ class RateNoise:
         time = self._frame_time
         reads = self.averaging.reads * (self._known.raw_read_noise / time) ** 2
         return reads, self.averaging.photons * level / (self._known.gain * time)
+
+    def reported_photons(self, level):
+        """Return what is reported of photons on average, over `known_variances`; see `slopes`."""
+        gain, reads = self._gain, self._read_noise
+        return reported_photons(level, gain, reads, self._frame_time, self._fitted)
 
     def reported_part(self, level):
         """Return which part of the scatter of a rate on empty sky the pipeline reports.

@@ -56,6 +56,10 @@ class ReportedNoise:
         """
         return self._noises[number].known_variances(self._levels[number])
 
+    def reported_photons(self, number):
+        """Return what a correct pipeline reports of photons on empty sky, over what there are."""
+        return self._noises[number].reported_photons(self._levels[number])
+
     @cached_property
     def _combined_variance(self):
         """Variance of the combined background that follows from the errors of the rates."""

@@ -181,4 +181,5 @@ def truth_in_frame(truth, image, header):
         background=overlap.cut(truth.background, 0.0),
         sources=overlap.cut(truth.sources, 0.0),
         catalogue=catalogue,
+        hit=None if truth.hit is None else overlap.cut(truth.hit, empty=False),
     )

@@ -94,12 +94,15 @@ class Truth:
         Sources with true positions and fluxes.
     exact : bool, optional
         Whether it is of the simulator that made the ramps; otherwise it is an expectation.
+    hit : ndarray of bool or None, optional
+        Pixels that a cosmic ray has hit, where that is known.
     """
 
     background: np.ndarray
     sources: np.ndarray
     catalogue: QTable
     exact: bool = True
+    hit: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -399,7 +402,18 @@ def read_truth(path):
     with _whole_file(path, "the truth of an exposure") as hdus:
         images = [_plane(hdus, name) for name in ("BACKGROUND", "SOURCES")]
         # Only the simulator that made the ramps knows the cosmic rays.
-        return Truth(*images, QTable.read(hdus["CATALOG"]), "COSMIC_RAYS" in hdus)
+        exact = "COSMIC_RAYS" in hdus
+        hit = _hit_pixels(hdus["COSMIC_RAYS"].data, images[0].shape) if exact else None
+        return Truth(*images, QTable.read(hdus["CATALOG"]), exact, hit)
+
+
+def _hit_pixels(table, shape):
+    """Return which pixels a table of cosmic rays names, None if it names none at all."""
+    if not {"row", "column"} <= {name.lower() for name in table.names}:
+        return None
+    hit = np.zeros(shape, dtype=bool)
+    hit[np.asarray(table["row"], dtype=int), np.asarray(table["column"], dtype=int)] = True
+    return hit
 
 
 def read_hits(path):
