@@ -473,7 +473,7 @@ def test_run_that_drifted_ends_with_code_3(
 @pytest.mark.long
 def test_rerun_counts_as_another_attempt(finished, finished_copy, command_line, small_options):
     """A run directory that was judged again says so."""
-    command_line("validate", "--run", finished_copy.parents[1], *small_options)
+    command_line("validate", "--again", "--run", finished_copy.parents[1], *small_options)
     attempts = [
         load_metrics(directory / "metrics.json").provenance["attempt"]
         for directory in (finished[0], finished_copy)

@@ -16,7 +16,7 @@ from miri_background.cli.options import (
     given,
     parameter_options,
 )
-from miri_background.cli.running import require_directory, run_notebook
+from miri_background.cli.running import again_option, require_directory, run_notebook
 from miri_background.cli.verbs import Topic, Verb
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, Outcome
@@ -36,7 +36,8 @@ __all__ = ["check", "okify", "validate"]
     ),
 )
 @parameter_options(defaults={"working_directory": "kept"})
-def validate(**values):
+@again_option
+def validate(again, **values):
     """Run the validation notebook and give the verdict.
 
     Simulates the observation, calibrates it with the installed pipeline, and judges the
@@ -58,7 +59,8 @@ def validate(**values):
     require_unsaturated(observation)
     # A damaged baseline is reported before the work, not after it.
     baselines_of(baseline_directory(parameters.get("baselines")), (observation, calibration))
-    return run_notebook(VALIDATION, parameters, parameters, observation, calibration)
+    run = (observation, calibration, None)
+    return run_notebook(VALIDATION, parameters, parameters, run, again)
 
 
 @click.command(

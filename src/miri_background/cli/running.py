@@ -8,9 +8,22 @@ from pathlib import Path
 import click
 
 from miri_background.cli.endings import written
+from miri_background.cli.verbs import Topic
 from miri_background.places import refuse_foreign, require_writable
 
-__all__ = ["require_directory", "run_notebook"]
+__all__ = ["again_option", "require_directory", "run_notebook"]
+
+_UNCHANGED = (
+    "Nothing that this depends on has changed since that run began ({} UTC): "
+    "with --again, the notebook is executed once more."
+)
+
+again_option = click.option(
+    "--again",
+    cls=Topic,
+    is_flag=True,
+    help="execute the notebook even if nothing has changed since its last verdict",
+)
 
 
 def require_directory(parameters):
@@ -33,7 +46,7 @@ def require_directory(parameters):
         refuse_foreign(root)
 
 
-def run_notebook(name, parameters, of_notebook, observation, calibration, purpose=None):
+def run_notebook(name, parameters, of_notebook, run, again):
     """Execute a notebook in a new or named directory, and print the verdict.
 
     Parameters
@@ -44,12 +57,10 @@ def run_notebook(name, parameters, of_notebook, observation, calibration, purpos
         Those of the command line, by name.
     of_notebook : dict
         Those that the notebook's cell takes.
-    observation : Observation
-        What is taken.
-    calibration : Calibration
-        What is made of it.
-    purpose : str, optional
-        Of the run; see `RunDirectory`.
+    run : tuple of (Observation, Calibration, str or None)
+        What is taken, what is made of it, and the purpose; see `RunDirectory`.
+    again : bool
+        Whether the notebook is executed even if nothing has changed since its last verdict.
 
     Returns
     -------
@@ -68,20 +79,31 @@ def run_notebook(name, parameters, of_notebook, observation, calibration, purpos
     if not named:
         require_latest(Path("runs"))
     # Refused here, a directory stays as it was; the notebook takes it over.
-    run = RunDirectory(named or "kept", observation, calibration, purpose)
+    run = RunDirectory(named or "kept", *run)
     run.release()
-    # With it comes much that a directory which is refused does without.
-    from miri_background.runs.notebook import execute_notebook
+    # With these comes much that a directory which is refused does without.
+    from miri_background.runs.notebook_run import former_run
+    from miri_background.runs.unchanged import forget, recall, remember
 
-    print(f"Running {name} in {_from_here(run.root)}", flush=True)
-    try:
-        ended = execute_notebook(name, of_notebook, run)
-    except KeyboardInterrupt:
-        # At the end of the process it would report what the interrupted cell has raised.
-        logging.getLogger("asyncio").disabled = True
-        again = parameters | {"working_directory": str(_from_here(run.observed))}
-        raise KeyboardInterrupt(f"`{_command_line(again)}` goes on.") from None
-    print(f"\n{ended.text()}")
+    former = None if again else recall(run, name, of_notebook)
+    if former is not None:
+        ended = former_run(name, run, *former)
+        print(f"{ended.text()}\n\n{_UNCHANGED.format(ended.verdict.provenance['started'][:16])}")
+    else:
+        print(f"Running {name} in {_from_here(run.root)}", flush=True)
+        from miri_background.runs.notebook import execute_notebook
+
+        forget(run)
+        try:
+            ended = execute_notebook(name, of_notebook, run)
+        except KeyboardInterrupt:
+            # At the end of the process it would report what the interrupted cell has raised.
+            logging.getLogger("asyncio").disabled = True
+            goes_on = parameters | {"working_directory": str(_from_here(run.observed))}
+            raise KeyboardInterrupt(f"`{_command_line(goes_on)}` goes on.") from None
+        print(f"\n{ended.text()}")
+        if ended.has_verdict:
+            written(remember, run, name, of_notebook, ended.outcome, ended.reason)
     if not named:
         # All that was judged is written: for want of a link, nothing is less true.
         _, problem = written(point_latest_to, run.root, run.observed.parent)

@@ -8,7 +8,7 @@ import click
 from miri_background.calibration_choice import Calibration
 from miri_background.cli.endings import ended, written
 from miri_background.cli.options import DIRECTORY, FILE, given, parameter_options
-from miri_background.cli.running import require_directory, run_notebook
+from miri_background.cli.running import again_option, require_directory, run_notebook
 from miri_background.cli.verbs import Topic, Verb, Verbs
 from miri_background.closure import OBSERVED
 from miri_background.observation import Observation
@@ -61,7 +61,8 @@ def _workers(parameters):
     ),
 )
 @parameter_options(without=_NOT_OF_CLOSURE, defaults=OBSERVED | {"working_directory": "kept"})
-def closure(**values):
+@again_option
+def closure(again, **values):
     """Compare what the pipeline gets back with what was simulated.
 
     Judges the embedded simulator: rates, stars, cosmic rays and saturation.
@@ -76,7 +77,8 @@ def closure(**values):
     observation = closure_observation(changes)
     require_unsaturated(observation)
     of_notebook = _workers(parameters) | {"changes": changes}
-    return run_notebook(CLOSURE, parameters, of_notebook, observation, Calibration(), PURPOSE)
+    run = (observation, Calibration(), PURPOSE)
+    return run_notebook(CLOSURE, parameters, of_notebook, run, again)
 
 
 @click.command(

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,14 +32,12 @@ from miri_background.outcomes import (
     Outcome,
     SetUpWrong,
     cause_of,
-    headline,
     is_cannot_judge,
 )
 from miri_background.places import executing, writable
 from miri_background.reporting.report.answer import Answer, scope_of
 from miri_background.reporting.report.notebook_page import (
     SECONDS,
-    page_file,
     page_of_notebook,
     seconds_by_section,
 )
@@ -48,56 +46,15 @@ from miri_background.reporting.report.pictures import pictures_since
 from miri_background.reporting.report.tidy import tidied
 from miri_background.repository import repository_file
 from miri_background.runs.kernel import LoggedKernelManager
+from miri_background.runs.notebook_run import NotebookRun, results_of
 from miri_background.validation.verdict.metrics_file import load_metrics
-from miri_background.validation.verdict.verdict import Verdict
 
 __all__ = [
-    "NotebookRun",
     "execute_notebook",
     "keep_unfinished",
     "refresh_notebook",
     "render_notebook",
 ]
-
-
-@dataclass(frozen=True)
-class NotebookRun:
-    """How a run of the notebook ended.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        Passed, failed, could not judge, or drifted.
-    reason : str
-        One sentence on what failed, why there is no verdict, or what changed; empty if passed.
-    cause : Cause or None
-        Why there is no verdict; None where there is one.
-    verdict : Verdict or None
-        Metrics, if the run came so far.
-    notebook, page : pathlib.Path
-        Executed notebook and its HTML page.
-    """
-
-    outcome: Outcome
-    reason: str
-    cause: Cause | None
-    verdict: Verdict | None
-    notebook: Path
-    page: Path
-
-    def text(self):
-        """Return table, drift, outcome and places as text for a terminal."""
-        parts = []
-        if self.verdict is not None:
-            parts.append(self.verdict.text_table())
-            drift = self.verdict.drift
-            if drift is not None:
-                # The last line has the sentence of a run that drifted.
-                changes = drift.table() if self.outcome is Outcome.DRIFTED else drift.text()
-                parts.append(changes.rstrip())
-        places = f"Page:     {self.page}\nNotebook: {self.notebook}"
-        parts.append(f"{headline(self.outcome, self.reason, self.cause)}\n{places}")
-        return "\n\n".join(parts)
 
 
 def render_notebook(name, parameters, output):
@@ -204,7 +161,7 @@ def execute_notebook(name, parameters, run):
     source = repository_file("notebooks", f"{name}.ipynb")
     directory, started = run.root, datetime.now(UTC)
     with writable(directory), executing(run.observed):
-        executed, page = _results(directory, name)
+        executed, page = results_of(directory, name)
         require_own(executed, ours=ProductRecords(directory).is_own)
         PageFiles(directory, page.name).require_own()
         aside = _unfinished(directory, name)
@@ -241,11 +198,6 @@ def execute_notebook(name, parameters, run):
     return NotebookRun(outcome, reason, cause, verdict, executed, page)
 
 
-def _results(directory, name):
-    """Return the paths of an executed notebook and its page."""
-    return directory / f"{name}.ipynb", directory / page_file(name)
-
-
 def _unfinished(directory, name):
     """Return the path of a notebook that is being executed."""
     return directory / f".executing-{name}.ipynb"
@@ -278,7 +230,7 @@ def keep_unfinished(name, directory, error):
     with contextlib.suppress(CannotJudge):
         verdict = load_metrics(directory / "metrics.json")
     ending = _with_verdict(verdict, Outcome.CANNOT_JUDGE, str(error), error.cause)
-    executed, page = _results(directory, name)
+    executed, page = results_of(directory, name)
     aside = _unfinished(directory, name)
     # It may have been killed before there was one, or while it was being written.
     with contextlib.suppress(FileNotFoundError, ValueError, nbformat.ValidationError):
@@ -300,7 +252,7 @@ def _write(notebook, directory, name, ending, verdict, started=None):
         When it began; without it, the page has no pictures on top.
     """
     outcome, reason, cause = ending
-    executed, page = _results(directory, name)
+    executed, page = results_of(directory, name)
     write_text_recorded(executed, nbformat.writes(notebook) + "\n")
     if verdict is not None and verdict.outcome is outcome:
         answer = replace(Answer.of(verdict), scope=_beside(verdict, reason) or scope_of(notebook))

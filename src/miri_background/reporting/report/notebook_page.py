@@ -1,10 +1,10 @@
 """The page of an executed notebook: the answer, and the notebook as its story."""
 
 from miri_background.reporting.report.page import ReportPage, day, tables_of
-from miri_background.reporting.report.page_files import PageFiles
+from miri_background.reporting.report.page_files import PageFiles, page_file
 from miri_background.reporting.report.story import story_of
 
-__all__ = ["SECONDS", "page_file", "page_of_notebook", "seconds_by_section"]
+__all__ = ["SECONDS", "page_of_notebook", "seconds_by_section"]
 
 SECONDS = "seconds_by_section"  # among the metadata of an executed notebook
 _NOTICED = 0.05  # s that a section takes to be named
@@ -74,8 +74,3 @@ def page_of_notebook(notebook, name, answer, verdict=None, pictures=()):
             *tables_of(provenance),
         ],
     )
-
-
-def page_file(name):
-    """Return the name of the file of a notebook's page."""
-    return f"{name}.html"

@@ -12,7 +12,7 @@ from pathlib import Path
 from miri_background.files import ProductRecords, checksum, replace_whole, require_own
 from miri_background.reading import read_json
 
-__all__ = ["ASSETS", "PAGE", "PageFiles"]
+__all__ = ["ASSETS", "PAGE", "PageFiles", "page_file"]
 
 PAGE, ASSETS = "report.html", "report_files"
 _LIST = "checksums.json"
@@ -153,3 +153,8 @@ class PageFiles:
             path.unlink(missing_ok=True)
         if self.assets.is_dir() and not any(self.assets.iterdir()):
             self.assets.rmdir()
+
+
+def page_file(name):
+    """Return the name of the file of a notebook's page."""
+    return f"{name}.html"

@@ -1,0 +1,140 @@
+"""Whether a run's verdict still stands: nothing that it was made from or wrote has changed."""
+
+import json
+import os
+from pathlib import Path
+
+from miri_background.files import checksum, content_key, write_text_whole
+from miri_background.outcomes import Outcome
+from miri_background.provenance import pipeline_fingerprint, source_fingerprint, versions
+from miri_background.reading import NotRegularFile, read_json
+from miri_background.references.any_cache import IN_THE_RUN, SYNTHETIC, named_cache
+from miri_background.repository import checkout_state, repository_file
+from miri_background.settings import suite_cache
+from miri_background.validation.verdict.baselines import baseline_directory
+
+__all__ = ["forget", "recall", "remember"]
+
+# Parameters that a verdict does not depend on.
+_OF_NO_EFFECT = {"workers", "working_directory"}
+# Variables that packages of a run look at, by how their names begin.
+_VARIABLES = ("CRDS_", "MIRI_BACKGROUND_", "PYTHONPATH", "STPIPE_", "PASS_INVALID", "STRICT_")
+_RULES = {".pmap", ".imap", ".rmap"}
+
+
+def _record(run):
+    """Return the path of what is remembered of a run."""
+    return run.root / ".records" / "ended.json"
+
+
+def forget(run):
+    """Remove what is remembered, before a run begins that may end otherwise."""
+    _record(run).unlink(missing_ok=True)
+
+
+def remember(run, name, parameters, outcome, reason):
+    """Record how a run ended and what that depends on.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        Where it ended, with a verdict.
+    name : str
+        Which notebook.
+    parameters : dict
+        Those of the notebook.
+    outcome : Outcome
+        That of its verdict.
+    reason : str
+        Why.
+    """
+    state = _state(run, name, parameters)
+    content = {"state": state, "outcome": outcome.word, "reason": reason}
+    write_text_whole(_record(run), json.dumps(content, indent=1) + "\n", ours=Path.is_file)
+
+
+def recall(run, name, parameters):
+    """Return how a run ended, if all that this depends on is as it was.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        Where it may have ended.
+    name : str
+        Which notebook.
+    parameters : dict
+        Those of the notebook.
+
+    Returns
+    -------
+    tuple of (Outcome, str) or None
+        As `remember` was given them; None if the run has to be made, or made again.
+    """
+    if run.calibration.crds_server_url:
+        return None  # the server may have other references by now
+    try:
+        found = read_json(_record(run))
+        if found["state"] != _state(run, name, parameters):
+            return None
+        return Outcome.of(found["outcome"]), found["reason"]
+    except (OSError, NotRegularFile, ValueError, KeyError, TypeError, StopIteration):
+        return None  # nothing to recall, or nothing that can be relied on
+
+
+def _state(run, name, parameters):
+    """Return what a verdict depends on, and what was written with it."""
+    baselines = baseline_directory(parameters.get("baselines"))
+    given = {key: value for key, value in parameters.items() if key not in _OF_NO_EFFECT}
+    return {
+        "suite": source_fingerprint("miri_background"),
+        "checkout": checkout_state(),
+        "notebook": checksum(repository_file("notebooks", f"{name}.ipynb")),
+        "pipeline": pipeline_fingerprint(),
+        "versions": versions(),
+        "parameters": content_key(given),
+        "environment": content_key(
+            {each: os.environ[each] for each in sorted(os.environ) if each.startswith(_VARIABLES)}
+        ),
+        "baselines": _checksums(baselines, baselines),
+        "references": _times(_cache(run.calibration, run.observed), run.metrics),
+        "files": _checksums(run.observed, run.root, *run.products_directories),
+    }
+
+
+def _cache(calibration, observed):
+    """Return the directory below which a run's references are."""
+    choice = calibration.crds_cache
+    if choice == SYNTHETIC:
+        return suite_cache()
+    return observed / "crds_cache" if choice == IN_THE_RUN else named_cache(choice)
+
+
+def _times(cache, metrics):
+    """Return size and time of the rules of a cache, and of the references that a verdict names."""
+    named = set(read_json(metrics)["provenance"].get("references", ()))
+    found = {}
+    for directory, _, names in os.walk(cache):
+        for each in names:
+            if each in named or Path(each).suffix in _RULES:
+                status = Path(directory, each).stat()
+                found[str(Path(directory, each))] = [status.st_size, status.st_mtime_ns]
+    return content_key(found)
+
+
+def _checksums(start, *directories):
+    """Return the checksums of all files of directories, by path from a start.
+
+    Records and other hidden files are left out, and links.
+    """
+    paths = set()
+    for top in directories:
+        for directory, below, names in os.walk(top):
+            below[:] = [each for each in below if not each.startswith(".")]
+            paths |= {Path(directory, each) for each in names if not each.startswith(".")}
+    return content_key(
+        {
+            os.path.relpath(path, start): checksum(path)
+            for path in sorted(paths)
+            if not path.is_symlink()
+        }
+    )
