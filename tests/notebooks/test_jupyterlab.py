@@ -153,6 +153,17 @@ def test_notebook_runs_to_its_verdict_and_answers(browser, screenshots, opened, 
     page.get_by_label("exposure").select_option("2")
     changed(page, re.compile("exposure 2"))
     page.screenshot(path=screenshots / "jupyterlab_another_choice.png")
+    page.get_by_text("Look closer").click()
+    canvas = page.locator(".jupyter-matplotlib-canvas-div canvas").first
+    expect(canvas).to_be_visible(timeout=1000 * ANSWERED)
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    # Over the first image; its value is said in brackets, beside the place.
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.3 * box["height"])
+    words = page.locator(".jupyter-matplotlib-footer")
+    of_sky = re.compile(r"\(x, y\) = .*\[1\d", re.DOTALL)
+    expect(words).to_have_text(of_sky, timeout=1000 * ANSWERED)
+    page.screenshot(path=screenshots / "jupyterlab_look_closer.png")
     assert page.locator(QUESTIONS).count() == 0
     assert outside == []
     context.close()

@@ -19,6 +19,8 @@ from miri_background.instrument.detector import SHAPE
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import frame_time, subarrays
 from miri_background.outcomes import CannotJudge
+from miri_background.reporting import exploring as exploring_module
+from miri_background.reporting.closer_look import CloserLook
 from miri_background.reporting.exploring import (
     Choice,
     Explorer,
@@ -301,6 +303,48 @@ def test_backgrounds_stretch_and_blinking_change_the_picture(explorer):
     blink.value = 2
     assert panel.children[0].children[1].value == 2
     assert "exposure 2" in alt_text(panel)
+
+
+@pytest.fixture
+def closer(explorer):
+    """Return a closer look at the run's own choice, which is still closed."""
+    look = CloserLook(explorer.analysis)
+    look.show(explorer.explore(explorer.own))
+    return look
+
+
+def test_nothing_is_drawn_before_it_is_opened(closer):
+    """Images of every pixel take time that nobody has asked for."""
+    assert closer.figure.axes == []
+    closer.widget.selected_index = 0
+    assert len(closer.figure.axes) > 3
+
+
+def test_closer_look_has_every_pixel(closer, explorer):
+    """Rate, combined background and residual are not averaged in blocks."""
+    closer.widget.selected_index = 0
+    explored = explorer.explore(explorer.own)
+    shown = [axes.images[0].get_array() for axes in closer.figure.axes if axes.images][:3]
+    rate = explorer.analysis.expectation.science[0].data
+    for image, expected in zip(shown, (rate, explored.combined, explored.residual), strict=True):
+        np.testing.assert_array_equal(image.filled(np.nan), expected)
+
+
+def test_place_stays_when_something_else_is_chosen(closer, explorer):
+    """Zoom is linked between the images, and another sigma leaves it as it is."""
+    closer.widget.selected_index = 0
+    images = [axes for axes in closer.figure.axes if axes.images][:3]
+    images[0].set_xlim(10, 20)
+    images[0].set_ylim(30, 40)
+    closer.show(explorer.explore(Choice(NEVER, 2, REGION)))
+    assert [(axes.get_xlim(), axes.get_ylim()) for axes in images] == [((10, 20), (30, 40))] * 3
+
+
+def test_without_the_extra_there_are_pictures(explorer, monkeypatch):
+    """The closer look needs a package that not everybody has."""
+    assert len(controls(explorer).children) == 4
+    monkeypatch.setattr(exploring_module, "closer_look_is_there", lambda: False)
+    assert len(controls(explorer).children) == 3
 
 
 def test_controls_hold_what_can_be_chosen(explorer):

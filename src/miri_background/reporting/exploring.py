@@ -19,7 +19,8 @@ from miri_background.calibration_choice import Calibration
 from miri_background.files import replace_recorded
 from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.rendering import macros
-from miri_background.reporting.drawing import block_size, draw, picture
+from miri_background.reporting.closer_look import CloserLook, closer_look_is_there
+from miri_background.reporting.drawing import NOISE_RANGE, block_size, draw, picture
 from miri_background.validation.measurements.statistical import residual_of, with_fainter_sources
 from miri_background.validation.prediction.clipping import kept_values, member_averages
 from miri_background.validation.verdict.limits import Metric
@@ -29,7 +30,6 @@ __all__ = ["Choice", "Explored", "Explorer", "exploration_figure", "show"]
 _BLOCK = 2**16  # values that are clipped at a time: few enough for a processor's cache
 _REMEMBERED = 8  # averages of a region: another exposure has the same
 _SKY_RANGE = (0.05, 0.10)  # of the sky, below and above it: colours of the combined background
-_NOISE_RANGE = 5.0  # standard deviations of what is displayed: colours reach so far at least
 _LAYOUT = {"left": 0.06, "right": 0.95, "bottom": 0.11, "top": 0.84, "wspace": 0.22}  # of panels
 _LARGEST_SIGMA = 5.0  # of the slider, if the run's own is not larger
 _SIGMA_STEP = 0.05
@@ -261,7 +261,7 @@ def exploration_figure(analysis, explored, stretch=1.0) -> Figure:
     region = analysis.masks.regions[explored.choice.region]
     level = analysis.expectation.sky_level
     count = len(analysis.expectation.backgrounds) - len(explored.choice.left_out)
-    reach = stretch * _NOISE_RANGE * analysis.expectation.sky_noise
+    reach = stretch * NOISE_RANGE * analysis.expectation.sky_noise
     reach /= block_size(explored.residual)
     of_mean = reach / np.sqrt(count)
     below, above = (max(stretch * part * level, of_mean) for part in _SKY_RANGE)
@@ -308,7 +308,7 @@ def show(analysis, metrics, path):
         PNG file to write: the figure of the run's own choice.
     """
     explorer = Explorer(analysis, metrics)
-    alt, content = _drawn(explorer, explorer.own)
+    alt, content = _drawn(explorer, explorer.explore(explorer.own))
     with replace_recorded(path) as aside:
         aside.write_bytes(content)
     bundle = {"image/png": b64encode(content).decode(), "text/plain": alt}
@@ -322,7 +322,8 @@ def controls(explorer):
     """Return controls around the figure that they change.
 
     Sigma, exposure and region stand above it; below are which backgrounds are averaged, the
-    stretch of the colours, and a button that blinks between the science exposures.
+    stretch of the colours, and a button that blinks between the science exposures.  With the
+    extra that it needs, a closer look at every pixel can be opened.
 
     Parameters
     ----------
@@ -360,6 +361,7 @@ def controls(explorer):
         value=own.exposure, min=1, max=len(analysis.expectation.science), interval=_BLINK
     )
     answer = ipywidgets.HTML()
+    closer = CloserLook(analysis) if closer_look_is_there() else None
 
     def change(_=None):
         """Show what the choice makes of the rates."""
@@ -367,16 +369,20 @@ def controls(explorer):
         if len(left_out) == len(numbers):
             return  # nothing is left to be averaged
         choice = Choice(sigma.value, exposure.value, region.value, left_out)
-        alt, content = _drawn(explorer, choice, stretch.value)
+        explored = explorer.explore(choice)
+        alt, content = _drawn(explorer, explored, stretch.value)
         source = f"data:image/png;base64,{b64encode(content).decode()}"
         answer.value = str(macros().picture(source, alt))
+        if closer is not None:
+            closer.show(explored, stretch.value)
 
     for control in (sigma, exposure, region, averaged, stretch):
         control.observe(change, names="value")
     blink.observe(lambda told: setattr(exposure, "value", told["new"]), names="value")
     change()
     more = ipywidgets.HBox([averaged, stretch, blink])
-    return ipywidgets.VBox([ipywidgets.HBox([sigma, exposure, region]), answer, more])
+    looks = [] if closer is None else [closer.widget]
+    return ipywidgets.VBox([ipywidgets.HBox([sigma, exposure, region]), answer, more, *looks])
 
 
 def _smallest_sigma():
@@ -386,12 +392,11 @@ def _smallest_sigma():
     )
 
 
-def _drawn(explorer, choice, stretch=1.0):
-    """Return the alternative text of a choice's figure, and its PNG file."""
-    explored = explorer.explore(choice)
+def _drawn(explorer, explored, stretch=1.0):
+    """Return the alternative text of the figure of what was explored, and its PNG file."""
     alt = (
         f"Combined background, number of backgrounds left out, and residual in the region "
-        f"{choice.region}. {' '.join(explored.sentences())}"
+        f"{explored.choice.region}. {' '.join(explored.sentences())}"
     )
     return alt, picture(exploration_figure(explorer.analysis, explored, stretch))
 
