@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -62,6 +63,25 @@ def test_junit_has_a_suite_for_each_set(judged):
     """Continuous integration shows all sets."""
     suites = ET.parse(judged[0] / "junit.xml").getroot().findall("testsuite")  # noqa: S314
     assert [suite.get("errors") for suite in suites] == ["0", "1"]
+
+
+def test_page_of_all_leads_to_that_of_each(judged):
+    """It says how all ended; what could not be judged has no page that it could lead to."""
+    directory, _ = judged
+    page = (directory / "report.html").read_text()
+    assert "2 sets of backgrounds in products" in page
+    assert "FAILED: of 2 sets 1 failed, 1 could not judge." in page
+    (place,) = re.findall(r'href="(sets/[^"]*)"', page)
+    assert (directory / place).is_file()
+    assert "missing_rate.fits, a member of" in page
+
+
+def test_no_page_is_written_that_was_not_wanted(stage2):
+    """Neither of all nor of each."""
+    add_set(stage2, "nod", ["missing"])
+    (stage2 / "background1_rate.fits").unlink()
+    main(["check", str(stage2), "--no-page"])
+    assert list(stage2.rglob("report.html")) == []
 
 
 def test_summary_names_what_no_set_has(stage2, capsys):

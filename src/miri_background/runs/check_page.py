@@ -2,15 +2,18 @@
 
 import warnings
 from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from miri_background.outcomes import Outcome, error_in_words
-from miri_background.rendering import render
+from miri_background.rendering import Part, render
 from miri_background.reporting.report.answer import Answer, usable_part
 from miri_background.reporting.report.page import ReportPage, day, tables_of
+from miri_background.reporting.report.page_files import PAGE
+from miri_background.reporting.words import counted
 
-__all__ = ["page_of_check", "page_without_verdict"]
+__all__ = ["page_of_check", "page_of_sets", "page_without_verdict"]
 
 
 def page_of_check(check, beside=()):
@@ -82,6 +85,55 @@ def page_without_verdict(directory, reason):
     answer = Answer.without_verdict(Outcome.CANNOT_JUDGE, str(reason), reason.cause)
     name = Path(directory).resolve().name or str(directory)
     return ReportPage(title=f"Products in {name}", answer=answer)
+
+
+def page_of_sets(directory, content, ending, not_judged, beside=()):
+    """Return the page of several sets of backgrounds, which leads to that of each.
+
+    Parameters
+    ----------
+    directory : path-like
+        Where the products are.
+    content : dict
+        As the schema of the summary describes it.
+    ending : str
+        The answer in one sentence.
+    not_judged : list of (sequence of str, str)
+        What no set names, and why.
+    beside : sequence of str, optional
+        Names of files that are written beside it.
+
+    Returns
+    -------
+    ReportPage
+        With a row for each set.
+    """
+    rows = [
+        (
+            # What could not be judged has no page of its own.
+            each["name"] if "cause" in each else Part(each["name"], place=_page_of(each)),
+            Part(outcome=each["outcome"]),
+            len(each["science"]),
+            len(each["backgrounds"]),
+            each["sentence"],
+        )
+        for each in content["sets"]
+    ]
+    html = render("report/story_of_sets.html.j2", rows=rows, not_judged=not_judged)
+    name = Path(directory).resolve().name or str(directory)
+    return ReportPage(
+        title=f"{counted(len(rows), 'set')} of backgrounds in {name}",
+        answer=Answer(Outcome.of(content["outcome"]), ending),
+        when=day(content["provenance"]["started"]),
+        story=Markup(html),  # noqa: S704 - the template has escaped what it was given
+        story_title="Sets of backgrounds",
+        files=[(name, name) for name in beside],
+    )
+
+
+def _page_of(content):
+    """Return where the page of a set is, as a link of the page of all."""
+    return quote(f"{content['directory']}/{PAGE}")
 
 
 def _story(check):

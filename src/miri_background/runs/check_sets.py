@@ -21,6 +21,7 @@ from miri_background.runs.check import (
     results_place,
     write_check,
 )
+from miri_background.runs.check_page import page_of_sets
 from miri_background.schemas import require
 from miri_background.tables import text_table
 
@@ -61,10 +62,13 @@ class Summary:
         Where the results are written.
     started : datetime.datetime
         When the check began.
+    page : bool, optional
+        Whether there is a page of all, which leads to those of the sets.
     """
 
-    def __init__(self, directory, place, started):
+    def __init__(self, directory, place, started, page=True):
         self._directory, self._place, self._started = directory, place, started
+        self._page = page
         self._sets = []
         self._left_out, self._without = (), ()
 
@@ -92,13 +96,18 @@ class Summary:
             for each in self._sets
         ]
         lines = [text_table(("set of backgrounds", "exposures", "outcome"), rows)]
-        for names, reason in (
+        lines += [
+            f"not judged: {', '.join(names)} ({reason})" for names, reason in self._not_judged()
+        ]
+        return "\n".join(lines)
+
+    def _not_judged(self):
+        """Return what no set has, and why."""
+        several = (
             (self._left_out, "no association names its exposure"),
             (self._without, "its association has no background members"),
-        ):
-            if names:
-                lines.append(f"not judged: {', '.join(names)} ({reason})")
-        return "\n".join(lines)
+        )
+        return [(names, reason) for names, reason in several if names]
 
     def ending(self):
         """Return the last line: the outcome, and how many sets have which."""
@@ -133,7 +142,7 @@ class Summary:
         return json.dumps(self.content(), indent=1, ensure_ascii=False) + "\n"
 
     def write(self):
-        """Write metrics.json and junit.xml of all sets.
+        """Write metrics.json, junit.xml and the page of all sets.
 
         Returns
         -------
@@ -152,7 +161,13 @@ class Summary:
         with writable(self._place):
             for name, text in texts.items():
                 write_text_whole(self._place / name, text, ours=OWN_RESULTS[name])
-        return [self._place / name for name in texts]
+            pages = []
+            if self._page:
+                page = page_of_sets(
+                    self._directory, self.content(), self.ending(), self._not_judged(), texts
+                )
+                pages = page.write(self._place)
+        return [*(self._place / name for name in texts), *pages]
 
 
 @lru_cache(maxsize=1)
@@ -175,7 +190,7 @@ def judge_sets(found, output=None, baselines=None, stream=None, page=True):
     stream : file, optional
         Where each verdict is printed.
     page : bool, optional
-        Whether each set has a page.
+        Whether each set has a page, and all together.
 
     Returns
     -------
@@ -188,7 +203,7 @@ def judge_sets(found, output=None, baselines=None, stream=None, page=True):
         If the results of a set cannot be written.
     """
     place = results_place(found.directory, output)
-    summary = Summary(found.directory, place, datetime.now(UTC))
+    summary = Summary(found.directory, place, datetime.now(UTC), page)
     if page:
         # That of an earlier check of one set speaks of none of these.
         PageFiles(place).remove()

@@ -67,6 +67,8 @@ class ReportPage:
         Whether it could be better.
     story : Markup or str, optional
         HTML of the story.
+    story_title : str, optional
+        Its heading.
     story_files : dict of bytes, optional
         Files that the story shows, by their names.
     files : sequence of (str, str), optional
@@ -82,6 +84,7 @@ class ReportPage:
     pictures: tuple = ()
     advice: Advised | None = None
     story: Markup | str = ""
+    story_title: str = "The story"
     story_files: dict | None = None
     files: tuple = ()
     tables: tuple = ()
@@ -124,7 +127,7 @@ class ReportPage:
             "pictures": ("Pictures", self.pictures),
             "criteria": ("Criteria", verdict),
             "advice": ("Could it be better?", self.advice),
-            "story": ("The story", self.story),
+            "story": (self.story_title, self.story),
             "about": ("About this verdict", [rows for _, _, rows in self.tables if rows]),
         }
         return render(
@@ -148,6 +151,7 @@ class ReportPage:
             else [],
             advice=self.advice and _advice_shown(self.advice),
             story=self.story,
+            story_title=self.story_title,
             tables=self.tables,
             version=version("miri-background-validation"),
         )
