@@ -14,7 +14,7 @@ from PIL import Image as Picture
 
 from miri_background.cli import main
 from miri_background.observation import Observation
-from miri_background.reporting.drawing import description_of
+from miri_background.reporting.pictured import description_of
 from miri_background.reporting.report import pictures
 from miri_background.reporting.report.answer import SCOPE, Answer, AnswerBox
 from miri_background.reporting.report.page_files import PageFiles

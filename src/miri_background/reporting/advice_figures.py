@@ -8,7 +8,7 @@ from miri_background.advice.members import APERTURE
 from miri_background.reporting import drawing
 from miri_background.reporting.drawing import COLOURS, described
 from miri_background.reporting.report.page import Advised
-from miri_background.reporting.report.pictures import Pictured
+from miri_background.reporting.report.pictures import pictured
 
 __all__ = ["advice_figure", "advised", "show"]
 
@@ -124,11 +124,11 @@ def advised(advice):
     """
     if advice.done is None:
         return Advised(advice.line)
-    pictured = Pictured.of(
+    shown = pictured(
         "advice",
         advice_figure(advice),
         "What each sigma would make of all backgrounds, and of all but one where that was tried.",
     )
     return Advised(
-        advice.line, advice.sentences, (pictured,), advice.CAPTION, advice.HEADS, advice.rows()
+        advice.line, advice.sentences, (shown,), advice.CAPTION, advice.HEADS, advice.rows()
     )

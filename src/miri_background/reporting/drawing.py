@@ -14,6 +14,7 @@ from miri_background.files import replace_recorded
 from miri_background.instrument.detector import bad_pixels
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import subarrays
+from miri_background.reporting.pictured import WORDS_OF_PICTURES
 
 __all__ = [
     "COLOURS",
@@ -24,7 +25,6 @@ __all__ = [
     "block_size",
     "colour_reach",
     "described",
-    "description_of",
     "draw",
     "picture",
     "show",
@@ -38,8 +38,6 @@ _DISPLAYED = 256  # pixels of a displayed image, about: more are averaged in blo
 NOISE_RANGE = 5.0  # standard deviations of what is displayed: colours reach so far at least
 _TITLE_WIDTH = 125  # characters of a line over a whole figure
 _DPI = 90
-# Keywords of the PNG specification, and what of a figure they have.
-_TOLD = {"Description": "alt", "Title": "caption"}
 _PALETTE_SIZE = 256  # of the picture files: a third of the size of true colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
@@ -107,33 +105,12 @@ def picture(figure, scale=1.0):
     palette.putpalette(_palette())
     drawn = drawn.quantize(palette=palette, dither=Picture.Dither.NONE)
     described_so = PngInfo()
-    for keyword, attribute in _TOLD.items():
+    for keyword, attribute in WORDS_OF_PICTURES.items():
         if words := getattr(figure, attribute, ""):
             described_so.add_itxt(keyword, words)
     compact = BytesIO()
     drawn.save(compact, "PNG", optimize=True, pnginfo=described_so)
     return compact.getvalue()
-
-
-def description_of(content):
-    """Return alternative text, caption and size of a picture's file.
-
-    Parameters
-    ----------
-    content : bytes
-        As `picture` returns it.
-
-    Returns
-    -------
-    alt, caption : str
-        Empty if it has none.
-    size : tuple of int
-        Width and height in pixels.
-    """
-    with Picture.open(BytesIO(content)) as opened:
-        opened.load()
-        alt, caption = (opened.info.get(keyword, "") for keyword in _TOLD)
-        return alt, caption, opened.size
 
 
 def _palette():

@@ -35,6 +35,7 @@ from miri_background.outcomes import (
     is_cannot_judge,
 )
 from miri_background.places import executing, writable
+from miri_background.reporting.pictured import pictures_since
 from miri_background.reporting.report.answer import Answer, scope_of
 from miri_background.reporting.report.notebook_page import (
     SECONDS,
@@ -42,7 +43,6 @@ from miri_background.reporting.report.notebook_page import (
     seconds_by_section,
 )
 from miri_background.reporting.report.page_files import PageFiles
-from miri_background.reporting.report.pictures import pictures_since
 from miri_background.reporting.report.tidy import tidied
 from miri_background.repository import repository_file
 from miri_background.runs.kernel import LoggedKernelManager

@@ -169,7 +169,7 @@ def _looks():
 def _shown(pictured):
     """Return what a page has to know of a picture."""
     # A page without pictures is there at once.
-    from miri_background.reporting.drawing import description_of
+    from miri_background.reporting.pictured import description_of
 
     alt, caption, size = description_of(pictured.content)
     width, height = (round(pixels / SCALE) for pixels in size)

@@ -14,7 +14,6 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
 from miri_background.files import replace_recorded
-from miri_background.reading import open_regular
 from miri_background.reporting.drawing import (
     COLOURS,
     COLOURS_OF_IMAGES,
@@ -22,6 +21,7 @@ from miri_background.reporting.drawing import (
     described,
     picture,
 )
+from miri_background.reporting.pictured import COMBINED, LIMITS, PREFIX, SIDES, Pictured
 from miri_background.reporting.report.page import SCALE
 from miri_background.reporting.words import counted
 from miri_background.validation.measurements.measurement import share_of_limit
@@ -29,10 +29,8 @@ from miri_background.validation.prediction.pixel_statistics import clipped_scatt
 from miri_background.validation.products.images import DO_NOT_USE, in_two_dimensions
 from miri_background.validation.verdict.limits import severity, worst_of_each
 
-__all__ = ["Pictured", "limits_figure", "pictures_of", "pictures_since", "write_pictures"]
+__all__ = ["limits_figure", "pictured", "pictures_of", "write_pictures"]
 
-COMBINED, SIDES, LIMITS = "combined_background", ("before", "after"), "limits"
-_PREFIX = "answer_"  # of the files beside the other figures of a notebook
 _WIDTH, _HEIGHT = 5.0, 4.4  # inches: at 90 pixels each, wider than a phone by a fifth
 _BLOCKS = 128  # of a displayed image, about, along its longer side
 _LINEAR = 3.0  # standard deviations of a block up to which colours are linear
@@ -45,26 +43,25 @@ _OF_LIMITS = {"left": 0.29, "right": 0.96, "bottom": 0.12, "top": 0.92}
 _STRETCH = 4.0  # standard deviations of a block that colours of the combined background reach to
 
 
-@dataclass(frozen=True)
-class Pictured:
-    """A picture of a page.
+def pictured(name, figure, caption):
+    """Return a figure as a picture of a page, so fine that it is crisp on any screen.
 
     Parameters
     ----------
     name : str
         Of its file, without the ending.
-    content : bytes
-        PNG file, with alternative text and caption inside.
+    figure : matplotlib.figure.Figure
+        The figure, with its alternative text; closed afterwards.
+    caption : str
+        What stands below it.
+
+    Returns
+    -------
+    Pictured
+        With alternative text and caption inside.
     """
-
-    name: str
-    content: bytes
-
-    @classmethod
-    def of(cls, name, figure, caption):
-        """Return a figure as a picture, so fine that it is crisp on any screen."""
-        figure.caption = caption
-        return cls(name, picture(figure, SCALE))
+    figure.caption = caption
+    return Pictured(name, picture(figure, SCALE))
 
 
 def pictures_of(metrics, analysis=None):
@@ -89,7 +86,7 @@ def pictures_of(metrics, analysis=None):
         drawn += [(name, *each) for name, each in zip(SIDES, pair, strict=False)]
     if metrics:
         drawn.append((LIMITS, limits_figure(metrics), "Every criterion against its limit."))
-    return [Pictured.of(*each) for each in drawn]
+    return [pictured(*each) for each in drawn]
 
 
 def write_pictures(judgement, directory):
@@ -105,32 +102,8 @@ def write_pictures(judgement, directory):
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
         pictures = pictures_of(judgement.metrics, judgement.analysis)
     for each in pictures:
-        with replace_recorded(directory / f"{_PREFIX}{each.name}.png") as aside:
+        with replace_recorded(directory / f"{PREFIX}{each.name}.png") as aside:
             aside.write_bytes(each.content)
-
-
-def pictures_since(directory, started):
-    """Return the pictures that a run has written.
-
-    Parameters
-    ----------
-    directory : pathlib.Path
-        Of the run's figures.
-    started : datetime.datetime
-        When the run began: what is older is of another.
-
-    Returns
-    -------
-    list of Pictured
-        In the order of a page.
-    """
-    found = []
-    for name in (COMBINED, *SIDES, LIMITS):
-        path = directory / f"{_PREFIX}{name}.png"
-        if path.is_file() and path.stat().st_mtime >= started.timestamp():
-            with open_regular(path) as stream:
-                found.append(Pictured(name, stream.read()))
-    return found
 
 
 def _exposure_to_show(metrics, analysis):
