@@ -124,9 +124,9 @@ class Advice:
 
     def _repr_html_(self):
         """Return line, sentences and table for notebook and page."""
-        told = [str(macros().paragraph(each)) for each in (self.line, *self.sentences)]
+        paragraphs = [str(macros().paragraph(each)) for each in (self.line, *self.sentences)]
         numbers = range(1, len(self.HEADS))
-        return "".join(told) + html_table(self.CAPTION, self.HEADS, self.rows(), numbers)
+        return "".join(paragraphs) + html_table(self.CAPTION, self.HEADS, self.rows(), numbers)
 
     def _worth_showing(self):
         """Return words and effect of what was done, recommended, and the best of each subset."""
@@ -351,21 +351,21 @@ class _Search:
         members = self.members
         kept = [each for each in range(members.count) if each not in found.choice.left_out]
         for each in kept:
-            told = []
+            causes = []
             if members.levels[each]:
-                told.append(f"a sky {100 * members.levels[each] / members.sky:+.1f} % off")
+                causes.append(f"a sky {100 * members.levels[each] / members.sky:+.1f} % off")
             others = np.delete(members.noise, each)
             if members.count > 2 and members.noise[each] > _NOISY * np.median(others):
-                told.append(f"{members.noise[each] / np.median(others):.1f} times the noise")
+                causes.append(f"{members.noise[each] / np.median(others):.1f} times the noise")
             latent = [place for place in members.places(each) if place.kind == "latent"]
             if latent:
-                told.append(f"a {latent[0].words()}")
+                causes.append(f"a {latent[0].words()}")
             flagged = members.lost([each])
             if flagged > _LEAST_LOST * np.count_nonzero(members.lit):
-                told.append(f"{flagged:,} flagged pixels that are good in others")
-            if told:
+                causes.append(f"{flagged:,} flagged pixels that are good in others")
+            if causes:
                 yield (
-                    f"Background {each + 1} has {' and '.join(told)}; to leave it out would cost "
+                    f"Background {each + 1} has {' and '.join(causes)}; to leave it out would cost "
                     "more than it gives."
                 )
 

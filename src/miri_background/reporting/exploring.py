@@ -378,7 +378,7 @@ def controls(explorer):
 
     for control in (sigma, exposure, region, averaged, stretch):
         control.observe(change, names="value")
-    blink.observe(lambda told: setattr(exposure, "value", told["new"]), names="value")
+    blink.observe(lambda step: setattr(exposure, "value", step["new"]), names="value")
     change()
     more = ipywidgets.HBox([averaged, stretch, blink])
     looks = [] if closer is None else [closer.widget]

@@ -146,8 +146,8 @@ class AnswerBox:
         if analysis is not None:
             scope.append(usable_part(analysis))
         if self._handle is not None:
-            told = " ".join(filter(None, scope))
-            self._handle.update(Answer.of(verdict, told), metadata={SCOPE: told})
+            speaks_for = " ".join(filter(None, scope))
+            self._handle.update(Answer.of(verdict, speaks_for), metadata={SCOPE: speaks_for})
 
 
 def scope_of(notebook):
@@ -168,8 +168,8 @@ def _observed(observation):
     if observation.data != "simulated":
         return f"{seen}: {' and '.join(fields)}, {observation.data} data."
     stars = [counted(getattr(observation, f"{field}_stars"), "star") for field in _FIELDS]
-    told = " and ".join(f"{each} with {of}" for each, of in zip(fields, stars, strict=True))
-    return f"{seen}: {told} in the full array."
+    numbers = " and ".join(f"{each} with {of}" for each, of in zip(fields, stars, strict=True))
+    return f"{seen}: {numbers} in the full array."
 
 
 def usable_part(analysis):

@@ -277,9 +277,9 @@ def before_and_after(analysis, number):
     return [
         (
             described(_drawn(image, norm, title, label), f"{alt}Its values scatter by {spread}."),
-            told,
+            caption,
         )
-        for (image, title, alt, told), spread in zip(sides, spreads, strict=True)
+        for (image, title, alt, caption), spread in zip(sides, spreads, strict=True)
     ]
 
 
@@ -326,7 +326,9 @@ def limits_figure(metrics) -> Figure:
     )
     axes.set_title(title, fontsize=11)
     closest = worst[-1]
-    told = "; ".join(each.sentence() for each in reversed(failed)) or (
+    worst_words = "; ".join(each.sentence() for each in reversed(failed)) or (
         f"closest to its limit is {closest.sentence()}"
     )
-    return described(figure, f"For each criterion its worst value over its limit. {title}: {told}.")
+    return described(
+        figure, f"For each criterion its worst value over its limit. {title}: {worst_words}."
+    )

@@ -364,16 +364,16 @@ def _write_observation(sources, run, places, pages):
     """Write the page of a run's notebook, or of what is known without one."""
     page = sources / places.observation(run).removesuffix(".html")
     notebook = places.notebook(run)
-    told = pages.banner(run)
+    banner = pages.banner(run)
     name = markdown(run.record.name)
     if notebook is None:
-        text = render("site/head.md.j2", title=name, banner=told)
+        text = render("site/head.md.j2", title=name, banner=banner)
         _write(page.with_name(f"{page.name}.md"), text)
         return
     committed = repository_file("notebooks").glob("*.ipynb")
     moved = {path.name: f"../notebooks/{path.name}" for path in committed}
     title = f"{name}: {title_of(notebook)}" if title_of(notebook) else name
-    text = nbformat.writes(published(notebook, title, told, moved))
+    text = nbformat.writes(published(notebook, title, banner, moved))
     _write(page.with_name(f"{page.name}.ipynb"), text)
 
 

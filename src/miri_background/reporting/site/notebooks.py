@@ -74,14 +74,14 @@ def published(notebook, title, banner="", moved=None):
 
 def _make_plain(cell):
     """Leave in a cell's outputs what a page without styles and scripts can show."""
-    told = []
+    texts = []
     for output in cell.outputs:
         data = output.get("data", {})
         if "text/plain" in data and NOT_PLAIN.search("".join(data.get("text/html", ""))):
             del data["text/html"]
-        told += [output.metadata.get(kind, {}).get("alt") for kind in _PICTURES if kind in data]
-    if told:
-        alt = "; ".join(filter(None, told)) or "A figure without a description."
+        texts += [output.metadata.get(kind, {}).get("alt") for kind in _PICTURES if kind in data]
+    if texts:
+        alt = "; ".join(filter(None, texts)) or "A figure without a description."
         cell.metadata["mystnb"] = {"image": {"alt": alt}}
 
 

@@ -272,11 +272,11 @@ class Standing:
             (name for name in words if words[name] != Outcome.PASSED.word),
             key=lambda name: _WORST_FIRST.index(words[name]),
         )
-        told = [self._told(name) for name in amiss]
+        endings = [self._ending_of(name) for name in amiss]
         if len(words) > len(amiss):
-            told.append(f"{len(words) - len(amiss)} of {len(words)} passed")
+            endings.append(f"{len(words) - len(amiss)} of {len(words)} passed")
         start = "Within the limits, but not as before" if worst in _GOOD else "Not all is well"
-        return Answer(worst, f"{start}: {'; '.join(told)}.")
+        return Answer(worst, f"{start}: {'; '.join(endings)}.")
 
     def _all_well(self, number):
         """Return the answer for a night in which all passed."""
@@ -296,7 +296,7 @@ class Standing:
             number += 1
         return number
 
-    def _told(self, name):
+    def _ending_of(self, name):
         """Return how an observation ended that did not pass, and since when."""
         run = self.last[name]
         if run is None:

@@ -25,14 +25,14 @@ _SINGULAR = 1e-3
 def _steps(build):
     """Yield the number of exposures of which a product says that the step was not completed."""
     products = build.products
-    incomplete, problems, told = 0, [], False
+    incomplete, problems, any_product = 0, [], False
     for number, image in enumerate(products.subtracted):
         headers = {calibrated_name(products, number): products.calibrated_headers[number]}
         if not products.is_computed(number):
             headers[Path(image.path).name] = image.header
         elif not products.calibrated_files[number]:
             continue  # neither the subtracted image nor the calibrated product is there
-        told = True
+        any_product = True
         wrong = [
             f"{name} has S_BKDSUB = {header.get('S_BKDSUB')!r}"
             for name, header in headers.items()
@@ -40,7 +40,7 @@ def _steps(build):
         ]
         incomplete += bool(wrong)
         problems += wrong
-    if told:
+    if any_product:
         yield Measurement("step", WHOLE_ARRAY, None, float(incomplete), detail=some(problems))
 
 
