@@ -173,9 +173,7 @@ class RunDirectory:
                 self._claim(self.observed / "observation.json", self.observation)
                 # What somebody has edited is refused before the work, not after it.
                 require_own(self.metrics, ours=self._is_verdict)
-                # Only a killed run leaves directories in which it was writing.
-                for leftover in self.observed.glob("**/.writing-*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
+                self.remove_leftovers()
                 for name in ("image2", "figures", "logs"):
                     (self.root / name).mkdir(parents=True, exist_ok=True)
                 self._claim(self.root / "calibration.json", self.calibration)
@@ -190,6 +188,11 @@ class RunDirectory:
         except CannotJudge:
             self.release()
             raise
+
+    def remove_leftovers(self):
+        """Remove directories in which a run was writing that was killed, or interrupted."""
+        for leftover in self.observed.glob("**/.writing-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _link(self, target):
         """Let the run's directory show a part of what it is made from, which is a directory."""

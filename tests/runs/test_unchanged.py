@@ -107,6 +107,8 @@ def test_other_reference_is_noticed(run, monkeypatch, tmp_path):
     rules.write_text("rules")
     remember(run, VALIDATION, PARAMETERS, Outcome.PASSED, "")
     assert recall(run, VALIDATION, PARAMETERS) is not None
+    (tmp_path / "jwst_9002.pmap").write_text("those of another context")
+    assert recall(run, VALIDATION, PARAMETERS) is not None
     rules.write_text("other rules")
     assert recall(run, VALIDATION, PARAMETERS) is None
 

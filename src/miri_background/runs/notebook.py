@@ -57,6 +57,9 @@ __all__ = [
 ]
 
 
+_GONE_AFTER = 5.0  # s, by which processes that were killed are gone
+
+
 def render_notebook(name, parameters, output):
     """Write a notebook with other parameters, its stored outputs kept, without running it.
 
@@ -102,9 +105,11 @@ def _execute(source, target, parameters, log=os.devnull):
             )
         except KeyboardInterrupt:
             # A kernel that was just being started is in nobody's hands.
-            for process in psutil.Process().children(recursive=True):
+            family = psutil.Process().children(recursive=True)
+            for process in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
+            psutil.wait_procs(family, timeout=_GONE_AFTER)
             raise
 
 

@@ -74,15 +74,19 @@ def recall(run, name, parameters):
         return None  # the server may have other references by now
     try:
         found = read_json(_record(run))
-        if found["state"] != _state(run, name, parameters):
+        now = _state(run, name, parameters, found["state"]["references"])
+        if found["state"] != now:
             return None
         return Outcome.of(found["outcome"]), found["reason"]
     except (OSError, NotRegularFile, ValueError, KeyError, TypeError, StopIteration):
         return None  # nothing to recall, or nothing that can be relied on
 
 
-def _state(run, name, parameters):
-    """Return what a verdict depends on, and what was written with it."""
+def _state(run, name, parameters, references=None):
+    """Return what a verdict depends on, and what was written with it.
+
+    Of references, those that are given are looked at again; others may come into a cache.
+    """
     baselines = baseline_directory(parameters.get("baselines"))
     given = {key: value for key, value in parameters.items() if key not in _OF_NO_EFFECT}
     return {
@@ -96,7 +100,7 @@ def _state(run, name, parameters):
             {each: os.environ[each] for each in sorted(os.environ) if each.startswith(_VARIABLES)}
         ),
         "baselines": _checksums(baselines, baselines),
-        "references": _times(_cache(run.calibration, run.observed), run.metrics),
+        "references": _times(references or _references(run)),
         "files": _checksums(run.observed, run.root, *run.products_directories),
     }
 
@@ -109,16 +113,24 @@ def _cache(calibration, observed):
     return observed / "crds_cache" if choice == IN_THE_RUN else named_cache(choice)
 
 
-def _times(cache, metrics):
-    """Return size and time of the rules of a cache, and of the references that a verdict names."""
-    named = set(read_json(metrics)["provenance"].get("references", ()))
+def _references(run):
+    """Return the paths of the rules of a run's cache, and of the references that it names."""
+    named = set(read_json(run.metrics)["provenance"].get("references", ()))
+    return [
+        str(Path(directory, each))
+        for directory, _, names in os.walk(_cache(run.calibration, run.observed))
+        for each in names
+        if each in named or Path(each).suffix in _RULES
+    ]
+
+
+def _times(paths):
+    """Return size and time of files, None of one that is not there."""
     found = {}
-    for directory, _, names in os.walk(cache):
-        for each in names:
-            if each in named or Path(each).suffix in _RULES:
-                status = Path(directory, each).stat()
-                found[str(Path(directory, each))] = [status.st_size, status.st_mtime_ns]
-    return content_key(found)
+    for path in map(Path, sorted(paths)):
+        status = path.stat() if path.exists() else None
+        found[str(path)] = status and [status.st_size, status.st_mtime_ns]
+    return found
 
 
 def _checksums(start, *directories):
