@@ -192,6 +192,7 @@ def nights(start, write_matrix, small_cache, tmp_path_factory):
     return after_killing, end(both[0], cwd), dying, noticed
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_night_leaves_nothing_behind(nights):
     """Neither a process nor half a record."""
@@ -200,6 +201,7 @@ def test_killed_night_leaves_nothing_behind(nights):
     assert (alive, records) == ([], ())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nights_at_once_have_their_own_places(nights):
     """Two nights keep apart, and both are in the history."""
@@ -208,6 +210,7 @@ def test_nights_at_once_have_their_own_places(nights):
     assert (set(first.records), set(second.records)) == ({"broken", "missing"}, {"dying"})
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_exit_code_is_the_worst(nights):
     """Failed goes before could not judge."""
@@ -215,6 +218,7 @@ def test_exit_code_is_the_worst(nights):
     assert (first.code, second.code) == (1, 2), first.said
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_broken_step_fails_everywhere(nights):
     """Terminal, history and JUnit tell the same story of the step that was skipped."""
@@ -228,6 +232,7 @@ def test_broken_step_fails_everywhere(nights):
     assert "broken: FAILED: broken on purpose (control: step skipped)" in night.said
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_metrics_are_properties(nights):
     """Servers can read every number of every metric, and what it depends on."""
@@ -239,6 +244,7 @@ def test_metrics_are_properties(nights):
     assert (seed, "\x1b" in ET.tostring(suite, encoding="unicode")) == ("7", False)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_missing_reference_is_told_before_the_run(nights):
     """Everywhere as references, with the file; no cell was run."""
@@ -250,6 +256,7 @@ def test_missing_reference_is_told_before_the_run(nights):
     assert not record.run_directory(night.directory.parents[2] / "history").exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_summary_names_the_records(nights):
     """night.json has outcome, sentence and the ids of the history."""
@@ -262,6 +269,7 @@ def test_summary_names_the_records(nights):
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_latest_is_the_last_that_ended(nights):
     """The one that was killed is not."""
@@ -269,6 +277,7 @@ def test_latest_is_the_last_that_ended(nights):
     assert (night.directory.parent / "latest").resolve() == night.directory.resolve()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_failed_run_keeps_its_products(nights):
     """What has to be looked into is there, page and notebook too."""
@@ -279,6 +288,7 @@ def test_failed_run_keeps_its_products(nights):
     assert names >= {"image2", "rate", "figures", "image2_background.ipynb", "metrics.json"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_dead_kernel_is_noticed_within_seconds(nights):
     """And told as that everywhere, with the cells that were run."""

@@ -121,6 +121,7 @@ def changed(page, expected):
     return time.monotonic() - started
 
 
+@pytest.mark.long
 def test_notebook_runs_to_its_verdict_and_answers(browser, screenshots, opened, copy):
     """All cells run without a question or a request to another host, and controls answer."""
     context = browser.new_context(viewport={"width": 1300, "height": 1000})

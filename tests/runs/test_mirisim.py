@@ -72,6 +72,7 @@ def test_wrong_command_is_named(command_line, options, tmp_path):
     assert (ended.returncode, "There is no program 'no-mirisim'" in ended.stdout) == (2, True)
 
 
+@pytest.mark.long
 def test_failure_of_mirisim_is_told(command_line, options, stand_in, tmp_path):
     """Its exit code, its last words and its log are in the sentence."""
     arguments = ["--mirisim-command", shlex.quote(str(stand_in / "mirisim"))]

@@ -227,7 +227,7 @@ def cut_short(path):
     path.write_bytes(content[: len(content) // 2])
 
 
-@pytest.mark.parametrize("kind", ["uncal", "rate"])
+@pytest.mark.parametrize("kind", [pytest.param("uncal", marks=pytest.mark.long), "rate"])
 def test_truncated_file_is_named_and_kept(
     kind, command_line, small_options, copied_observation, finished_copy
 ):

@@ -220,7 +220,7 @@ class Kind:
 # The subarray has a sixteenth of the pixels, and the imager's region only.
 SMALL = Kind("SUB256", groups=100, science_stars=10, background_stars=5)
 WHOLE = Kind("FULL", groups=20, science_stars=40, background_stars=12)
-KINDS = [SMALL, pytest.param(WHOLE, marks=pytest.mark.slow)]
+KINDS = [SMALL, pytest.param(WHOLE, marks=[pytest.mark.slow, pytest.mark.long])]
 
 
 def subarray_name(value):
@@ -995,8 +995,8 @@ def last_region_crowded(products):
     [
         (SMALL, last_region_crowded),
         (SMALL, last_region_flagged),
-        pytest.param(WHOLE, last_region_crowded, marks=pytest.mark.slow),
-        pytest.param(WHOLE, last_region_flagged, marks=pytest.mark.slow),
+        pytest.param(WHOLE, last_region_crowded, marks=[pytest.mark.slow, pytest.mark.long]),
+        pytest.param(WHOLE, last_region_flagged, marks=[pytest.mark.slow, pytest.mark.long]),
     ],
     ids=lambda value: getattr(value, "subarray", None) or value.__name__.replace("_", " "),
     indirect=["kind"],
