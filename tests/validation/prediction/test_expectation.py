@@ -146,6 +146,22 @@ def test_known_difference_of_skies_is_expected(skies):
     np.testing.assert_allclose(left, skies[0] - skies[1], atol=2e-3 * max(skies))
 
 
+def test_light_of_the_science_field_is_no_noise():
+    """Noise of a way to read that only science exposures share is measured beside their light."""
+    products = products_of([LONG, LONG], [SHORT] * 4)
+    # As much as the noise of a pixel, here and there, in the first exposure only.
+    light = np.zeros(LONG.window.shape)
+    light[:, ::2] = typical(LONG)
+    first, second = products.science
+    lit = replace(first, data=first.data + light.astype(np.float32))
+    truth = replace(products.science_truth[0], sources=light)
+    changed = replace(
+        products, science=[lit, second], science_truth=[truth, products.science_truth[1]]
+    )
+    # Differences of two rates say it to half a percent.
+    assert Expectation(changed).science_noise[0] == pytest.approx(typical(LONG), rel=0.02)
+
+
 def test_science_noise_is_of_its_own_sky():
     """A brighter science field is noisier than the backgrounds."""
     found = Expectation(products_of([LONG], [LONG] * 4, (28.0, 14.0)))

@@ -170,17 +170,21 @@ class Expectation:
         dict
             By the way to read, DN/s, and the number of the exposure that it was taken from.
         """
-        of_field = light[len(self.science) :].max(axis=0)
+        fields = self._of_fields(light)
         good = self.masks.sky & self.masks.usable[0]
-        empty = good & (of_field < np.percentile(of_field[good], 25) + 1e-3)
         found = {}
         for way in dict.fromkeys(self._ways):
-            numbers = [each for each in self._backgrounds_first if self._ways[each] == way]
-            if len(numbers) > 1:
-                first, second = (self._images[each].data.astype(float) for each in numbers[:2])
-                difference = (first - second)[empty]
-                scatter = clipped_scatter(difference[np.isfinite(difference)])
-                found[way] = float(scatter / np.sqrt(2)), numbers[0]
+            numbers = [each for each in self._backgrounds_first if self._ways[each] == way][:2]
+            if len(numbers) < 2:
+                continue
+            # Pixels that see least light in the fields of both.
+            seen = {number >= len(self.science) for number in numbers}
+            brightest = np.concatenate([fields[field] for field in seen]).max(axis=0)
+            empty = good & (brightest < np.percentile(brightest[good], 25) + 1e-3)
+            first, second = (self._images[each].data.astype(float) for each in numbers)
+            difference = (first - second)[empty]
+            scatter = clipped_scatter(difference[np.isfinite(difference)])
+            found[way] = float(scatter / np.sqrt(2)), numbers[0]
         return found
 
     def _first_noise(self):
