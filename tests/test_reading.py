@@ -378,7 +378,7 @@ ALLOWED = {
     "simulation/mirisim/installation.py": "the working directory of MIRISim, made for it",
     "memory.py": "the system's status of this process",
     "provenance.py": "installed packages",
-    "reporting/drawing.py": "a picture in memory",
+    "reporting/pictured.py": "a picture in memory",
     "reporting/report/page.py": "the package's own style and icon",
 }
 

@@ -10,6 +10,7 @@ from photutils.aperture import CircularAnnulus, CircularAperture
 
 from miri_background.instrument import throughput
 from miri_background.instrument.aperture import imager_aperture
+from miri_background.instrument.apertures import aperture_sums
 from miri_background.instrument.optics import point_spread_function
 from miri_background.instrument.readout import READABLE, subarrays
 from miri_background.references import tables
@@ -163,9 +164,9 @@ def corrected_fluxes(psf, rows):
         image = reddest(*offsets) + 0.5 * colour(*offsets)  # flat in frequency
         centre = (HALF + x, HALF + y)
         annulus = CircularAnnulus(centre, rows["skyin"][0], rows["skyout"][0])
-        sky = annulus.do_photometry(image)[0][0] / annulus.area
+        sky = aperture_sums(image, annulus)[0] / annulus.area
         around = [CircularAperture(centre, radius) for radius in rows["radius"]]
-        inside = [each.do_photometry(image)[0][0] - sky * each.area for each in around]
+        inside = [aperture_sums(image, each)[0] - sky * each.area for each in around]
         fluxes.append(inside * rows["apcorr"])
     return np.array(fluxes)
 

@@ -9,6 +9,7 @@ from astropy.table import QTable
 from photutils.aperture import CircularAperture
 from photutils.psf import ImagePSF, PSFPhotometry
 
+from miri_background.instrument.apertures import aperture_sums
 from miri_background.instrument.detector import GAIN
 from miri_background.instrument.footprint import within_regions
 from miri_background.instrument.optics import SPECTRAL_INDICES, blue_part
@@ -71,7 +72,7 @@ def aperture_correction(header):
 
 def _sums(image, apertures):
     """Return the sums of an image over apertures."""
-    return np.array([aperture.do_photometry(image)[0][0] for aperture in apertures])
+    return np.array([aperture_sums(image, aperture)[0] for aperture in apertures])
 
 
 class CalibratedStars:

@@ -14,6 +14,7 @@ from scipy.ndimage import uniform_filter
 from scipy.signal import fftconvolve
 
 from miri_background.instrument.aperture import ARCSEC_TO_RAD, imager_aperture
+from miri_background.instrument.apertures import aperture_sums
 from miri_background.instrument.detector import INTERPIXEL_CAPACITANCE
 from miri_background.instrument.throughput import bandpass
 
@@ -251,7 +252,7 @@ class PointSpreadFunction:
         apertures = [
             CircularAperture((middle, middle), radius * self.oversample) for radius in radii
         ]
-        sums = [aperture.do_photometry(samples)[0][0] for aperture in apertures]
+        sums = [aperture_sums(samples, aperture)[0] for aperture in apertures]
         return np.array(sums) / self.oversample**2
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from photutils.aperture import CircularAperture, aperture_photometry
+from photutils.aperture import CircularAperture
 
+from miri_background.instrument.apertures import aperture_sums
 from miri_background.instrument.footprint import within_regions
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.pixel_statistics import clipped_mean
@@ -105,10 +106,7 @@ def _aperture_sums(subarray, catalogue, radius, *images, good):
     if not inside.any():
         return [np.zeros(0) for _ in images]
     apertures = CircularAperture(np.column_stack([x[inside], y[inside]]), radius)
-    return [
-        np.asarray(aperture_photometry(np.where(good, image, 0.0), apertures)["aperture_sum"])
-        for image in images
-    ]
+    return [aperture_sums(np.where(good, image, 0.0), apertures) for image in images]
 
 
 def _combined(analysis):
