@@ -96,7 +96,7 @@ def calibrated(synthetic_caches, tmp_path_factory):
     cache = synthetic_cache(synthetic_caches, FEW)
     with pytest.MonkeyPatch.context() as patch:
         # Other tests may have imported them here.
-        patch.setattr(image2, "_steps_are_imported", lambda: False)
+        patch.setattr(image2, "steps_are_imported", lambda: False)
         for name, value in crds_environment(cache).items():
             patch.setenv(name, value)
         run = RunDirectory(tmp_path_factory.mktemp("calibrated"), FEW)
@@ -163,7 +163,7 @@ def test_images_that_are_there_are_used(calibrated):
 @pytest.mark.slow
 def test_images_are_made_again_where_a_step_may_have_been_changed(calibrated, monkeypatch):
     """Who has imported a step here may have broken it, and wants to see that."""
-    monkeypatch.setattr(image2, "_steps_are_imported", lambda: True)
+    monkeypatch.setattr(image2, "steps_are_imported", lambda: True)
     run = RunDirectory(calibrated, FEW)
     write_associations(run)
     with pytest.raises(CannotJudge, match="taken here"):

@@ -47,7 +47,7 @@ def observed(tmp_path_factory):
 def judged(synthetic_caches, monkeypatch, observed):
     """Return a function that observes, runs the pipeline, and judges what it makes."""
     # Other tests may have imported them here, and changed nothing that stays.
-    monkeypatch.setattr(image2, "_steps_are_imported", lambda: False)
+    monkeypatch.setattr(image2, "steps_are_imported", lambda: False)
 
     def run(calibration=None, **changes):
         # CRDS remembers the references of the first subarray that a process asks it for.

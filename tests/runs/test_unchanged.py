@@ -18,6 +18,8 @@ PARAMETERS = {"groups": 6, "workers": 2}
 @pytest.fixture
 def run(copied_observation, monkeypatch, suite_environment):
     """Return a run whose verdict is remembered."""
+    # Other tests may have imported them here, and changed nothing that stays.
+    monkeypatch.setattr(unchanged, "steps_are_imported", lambda: False)
     monkeypatch.setenv("MIRI_BACKGROUND_CACHE", suite_environment["MIRI_BACKGROUND_CACHE"])
     small = {"groups": 6, "science_exposures": 1, "background_exposures": 3}
     run = RunDirectory(copied_observation, Observation(**small))
@@ -110,6 +112,12 @@ def test_other_reference_is_noticed(run, monkeypatch, tmp_path):
     (tmp_path / "jwst_9002.pmap").write_text("those of another context")
     assert recall(run, VALIDATION, PARAMETERS) is not None
     rules.write_text("other rules")
+    assert recall(run, VALIDATION, PARAMETERS) is None
+
+
+def test_step_that_may_have_been_changed_is_noticed(run, monkeypatch):
+    """Who imports the step as Python starts, to break it, gets no verdict from before."""
+    monkeypatch.setattr(unchanged, "steps_are_imported", lambda: True)
     assert recall(run, VALIDATION, PARAMETERS) is None
 
 

@@ -22,7 +22,7 @@ from miri_background.parallel import completed
 from miri_background.places import writable
 from miri_background.provenance import pipeline_fingerprint
 
-__all__ = ["image2_steps", "subtract_backgrounds", "write_associations"]
+__all__ = ["image2_steps", "steps_are_imported", "subtract_backgrounds", "write_associations"]
 
 _LATER_STEPS = ("assign_wcs", "flat_field", "photom")
 # Of jwst, those with the steps that are run.
@@ -143,7 +143,7 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
     backgrounds = exposures(run.observation, "background")
     rates = {each: checksum(run.rate(each)) for each in (*science, *backgrounds)}
     # What is made by steps that may have been changed is never used again.
-    changed = secrets.token_hex(8) if _steps_are_imported() else ""
+    changed = secrets.token_hex(8) if steps_are_imported() else ""
     missing = []
     for exposure in science:
         made_from = [rates[each] for each in (exposure, *backgrounds)]
@@ -169,11 +169,16 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
     return [path for exposure in science for path in run.products(exposure) if path.exists()]
 
 
-def _steps_are_imported():
+def steps_are_imported():
     """Return whether somebody has imported a step in this process.
 
     It may have been changed here, as who tries the validation in a notebook does.  Other
     processes would run the installed one.
+
+    Returns
+    -------
+    bool
+        Whether what is made by steps may differ from what the installed ones make.
     """
     return any(f"jwst.{package}" in sys.modules for package in _PACKAGES)
 

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from miri_background.calibration.image2 import steps_are_imported
 from miri_background.files import checksum, content_key, write_text_whole
 from miri_background.outcomes import Outcome
 from miri_background.provenance import pipeline_fingerprint, source_fingerprint, versions
@@ -18,7 +19,7 @@ __all__ = ["forget", "recall", "remember"]
 # Parameters that a verdict does not depend on.
 _OF_NO_EFFECT = {"workers", "working_directory"}
 # Variables that packages of a run look at, by how their names begin.
-_VARIABLES = ("CRDS_", "MIRI_BACKGROUND_", "PYTHONPATH", "STPIPE_", "PASS_INVALID", "STRICT_")
+_VARIABLES = ("CRDS_", "MIRI_BACKGROUND_", "PYTHON", "STPIPE_", "PASS_INVALID", "STRICT_")
 _RULES = {".pmap", ".imap", ".rmap"}
 
 
@@ -72,6 +73,8 @@ def recall(run, name, parameters):
     """
     if run.calibration.crds_server_url:
         return None  # the server may have other references by now
+    if steps_are_imported():
+        return None  # whoever imported them before this suite did may have changed them
     try:
         found = read_json(_record(run))
         now = _state(run, name, parameters, found["state"]["references"])
