@@ -24,7 +24,7 @@ WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
 # The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
 UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
 
-.PHONY: help env validate nightly flight site closure faults test test-all test-fast lint format lock lab clean clean-runs clean-env FORCE
+.PHONY: help env validate nightly flight site closure faults test test-all test-fast bench lint format lock lab clean clean-runs clean-env FORCE
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
@@ -69,6 +69,9 @@ test test-all:
 
 test-fast: $(STAMP) ## run the tests that take seconds
 	@.venv/bin/python -m pytest $(PARALLEL) -m "not slow" $(ARGS) tests
+
+bench: $(STAMP) ## time the main job against the plain pipeline, for docs/speed.md (ARGS="--repeats 5")
+	@.venv/bin/python tools/bench.py $(ARGS)
 
 lint: $(STAMP) ## check style, formatting and docstrings of code and notebooks
 	@status=0; \
