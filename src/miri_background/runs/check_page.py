@@ -115,11 +115,16 @@ def page_of_sets(directory, content, ending, not_judged, beside=()):
             Part(outcome=each["outcome"]),
             len(each["science"]),
             len(each["backgrounds"]),
-            each["sentence"],
         )
         for each in content["sets"]
     ]
-    html = render("report/story_of_sets.html.j2", rows=rows, not_judged=not_judged)
+    # Below the table: a column of sentences has no room on a phone.
+    reasons = [
+        (each["name"], each["sentence"])
+        for each in content["sets"]
+        if each["outcome"] != Outcome.PASSED.word
+    ]
+    html = render("report/story_of_sets.html.j2", rows=rows, reasons=reasons, not_judged=not_judged)
     name = Path(directory).resolve().name or str(directory)
     return ReportPage(
         title=f"{counted(len(rows), 'set')} of backgrounds in {name}",
