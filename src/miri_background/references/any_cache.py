@@ -7,13 +7,14 @@ from pathlib import Path
 from miri_background.outcomes import ReferencesUnfit, SetUpWrong
 from miri_background.reading import read_text
 from miri_background.references.mappings import CONTEXT
+from miri_background.settings import suite_cache
 
 __all__ = [
     "IN_THE_RUN",
     "SYNTHETIC",
+    "cache_directory",
     "check_cache",
     "crds_environment",
-    "named_cache",
     "require_references",
 ]
 
@@ -27,20 +28,27 @@ _NO_REFERENCE = "n/a"
 _CONTEXTS_NAMED = 5  # an operational cache holds more than a thousand
 
 
-def named_cache(choice):
-    """Return the directory of a cache that is not made by a run.
+def cache_directory(choice, inside=None):
+    """Return the directory that a choice of references means.
 
     Parameters
     ----------
     choice : str
-        "home" for ``$HOME/crds_cache``; "central" for the directory that CRDS_PATH names, else
-        STScI's; anything else is a path.
+        "synthetic" for the one that the suite keeps its caches in, "working directory" for one
+        beside the ramps, "home" for ``$HOME/crds_cache``; "central" for the directory that
+        CRDS_PATH names, else STScI's; anything else is a path.
+    inside : path-like, optional
+        Directory of the observation, for "working directory".
 
     Returns
     -------
     pathlib.Path
         Which need not be there.
     """
+    if choice == SYNTHETIC:
+        return suite_cache()
+    if choice == IN_THE_RUN:
+        return Path(inside) / "crds_cache"
     if choice == "home":
         return Path.home() / "crds_cache"
     if choice == "central":
@@ -73,7 +81,7 @@ def require_references(observation, calibration):
         )
         raise SetUpWrong(msg)
     if choice not in (SYNTHETIC, IN_THE_RUN) and not server_url:
-        check_cache(named_cache(choice), calibration.crds_context or None)
+        check_cache(cache_directory(choice), calibration.crds_context or None)
 
 
 def check_cache(path, context, server_url=None):

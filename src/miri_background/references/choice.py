@@ -9,14 +9,13 @@ from miri_background.places import writable
 from miri_background.references.any_cache import (
     IN_THE_RUN,
     SYNTHETIC,
+    cache_directory,
     check_cache,
     crds_environment,
-    named_cache,
     require_references,
 )
 from miri_background.references.cache import synthetic_cache
 from miri_background.references.mappings import CONTEXT
-from miri_background.settings import suite_cache
 from miri_background.simulation.mirisim.calibration import mirisim_calibration
 from miri_background.simulation.mirisim.installation import MIRISim
 
@@ -76,19 +75,17 @@ def use_references(observation, calibration, inside=None, mirisim_command="miris
     if choice == IN_THE_RUN and inside is None:
         msg = "There is no working directory here: name the directory of the CRDS cache."
         raise SetUpWrong(msg)
+    path = cache_directory(choice, inside)
     if choice == SYNTHETIC or (choice == IN_THE_RUN and not server_url):
-        root = suite_cache() if choice == SYNTHETIC else Path(inside) / "crds_cache"
         noise = None
         if observation.simulator == "mirisim":
             noise = mirisim_calibration(MIRISim(mirisim_command), observation).read_noise
-        with writable(root):
-            path = synthetic_cache(root, observation, noise)
+        with writable(path):
+            path = synthetic_cache(path, observation, noise)
         context = context or CONTEXT
-    else:
-        path = Path(inside) / "crds_cache" if choice == IN_THE_RUN else named_cache(choice)
-        if server_url and choice != "central":
-            with writable(path):
-                path.mkdir(parents=True, exist_ok=True)
+    elif server_url and choice != "central":
+        with writable(path):
+            path.mkdir(parents=True, exist_ok=True)
     check_cache(path, context or None, server_url or None)
     for name in _OFFLINE_VARIABLES:
         os.environ.pop(name, None)

@@ -9,9 +9,8 @@ from miri_background.files import checksum, content_key, write_text_whole
 from miri_background.outcomes import Outcome
 from miri_background.provenance import pipeline_fingerprint, source_fingerprint, versions
 from miri_background.reading import NotRegularFile, read_json
-from miri_background.references.any_cache import IN_THE_RUN, SYNTHETIC, named_cache
+from miri_background.references.any_cache import cache_directory
 from miri_background.repository import checkout_state, repository_file
-from miri_background.settings import suite_cache
 from miri_background.validation.verdict.baselines import baseline_directory
 
 __all__ = ["forget", "recall", "remember"]
@@ -108,20 +107,14 @@ def _state(run, name, parameters, references=None):
     }
 
 
-def _cache(calibration, observed):
-    """Return the directory below which a run's references are."""
-    choice = calibration.crds_cache
-    if choice == SYNTHETIC:
-        return suite_cache()
-    return observed / "crds_cache" if choice == IN_THE_RUN else named_cache(choice)
-
-
 def _references(run):
     """Return the paths of the rules of a run's cache, and of the references that it names."""
     named = set(read_json(run.metrics)["provenance"].get("references", ()))
     return [
         str(Path(directory, each))
-        for directory, _, names in os.walk(_cache(run.calibration, run.observed))
+        for directory, _, names in os.walk(
+            cache_directory(run.calibration.crds_cache, run.observed)
+        )
         for each in names
         if each in named or Path(each).suffix in _RULES
     ]
