@@ -99,7 +99,6 @@ def run_notebook(name, parameters, of_notebook, run, again):
         except KeyboardInterrupt:
             # At the end of the process it would report what the interrupted cell has raised.
             logging.getLogger("asyncio").disabled = True
-            run.remove_leftovers()
             goes_on = parameters | {"working_directory": str(_from_here(run.observed))}
             raise KeyboardInterrupt(f"`{_command_line(goes_on)}` goes on.") from None
         print(f"\n{ended.text()}")

@@ -174,6 +174,10 @@ def execute_notebook(name, parameters, run):
             given = parameters | {"working_directory": str(run.observed)}
             _execute(source, aside, given, run.log("kernel"))
             outcome, reason, cause = Outcome.PASSED, "", None
+        except KeyboardInterrupt:
+            # Nobody else may write there yet.
+            run.remove_leftovers()
+            raise
         except PapermillExecutionError as error:
             if error.ename == DirectoryRefused.__name__:
                 aside.unlink()
