@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from miri_background.files import (
     ProductRecords,
     checksum,
     content_key,
+    for_each_file,
+    remembered,
     replace_whole,
     write_text_recorded,
     write_text_whole,
@@ -342,3 +345,59 @@ def test_key_of_other_content(other):
 def test_key_of_a_path(tmp_path):
     """Paths stand for their text."""
     assert content_key(tmp_path) == content_key(os.fspath(tmp_path))
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """Return a remembered function of a file that was written a minute ago, and what it read."""
+    path, seen = tmp_path / "file", []
+    path.write_text("content")
+    os.utime(path, ns=(1, 1))
+
+    @remembered
+    def content(path):
+        seen.append(Path(path).read_text())
+        return seen[-1]
+
+    return content, path, seen
+
+
+@pytest.fixture
+def a_minute_later(monkeypatch):
+    """Let files that were just written be settled."""
+    now = time.time_ns
+    monkeypatch.setattr("miri_background.files.time.time_ns", lambda: now() + 60 * 10**9)
+
+
+@pytest.mark.usefixtures("a_minute_later")
+def test_settled_file_is_read_once(counted):
+    """A large file is not read again for what is known of it."""
+    content, path, seen = counted
+    assert [content(path), content(path)] == ["content"] * 2
+    assert len(seen) == 1
+
+
+def test_file_that_was_just_written_is_read_each_time(counted):
+    """Written again within a tick of the clock, it may have the times that it had."""
+    content, path, seen = counted
+    assert [content(path), content(path)] == ["content"] * 2
+    assert len(seen) == 2
+
+
+@pytest.mark.usefixtures("a_minute_later")
+def test_changed_file_is_read_again_whatever_its_time(counted):
+    """Not even one of the same size, with the time of the former set, is taken for it."""
+    content, path, _ = counted
+    content(path)
+    time.sleep(0.02)  # more than a tick of a file system's clock
+    path.write_text("CONTENT")
+    os.utime(path, ns=(1, 1))
+    assert content(path) == "CONTENT"
+
+
+def test_results_are_in_the_order_of_the_files(tmp_path):
+    """Threads may end in another."""
+    paths = [tmp_path / str(number) for number in range(20)]
+    for path in paths:
+        path.write_text(path.name)
+    assert for_each_file(Path.read_text, paths) == [path.name for path in paths]

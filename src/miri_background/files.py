@@ -12,7 +12,10 @@ import math
 import os
 import shutil
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 
 from miri_background.outcomes import CannotJudge, SetUpWrong
@@ -22,7 +25,9 @@ __all__ = [
     "ProductRecords",
     "checksum",
     "content_key",
+    "for_each_file",
     "json_value",
+    "remembered",
     "replace_recorded",
     "replace_whole",
     "require_own",
@@ -34,8 +39,75 @@ _NOT_OWN = (
     "{} is not the file that this suite wrote there (it was changed, damaged or put there by "
     "somebody else), and stays as it is: move it away, or name another place, and run again."
 )
+# A file that changed less than this ago may change again without another time: clocks of file
+# systems have steps, those of a FAT disk of 2 s.
+_SETTLED = 3e9  # ns
+# Each has a file in memory, and the bytes of a disk come no faster for more.
+_THREADS = 2
 
 
+def _state_of(path):
+    """Return what changes when somebody writes to a file, None if there is no regular one."""
+    path = Path(path)
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return (
+        *(status.st_dev, status.st_ino, status.st_size),
+        *(status.st_mtime_ns, status.st_ctime_ns),
+    )
+
+
+def remembered(of_content):
+    """Let a function of a file's content be computed again only if somebody wrote to the file.
+
+    Parameters
+    ----------
+    of_content : callable
+        Called with a path.
+
+    Returns
+    -------
+    callable
+        The same; a file that has just been written is always read.
+    """
+    known = {}
+
+    @wraps(of_content)
+    def of_file(path):
+        before = _state_of(path)
+        state, result = known.get(os.fspath(path), (None, None))
+        if before is not None and before == state:
+            return result
+        result = of_content(path)
+        settled = before is not None and time.time_ns() - max(before[-2:]) > _SETTLED
+        if settled and _state_of(path) == before:
+            known[os.fspath(path)] = before, result
+        return result
+
+    return of_file
+
+
+def for_each_file(function, paths):
+    """Return what a function gives for each of some files, in their order.
+
+    Parameters
+    ----------
+    function : callable
+        Called with a path, in several threads.
+    paths : iterable of path-like
+        The files.
+
+    Returns
+    -------
+    list
+        The results.
+    """
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(function, paths))
+
+
+@remembered
 def checksum(path):
     """Return the SHA-256 of a file, hexadecimal."""
     with open_regular(path) as stream:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from miri_background.files import checksum, json_object
+from miri_background.files import checksum, for_each_file, json_object, remembered
 from miri_background.memory import peak_memory
 from miri_background.outcomes import CannotJudge
 from miri_background.reading import open_fits
@@ -86,6 +86,7 @@ def _circumstances(started):
     }
 
 
+@remembered
 def level1b_checksum(path):
     """Return the SHA-256 of a level-1b file's SCI array, hexadecimal.
 
@@ -162,6 +163,7 @@ def provenance_of_run(run, references, started):
         As the schema of metrics.json describes it.
     """
     level1b = sorted((run.observed / "uncal").glob("*.fits"))
+    names = [path.name for path in level1b]
     return {
         "kind": "run",
         "versions": versions(),
@@ -172,9 +174,11 @@ def provenance_of_run(run, references, started):
         "observation": run.observation.model_dump(mode="json"),
         "calibration": run.calibration.model_dump(mode="json"),
         **_circumstances(started),
-        "inputs": {path.name: checksum(path) for path in level1b},
+        "inputs": dict(zip(names, for_each_file(checksum, level1b), strict=True)),
         # Files differ in the time at which they were written; their ramps need not.
-        "level1b_sci_sha256": {path.name: level1b_checksum(path) for path in level1b},
+        "level1b_sci_sha256": dict(
+            zip(names, for_each_file(level1b_checksum, level1b), strict=True)
+        ),
         "attempt": run.attempt,
         **checkout_state(),
     }
@@ -204,7 +208,8 @@ def provenance_of_check(products, directory, truth, started):
         path.relative_to(directory) if path.is_relative_to(directory) else path
         for path in products.inputs
     ]
-    inputs = {str(name): checksum(path) for name, path in zip(names, products.inputs, strict=True)}
+    checksums = for_each_file(checksum, products.inputs)
+    inputs = {str(name): each for name, each in zip(names, checksums, strict=True)}
     return {
         "kind": "check",
         "versions": versions(_JUDGING),

@@ -12,6 +12,7 @@ An observation has a directory, and in it are its ramps once::
 The directory of the run also has links to all that it was made from.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from miri_background.calibration_choice import Calibration
 from miri_background.files import (
     ProductRecords,
     checksum,
+    for_each_file,
     replace_whole,
     require_own,
     write_text_whole,
@@ -260,8 +262,7 @@ class RunDirectory:
             exposure: (self.truth(exposure), self.uncal(exposure))
             for exposure in exposures(self.observation)
         }
-        for paths in files.values():
-            self.records.refuse_foreign(*paths)
+        for_each_file(self.records.refuse_foreign, itertools.chain(*files.values()))
         return [
             exposure
             for exposure, paths in files.items()

@@ -15,7 +15,7 @@ from miri_background.calibration.pipeline import (
     pipeline_log,
     references_chosen,
 )
-from miri_background.files import checksum, content_key
+from miri_background.files import checksum, content_key, for_each_file
 from miri_background.observation import PROGRAM, exposures
 from miri_background.outcomes import SetUpWrong
 from miri_background.parallel import completed
@@ -141,7 +141,9 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
     """
     science = exposures(run.observation, "science")
     backgrounds = exposures(run.observation, "background")
-    rates = {each: checksum(run.rate(each)) for each in (*science, *backgrounds)}
+    every = (*science, *backgrounds)
+    checksums = for_each_file(checksum, map(run.rate, every))
+    rates = dict(zip(every, checksums, strict=True))
     # What is made by steps that may have been changed is never used again.
     changed = secrets.token_hex(8) if steps_are_imported() else ""
     missing = []

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from miri_background.calibration.image2 import steps_are_imported
-from miri_background.files import checksum, content_key, write_text_whole
+from miri_background.files import checksum, content_key, for_each_file, write_text_whole
 from miri_background.outcomes import Outcome
 from miri_background.provenance import pipeline_fingerprint, source_fingerprint, versions
 from miri_background.reading import NotRegularFile, read_json
@@ -139,10 +139,6 @@ def _checksums(start, *directories):
         for directory, below, names in os.walk(top):
             below[:] = [each for each in below if not each.startswith(".")]
             paths |= {Path(directory, each) for each in names if not each.startswith(".")}
-    return content_key(
-        {
-            os.path.relpath(path, start): checksum(path)
-            for path in sorted(paths)
-            if not path.is_symlink()
-        }
-    )
+    files = sorted(path for path in paths if not path.is_symlink())
+    names = [os.path.relpath(path, start) for path in files]
+    return content_key(dict(zip(names, for_each_file(checksum, files), strict=True)))
