@@ -124,8 +124,19 @@ def test_workers_inherit_the_environment(monkeypatch):
         assert completed(executor, os.getenv, ["CRDS_PATH"], DESCRIPTION) == ["of this test"]
 
 
-@pytest.mark.parametrize("name", ["jwst.pipeline", "miri_background.simulation.observing"])
+# The last is imported with the first model of a process.
+@pytest.mark.parametrize(
+    "name",
+    ["jwst.pipeline", "miri_background.simulation.observing", "asdf_astropy.extensions"],
+)
 def test_workers_have_imported_what_they_work_with(processes, name):
     """None of them spends its time on what the process that they are forked from has done."""
     question = f"{name!r} in __import__('sys').modules"
     assert completed(processes, eval, [question], DESCRIPTION) == [True]
+
+
+def test_workers_have_made_what_each_needs(processes):
+    """The response of the detector takes half a second, and is the same in all of them."""
+    module = "__import__('miri_background.instrument.response', fromlist=['sky_response'])"
+    question = f"{module}.sky_response.cache_info().currsize"
+    assert completed(processes, eval, [question], DESCRIPTION) == [1]
