@@ -45,6 +45,7 @@ from miri_background.reporting.report.notebook_page import (
 from miri_background.reporting.report.page_files import PageFiles
 from miri_background.reporting.report.tidy import tidied
 from miri_background.repository import repository_file
+from miri_background.runs.engine import ENGINE
 from miri_background.runs.kernel import LoggedKernelManager
 from miri_background.runs.notebook_run import NotebookRun, results_of
 from miri_background.validation.verdict.metrics_file import load_metrics
@@ -98,6 +99,7 @@ def _execute(source, target, parameters, log=os.devnull):
                 str(source),
                 str(target),
                 parameters,
+                engine_name=ENGINE,
                 kernel_name="python3",
                 cwd=str(source.parent),
                 progress_bar=sys.stderr.isatty(),
