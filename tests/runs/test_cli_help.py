@@ -219,6 +219,17 @@ def test_version_names_suite_and_pipeline(capsys):
     assert (code, shown) == (0, f"miri-background {suite} jwst {version('jwst')}")
 
 
+def test_module_is_the_program():
+    """`python -m miri_background` answers as `miri-background` does."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "miri_background", "--version"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.startswith(f"miri-background {version('miri-background-validation')}")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script_is_produced(command_line, shell):
     """What the front help says to evaluate is a script for the shell."""
