@@ -10,6 +10,7 @@ from astropy.io import fits
 
 from miri_background.outcomes import CannotJudge
 from miri_background.runs.check import check
+from miri_background.runs.check_page import page_of_check
 
 SIZE = 32  # rows and columns: files so small that damage often meets what matters
 FIRST = 156  # column from which on no pixel of it is bad
@@ -106,6 +107,15 @@ def test_undamaged_products_are_judged(tiny):
     (told,) = (each for each in verdict.not_judged if each.name == "residual")
     assert told.reason == "what subarray TINY sees of the sky is not known here"
     assert [each.name for each in verdict.failures()] == ["metadata"]  # the file names are short
+
+
+def test_page_of_what_is_exact_says_for_what_it_speaks(tiny, tmp_path):
+    """Products of a subarray that is not known here have a page, too."""
+    (path,) = page_of_check(check(tiny)).write(tmp_path)
+    assert (
+        "Only what is exact was judged, of every pixel: what subarray TINY sees of the sky is "
+        "not known here." in path.read_text()
+    )
 
 
 @pytest.mark.parametrize(("keyword", "number"), [("NGROUPS", 60_000), ("NINTS", 60_000)])

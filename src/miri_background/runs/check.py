@@ -53,6 +53,8 @@ class Check:
         The judgement.
     analysis : Analysis or None, optional
         Products beside what is expected of them, for pictures and advice.
+    only_exact : str, optional
+        Why only what is exact was judged, as a part of a sentence; empty if more was.
     """
 
     directory: Path
@@ -60,6 +62,7 @@ class Check:
     clipping: ClippingParameters
     verdict: Verdict
     analysis: object = None
+    only_exact: str = ""
 
     @property
     def name(self):
@@ -166,13 +169,18 @@ def check_set(found, chosen, baselines=None):
         products = found.products(chosen)
         # Imported here, so that products that cannot be judged are refused at once.
         from miri_background.validation.judgement import judge_products
+        from miri_background.validation.measurements.analysis import ExactAnalysis
 
         judgement = judge_products(products)
         # Products may have been made with other clipping parameters than the given ones.
         products = judgement.analysis.products
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)
-    return Check(directory, products, found.clipping, verdict, judgement.analysis)
+    judged = directory, products, found.clipping, verdict
+    analysis = judgement.analysis
+    if isinstance(analysis, ExactAnalysis):
+        return Check(*judged, only_exact=analysis.reason)
+    return Check(*judged, analysis)
 
 
 @contextlib.contextmanager

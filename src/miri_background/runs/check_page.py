@@ -31,8 +31,11 @@ def page_of_check(check, beside=()):
     ReportPage
         With pictures and advice where the products allow it.
     """
-    verdict, analysis = check.verdict, check.analysis
-    scope = usable_part(analysis) if analysis is not None else ""
+    verdict, scope = check.verdict, ""
+    if check.analysis is not None:
+        scope = usable_part(check.analysis)
+    elif check.only_exact:
+        scope = f"Only what is exact was judged, of every pixel: {check.only_exact}."
     try:
         pictures, advice = _drawn(check)
     except Exception as error:  # noqa: BLE001 - what cannot be drawn takes no verdict back
