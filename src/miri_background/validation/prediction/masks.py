@@ -105,7 +105,8 @@ def seen_pixels(subarray, science, backgrounds):
     Raises
     ------
     CannotJudge
-        If the backgrounds cover no region of the science exposures.
+        If the backgrounds cover no region of the science exposures, or an exposure flags all
+        pixels of a region.
     """
     # One after the other: a stack of a hundred exposures of the whole array has 400 MB.
     of_backgrounds = reduce(np.bitwise_or, (image.dq for image in backgrounds))
@@ -134,6 +135,20 @@ def seen_pixels(subarray, science, backgrounds):
         )
         raise CannotJudge(msg)
     usable = [everywhere & clean & ((image.dq & USABLE_FLAGS) == 0) for image in science]
+    for region in found.values():
+        if not all(each[region.slices].any() for each in usable):
+            _refuse_flagged(region, (*science, *backgrounds))
     masks = Masks(found, lit, seen, clean, usable, seen, [seen] * len(science))
     masks.require_sky()
     return masks
+
+
+def _refuse_flagged(region, images):
+    """Refuse an exposure that flags every pixel of a region."""
+    for image in images:
+        if ((image.dq[region.slices] & USABLE_FLAGS) != 0).all():
+            msg = (
+                f"{image.path} flags every pixel of the {region.name} as DO_NOT_USE, SATURATED or "
+                "JUMP_DET: look at its DQ array, and leave it out or make it anew."
+            )
+            raise CannotJudge(msg)
