@@ -236,6 +236,26 @@ def test_pass_that_cannot_be_written_is_none(option, finished_copy, command_line
 # ------------------------------------------------------------------ could not judge
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--sigma", "nan"],
+        ["--sigma", "-1"],
+        ["--maxiters", "-1"],
+        ["--expect", "errors=sum"],
+        ["--baselines", "none"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_command_line_leaves_an_earlier_verdict(wrong, stage2):
+    """It says nothing about the products."""
+    (stage2 / "metrics.json").write_text("an earlier verdict")
+    before = sorted(stage2.iterdir())
+    assert main(["check", str(stage2), *wrong]) == 2
+    assert (stage2 / "metrics.json").read_text() == "an earlier verdict"
+    assert sorted(stage2.iterdir()) == before
+
+
 def truncate(directory):
     """Cut a file short."""
     path = directory / "background1_rate.fits"

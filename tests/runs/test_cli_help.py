@@ -285,7 +285,9 @@ AT_ONCE = [
     ["validate", "--data", "flight"],
     ["validate", "--simulator", "mirisim", "--mirisim-command", "no-mirisim"],
     ["check", "/nowhere"],
+    ["check", "/", "--sigma", "nan"],
     ["advise", "/nowhere"],
+    ["advise", "/", "--maxiters", "-1"],
     ["valdate"],
 ]
 

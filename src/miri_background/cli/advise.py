@@ -8,6 +8,7 @@ from miri_background.cli.options import FILE, clipping_options
 from miri_background.cli.verbs import Topic, Verb
 from miri_background.outcomes import Outcome
 from miri_background.places import require_products_directory, writable
+from miri_background.validation.products.clipping_choice import require_clipping
 
 __all__ = ["advise"]
 
@@ -38,6 +39,7 @@ def advise(directory, sigma, maxiters, association, plot):
     Only clipping is repeated, over the rates that are there; the pipeline is never run.
     """
     require_products_directory(directory)
+    require_clipping(sigma, maxiters)
     # Imported here, so that a wrong directory is answered at once.
     from miri_background.files import replace_whole, require_own
     from miri_background.runs.advise import advice_on

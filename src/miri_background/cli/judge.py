@@ -23,6 +23,7 @@ from miri_background.outcomes import CannotJudge, Outcome
 from miri_background.places import require_products_directory
 from miri_background.references.any_cache import require_references
 from miri_background.simulation.mirisim.installation import MIRISim
+from miri_background.validation.products.clipping_choice import require_clipping
 
 __all__ = ["check", "okify", "validate"]
 
@@ -119,20 +120,20 @@ def check(directory, output, baselines, expect, as_json, no_page, **choices):
     The products may be of any pipeline build and any data; the pipeline is never run. Of several
     sets of backgrounds, each is judged; the worst outcome decides.
     """
-    if output is None:
-        # There is no place for the reason of a directory that is missing: answered at once.
-        with _reason_on_output(as_json):
-            require_products_directory(directory)
-    from miri_background.runs.check import (
-        remove_earlier_sets,
-        require_place,
-        sets_to_check,
-        write_reason,
-    )
-
     stream = sys.stderr if as_json else sys.stdout
     baselines = given({"baselines": baselines}).get("baselines")
     with _reason_on_output(as_json):
+        if output is None:
+            # There is no place for the reason of a directory that is missing.
+            require_products_directory(directory)
+        _require_choices(choices["sigma"], choices["maxiters"], expect, baselines)
+        from miri_background.runs.check import (
+            remove_earlier_sets,
+            require_place,
+            sets_to_check,
+            write_reason,
+        )
+
         try:
             require_place(directory, output, not no_page)
             remove_earlier_sets(directory, output)
@@ -147,6 +148,19 @@ def check(directory, output, baselines, expect, as_json, no_page, **choices):
     for path in paths or ():
         print(f"Written: {path}", file=stream)
     return outcome
+
+
+def _require_choices(sigma, maxiters, expect, baselines):
+    """Refuse what a command line cannot mean: at once, and an earlier verdict stays."""
+    require_clipping(sigma, maxiters)
+    if expect:
+        from miri_background.validation.measurements.behaviour_catalogue import expected_behaviours
+
+        expected_behaviours(expect)
+    if baselines:
+        from miri_background.validation.verdict.baselines import baseline_directory
+
+        baseline_directory(baselines)
 
 
 def _judge_one(found, output, baselines, stream, page):

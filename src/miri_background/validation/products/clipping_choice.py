@@ -7,7 +7,7 @@ from pathlib import Path
 from miri_background.files import json_object
 from miri_background.outcomes import SetUpWrong
 
-__all__ = ["ClippingParameters", "is_number", "read_clipping"]
+__all__ = ["ClippingParameters", "is_number", "read_clipping", "require_clipping"]
 
 # What the step does unless it is given other parameters (jwst documentation, "Background Step").
 _DEFAULT_SIGMA, _DEFAULT_MAXITERS = 3.0, None
@@ -83,14 +83,34 @@ def read_clipping(directory, sigma=None, maxiters=None):
             source = f"the step's default: give another with --{name}"
         sources.append(source)
     sigma, maxiters = chosen["sigma"], chosen["maxiters"]
-    if not is_number(sigma) or not 0 < sigma < math.inf:
+    require_clipping(sigma, maxiters, sources)
+    # The step, too, takes 0 for no limit.
+    return ClippingParameters(float(sigma), maxiters or None, tuple(sources))
+
+
+def require_clipping(sigma, maxiters, sources=("--sigma", "--maxiters")):
+    """Refuse clipping parameters that the step cannot have been given.
+
+    Parameters
+    ----------
+    sigma : float or None
+        Threshold; None if it was not given.
+    maxiters : int or None
+        Most iterations; None if they were not given.
+    sources : sequence of str, optional
+        Where both are from.
+
+    Raises
+    ------
+    CannotJudge
+        If one of them is not possible.
+    """
+    if sigma is not None and (not is_number(sigma) or not 0 < sigma < math.inf):
         msg = f"sigma = {sigma!r} ({sources[0]}) is not a number above 0."
         raise SetUpWrong(msg)
     if maxiters is not None and (not isinstance(maxiters, int) or maxiters < 0):
         msg = f"maxiters = {maxiters!r} ({sources[1]}) is not a whole number from 0."
         raise SetUpWrong(msg)
-    # The step, too, takes 0 for no limit.
-    return ClippingParameters(float(sigma), maxiters or None, tuple(sources))
 
 
 def is_number(value):
