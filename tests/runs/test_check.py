@@ -244,6 +244,8 @@ def test_pass_that_cannot_be_written_is_none(option, finished_copy, command_line
         ["--maxiters", "-1"],
         ["--expect", "errors=sum"],
         ["--baselines", "none"],
+        ["--association", "none.json"],
+        ["--backgrounds", "none.fits"],
     ],
     ids=" ".join,
 )

@@ -89,7 +89,7 @@ def validate(again, **values):
 @click.option(
     "--backgrounds",
     cls=Topic,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True),
     many=True,
     help="exposures that the step was given by itself, without an association",
     **FILE,

@@ -221,7 +221,7 @@ def clipping_options(function):
         click.option(
             "--association",
             cls=Topic,
-            type=click.Path(path_type=Path),
+            type=click.Path(path_type=Path, exists=True),
             help="the only one to look at [default: all of type image2]",
             **FILE,
         ),
