@@ -9,11 +9,14 @@ CRDS_CACHE ?= home
 
 STAMP := .venv/.installed
 RENDERED := build/notebooks
-# Two test files at a time; the cells of a notebook and the tests of a file stay together, in order.
-PARALLEL := --numprocesses 2 --dist loadscope
+# Two test files at a time, in the order of collection, which conftest.py makes: the longest first.
+# The cells of a notebook and the tests of a file stay together, in order.
+PARALLEL := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 # What the calling shell exports for other work must not get into the environment that is judged.
 unexport PYTHONHOME PYTHONPATH
+# Without compiled files, each process of a run compiles the suite anew, for a second.
+unexport PYTHONDONTWRITEBYTECODE
 # A kernel of the same name in the user's own directories must not come first.
 export JUPYTER_PATH := $(CURDIR)/.venv/share/jupyter
 

@@ -44,6 +44,16 @@ def pytest_configure(config):
     )
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Put notebooks first, then files with slow tests, so that no process is left with a long one.
+
+    Files stay whole, and keep their order otherwise.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.suffix != ".ipynb", item.path not in slow))
+
+
 @pytest.fixture(scope="session")
 def repository():
     """Return the path of the checkout."""
