@@ -8,6 +8,7 @@ from astropy.io import fits
 from miri_background.instrument import detector
 from miri_background.instrument.readout import subarrays
 from miri_background.observation import Observation
+from miri_background.references import tables
 from miri_background.references.mappings import MATCH_KEYS
 from miri_background.references.reference_files import ExposureKind, write_references
 
@@ -35,7 +36,10 @@ FULL_ARRAYS = {"mask", "saturation", "linearity", "gain", "readnoise", "area", "
 def written(tmp_path_factory):
     """Return the directory of the files and what they are selected by."""
     directory = tmp_path_factory.mktemp("references")
-    return directory, write_references(directory, KIND)
+    with pytest.MonkeyPatch.context() as patch:
+        # Which numbers are written is asked elsewhere; those of the optics take seconds.
+        patch.setattr(tables, "aperture_corrections", lambda _: [(0.5, 2.0, 2.0, 12.0, 20.0)])
+        return directory, write_references(directory, KIND)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,11 @@ def sentence_of(capsys):
     return sentence
 
 
+def checked(directory, *options):
+    """Return the code of a check without a page, whose pictures take most of the time."""
+    return main(["check", str(directory), "--no-page", *options])
+
+
 # ------------------------------------------------------------------ a verdict
 
 
@@ -71,14 +76,14 @@ def test_failure_is_told(broken, capsys):
 
 def test_files_are_written(broken):
     """metrics.json is whole, and junit.xml says the same."""
-    main(["check", str(broken)])
+    checked(broken)
     verdict = load_metrics(broken / "metrics.json")
     assert suite(broken / "junit.xml").get("failures") == str(len(verdict.failures()))
 
 
 def test_provenance_tells_what_was_judged(broken):
     """Every file has its checksum, and the products their pipeline."""
-    main(["check", str(broken), "--sigma", "5", "--maxiters", "7"])
+    checked(broken, "--sigma", "5", "--maxiters", "7")
     provenance = load_metrics(broken / "metrics.json").provenance
     assert (provenance["kind"], provenance["sigma"], provenance["maxiters"]) == ("check", 5.0, 7)
     assert provenance["rates"] == [{"CAL_VER": "1.6.2", "CRDS_CTX": "jwst_1000.pmap"}]
@@ -88,7 +93,7 @@ def test_provenance_tells_what_was_judged(broken):
 
 def test_json_is_all_of_standard_output(broken, capsys):
     """Machines read standard output, and people the rest."""
-    code = main(["check", str(broken), "--json"])
+    code = checked(broken, "--json")
     said = capsys.readouterr()
     content = json.loads(said.out)
     assert (content["exit_code"], content["outcome"], code) == (1, "failed", 1)
@@ -148,7 +153,7 @@ def test_check_of_a_run_has_a_directory_of_its_own(broken):
     (broken / "observation.json").write_text("{}")
     (broken / "calibration.json").write_text('{"sigma": 3.0, "maxiters": 3}')
     (broken / "metrics.json").write_text("{}")
-    main(["check", str(broken)])
+    checked(broken)
     assert (broken / "metrics.json").read_text() == "{}"
     assert load_metrics(broken / "check" / "metrics.json").provenance["maxiters"] == 3
 
@@ -186,7 +191,7 @@ def test_products_that_were_mended_are_judged(broken, tmp_path, capsys):
     assert main(["check", str(broken)]) == 2
     away.rename(path)
     capsys.readouterr()
-    assert main(["check", str(broken)]) == 1
+    assert checked(broken) == 1
     assert f"Written: {broken / 'junit.xml'}" in capsys.readouterr().out
     assert suite(broken / "junit.xml").get("errors") == "0"
     assert load_metrics(broken / "metrics.json").failures()
@@ -195,10 +200,10 @@ def test_products_that_were_mended_are_judged(broken, tmp_path, capsys):
 @pytest.mark.parametrize("kept", ["metrics.json", "junit.xml"])
 def test_half_of_the_results_is_in_nobodys_way(kept, broken):
     """Each file is known by itself, whichever of the two was moved away."""
-    main(["check", str(broken)])
+    checked(broken)
     for name in {"metrics.json", "junit.xml"} - {kept}:
         (broken / name).unlink()
-    assert main(["check", str(broken)]) == 1
+    assert checked(broken) == 1
 
 
 @pytest.mark.parametrize("output", ["{}/science_rate.fits/below", "/proc/below"])
@@ -212,7 +217,7 @@ FULL_DISK = ["sh", "-c", 'ulimit -f 4 && exec "$@"', "sh"]  # blocks of 512 byte
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("option", [[], ["--json"]])
+@pytest.mark.parametrize("option", [[], pytest.param(["--json"], marks=pytest.mark.long)])
 def test_failure_is_told_on_a_full_disk(option, broken, command_line, tmp_path):
     """What fails has failed, and that it is not written is said as well."""
     output = ["--output", tmp_path / "out"]
@@ -223,7 +228,7 @@ def test_failure_is_told_on_a_full_disk(option, broken, command_line, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("option", [[], ["--json"]])
+@pytest.mark.parametrize("option", [pytest.param([], marks=pytest.mark.long), ["--json"]])
 def test_pass_that_cannot_be_written_is_none(option, finished_copy, command_line, tmp_path):
     """Nobody reads PASSED, or an exit code of 0, where the code is 2."""
     output = ["--output", tmp_path / "out"]
@@ -326,9 +331,9 @@ def test_could_not_judge_as_junit(stage2):
 
 def test_earlier_verdict_does_not_outlive_could_not_judge(broken):
     """Metrics of files that are no longer there would be read as theirs."""
-    main(["check", str(broken)])
+    checked(broken)
     truncate(broken)
-    main(["check", str(broken)])
+    checked(broken)
     assert not (broken / "metrics.json").exists()
     assert suite(broken / "junit.xml").get("errors") == "1"
 
@@ -375,7 +380,7 @@ def test_flat_directory_without_truth_or_observation_passes(command_line, finish
 
 def test_behaviour_that_is_expected_and_not_done_fails(stage2, capsys):
     """The option reaches the criterion, whose sentence names both."""
-    assert main(["check", str(stage2), "--expect", "errors=quadrature"]) == 1
+    assert checked(stage2, "--expect", "errors=quadrature") == 1
     assert "errors: not propagated, and in quadrature is expected" in capsys.readouterr().out
 
 
@@ -387,6 +392,6 @@ def test_unknown_expectation_could_not_be_judged(stage2, capsys):
 
 def test_findings_are_in_the_last_line(stage2, capsys):
     """Whoever reads only the end learns that the data have something."""
-    main(["check", str(stage2)])
+    checked(stage2)
     line = [each for each in capsys.readouterr().out.splitlines() if each.startswith("FAILED")][-1]
     assert line.endswith("findings about the data: errors are not the scatter")

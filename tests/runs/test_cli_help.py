@@ -292,15 +292,13 @@ AT_ONCE = [
 ]
 
 
+HEAVY = {"astropy", "crds", "jwst", "matplotlib", "nbformat", "numpy", "papermill", "scipy"}
+
+
 @pytest.mark.parametrize("arguments", AT_ONCE, ids=" ".join)
 def test_answer_comes_at_once(arguments):
-    """Help and refusals take less than a second of the processor, whatever else runs."""
-    least = min(seconds_and_modules(*arguments)[0] for _ in range(2))
-    assert least < MOST_SECONDS
-
-
-@pytest.mark.parametrize("arguments", AT_ONCE, ids=" ".join)
-def test_answer_imports_nothing_heavy(arguments):
-    """Neither the pipeline nor what it is built on is imported for help and refusals."""
-    heavy = {"astropy", "crds", "jwst", "matplotlib", "nbformat", "numpy", "papermill", "scipy"}
-    assert seconds_and_modules(*arguments)[1] & heavy == set()
+    """Help and refusals import nothing heavy, and take less than a second of the processor."""
+    seconds, imported = seconds_and_modules(*arguments)
+    assert imported & HEAVY == set()
+    # Whatever else runs: twice in a row, other work hardly gets in between.
+    assert seconds < MOST_SECONDS or seconds_and_modules(*arguments)[0] < MOST_SECONDS

@@ -83,7 +83,7 @@ def keywords(header):
 @pytest.mark.parametrize("switch", ["on", "off"])
 def test_stand_in_has_the_headers_of_a_genuine_image(switched, genuine, switch):
     """The same keywords in the same parts, and the same values of all that is not by chance."""
-    with fits.open(switched(switch)) as ours, fits.open(genuine(switch)) as theirs:
+    with fits.open(genuine(switch)) as theirs, fits.open(switched(switch)) as ours:
         assert [hdu.name for hdu in ours] == [hdu.name for hdu in theirs]
         for one, other in zip(ours[:-1], theirs[:-1], strict=True):
             found, expected = keywords(one.header), keywords(other.header)
@@ -102,7 +102,7 @@ def test_stand_in_has_the_headers_of_a_genuine_image(switched, genuine, switch):
 @pytest.mark.parametrize("switch", ["on", "off"])
 def test_stand_in_has_the_arrays_of_a_genuine_image(switched, genuine, switch):
     """Shapes, types, whole numbers, pedestal, and what the reference output holds."""
-    with fits.open(switched(switch)) as ours, fits.open(genuine(switch)) as theirs:
+    with fits.open(genuine(switch)) as theirs, fits.open(switched(switch)) as ours:
         for name in ("SCI", "REFOUT", "PIXELDQ"):
             found, expected = ours[name].data, theirs[name].data
             assert (found.shape, found.dtype) == (expected.shape, expected.dtype), name
@@ -117,7 +117,7 @@ def test_stand_in_has_the_arrays_of_a_genuine_image(switched, genuine, switch):
 @pytest.mark.parametrize(
     ("subarray", "columns", "frame_time"),
     # MiriTE 7.9 with include_refpix = F.
-    [("FULL", 1024, 2.72384), ("BRIGHTSKY", 512, 0.86528), ("SUB256", 256, 0.29952)],
+    [("FULL", 1024, 2.72384), ("SUB256", 256, 0.29952)],
 )
 def test_stand_in_leaves_out_reference_columns(switched, subarray, columns, frame_time):
     """SCASim leaves out those of the full array, and is faster then."""
