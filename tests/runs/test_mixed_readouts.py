@@ -92,22 +92,25 @@ def draw_all(run, analysis, metrics):
 
 def test_other_groups_pass(judged):
     """Each exposure is expected to scatter as its own ramp lets it."""
-    assert broken(judged(background_groups=(8, 10, 30))) == {}
+    assert broken(judged(background_groups=(8, 10, 20))) == {}
+
+
+MIXED_INTEGRATIONS = {"integrations": 2, "background_integrations": (1, 2, 2)}
 
 
 @pytest.mark.parametrize("product", ["rate", "rateints"])
 def test_mixed_integrations_pass(judged, product):
     """Backgrounds of one and of two integrations are averaged with one vote each."""
-    calibration = Calibration(rate_product=product)
-    assert broken(judged(calibration, background_integrations=(1, 2, 2))) == {}
+    assert broken(judged(Calibration(rate_product=product), **MIXED_INTEGRATIONS)) == {}
 
 
 def test_skipped_step_fails_for_integrations(judged):
     """The slopes of each integration are judged, too: without the step, all its sky is left."""
     calibration = Calibration(rate_product="rateints", control="step skipped")
-    assert "residual" in broken(judged(calibration, integrations=2))
+    assert "residual" in broken(judged(calibration, **MIXED_INTEGRATIONS))
 
 
+@pytest.mark.long
 def test_backgrounds_of_the_full_array_pass(judged):
     """They are cut to the subarray, and so is their truth, with which they are compared."""
     judgement = judged(**TWO, background_subarray="FULL", groups=8)
@@ -139,6 +142,7 @@ def test_brighter_background_field_passes(judged):
     assert broken(judged(background_sky=115)) == {}
 
 
+@pytest.mark.long
 def test_another_sigma_makes_no_ramps_again(judged, observed):
     """Clipping is another run of the same rates, in a directory of its own beside the first."""
     assert broken(judged(**TWO)) == {}

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Scene and ramp of 20 groups and 340 stars, over the time in which the same machine draws photon
 # and read noise for as many reads, which no simulation can do without: 2.1 to 2.4 were measured.
@@ -54,7 +54,6 @@ def measured():
     return json.loads(ended.stdout)
 
 
-@pytest.mark.long
 def test_exposure_takes_seconds(measured):
     """Scene and ramp of one exposure take little more than its noise alone."""
     assert measured["time"] <= TIME_LIMIT
