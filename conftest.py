@@ -14,8 +14,8 @@ import pytest
 from filelock import FileLock
 from jupyter_client.manager import KernelManager
 
-# The shortest ramps and fewest exposures that leave every criterion something to judge.
-SMALL = {"groups": 6, "science_exposures": 1, "background_exposures": 3}
+# A small part of the detector, and the fewest exposures that can be judged.
+SMALL = {"subarray": "SUB256", "groups": 8, "science_exposures": 1, "background_exposures": 3}
 # A part of the detector with twice the isolated stars that a closure needs.
 SMALL_CLOSURE = {
     "subarray": "BRIGHTSKY",
@@ -44,7 +44,7 @@ def pytest_configure(config):
     )
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Put notebooks first, then files with slow tests, so that no process is left with a long one.
 
@@ -135,13 +135,13 @@ def run_of():
 def passed_observation(shared, command_line):
     """Return a function that gives an observation's directory with a run, and printed text."""
 
-    def run(verb, *arguments):
-        directory, printed = (shared / f"passed_{verb}{ending}" for ending in ("", ".txt"))
+    def run(verb, *arguments, name=None, before=()):
+        directory, printed = (shared / f"passed_{name or verb}{ending}" for ending in ("", ".txt"))
         with FileLock(directory.with_suffix(".lock")):
             if not printed.exists():
                 # What another process could not bring to its end is no run that passed.
                 shutil.rmtree(directory, ignore_errors=True)
-                ended = command_line(verb, "--run", directory, *arguments)
+                ended = command_line(verb, "--run", directory, *arguments, before=before)
                 if ended.returncode != 0:
                     pytest.fail(ended.stdout)
                 printed.write_text(ended.stdout)
@@ -155,6 +155,45 @@ def finished(passed_observation, run_of, small_options):
     """Return the own directory of a small passed run, and what was printed."""
     observed, printed = passed_observation("validate", *small_options)
     return run_of(observed), printed
+
+
+@pytest.fixture(scope="session")
+def alone():
+    """Return what begins a command line without any network interface, nothing if not allowed.
+
+    Where it is, mounts of one's own are allowed as well.
+    """
+    program = shutil.which("unshare")
+    if program is None:
+        return []
+    tried = subprocess.run([program, "-rnm", "true"], capture_output=True, check=False)
+    return [program, "-rn"] if tried.returncode == 0 else []
+
+
+@pytest.fixture(scope="session")
+def full_options():
+    """Return the options of the shortest observation of the full array that is judged whole."""
+    return options({**SMALL, "subarray": "FULL", "groups": 6})
+
+
+@pytest.fixture(scope="session")
+def full_array(passed_observation, run_of, full_options, synthetic_caches, alone):
+    """Return the own directory of a passed run of the full array, and what was printed.
+
+    It has no network interface, and references of a cache that is named by its path.
+    """
+    from miri_background.observation import Observation
+    from miri_background.references.cache import synthetic_cache
+    from miri_background.references.mappings import CONTEXT
+
+    chosen = {
+        "crds_cache": str(synthetic_cache(synthetic_caches, Observation(groups=6))),
+        "crds_context": CONTEXT,
+    }
+    observed, printed = passed_observation(
+        "validate", *full_options, *options(chosen), name="full_array", before=alone
+    )
+    return run_of(observed, **chosen), printed
 
 
 @pytest.fixture(scope="session")

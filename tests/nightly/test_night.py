@@ -170,7 +170,7 @@ def nights(start, write_matrix, small_cache, tmp_path_factory):
     cache = shutil.copytree(small_cache, cwd / "cache", copy_function=os.link)
     (cache / "references" / "jwst" / "miri" / "jwst_miri_gain_9001.fits").unlink()
     broken = {"control": "step skipped"}
-    missing = {"crds_cache": str(cache), "crds_context": CONTEXT, "subarray": "FULL"}
+    missing = {"crds_cache": str(cache), "crds_context": CONTEXT}
     first = write_matrix(cwd, "first.yaml", {"broken": broken, "missing": missing})
     second = write_matrix(cwd, "second.yaml", {"dying": {}})
 
@@ -397,7 +397,13 @@ def test_disk_without_room_for_anything_is_one_sentence(start, write_matrix, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=["server", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(signal.SIGTERM, id="server"),
+        pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.long),
+    ],
+)
 def test_stopped_night_says_so(start, write_matrix, interruptible, tmp_path, stop):
     """Who stops a night gets one sentence, and no process is left."""
     matrix = write_matrix(tmp_path, "nightly.yaml", {"any": {}})

@@ -727,7 +727,7 @@ def test_every_reference_of_a_run_was_examined(finished, small_cache, examine):
         if "name" in entry
     }
     assert len(files) > len(MATCH_KEYS) // 2
-    examined = {each.reftype: each.file for each in examine(small_cache, Observation(groups=6))}
+    examined = {each.reftype: each.file for each in examine(small_cache, OBSERVATION)}
     assert files.items() <= examined.items()
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def options(small_options):
     """Return the options of a small observation with MIRISim."""
-    return [*small_options, "--simulator", "mirisim", "--subarray", "SUB256"]
+    return [*small_options, "--simulator", "mirisim"]
 
 
 @pytest.fixture(scope="module")

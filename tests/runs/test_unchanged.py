@@ -12,7 +12,7 @@ from miri_background.runs.unchanged import forget, recall, remember
 pytestmark = pytest.mark.slow
 
 REASON = "the reason that was given"
-PARAMETERS = {"groups": 6, "workers": 2}
+PARAMETERS = {"groups": 8, "workers": 2}
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def run(copied_observation, monkeypatch, suite_environment):
     # Other tests may have imported them here, and changed nothing that stays.
     monkeypatch.setattr(unchanged, "steps_are_imported", lambda: False)
     monkeypatch.setenv("MIRI_BACKGROUND_CACHE", suite_environment["MIRI_BACKGROUND_CACHE"])
-    small = {"groups": 6, "science_exposures": 1, "background_exposures": 3}
-    run = RunDirectory(copied_observation, Observation(**small))
+    observed = (copied_observation / "observation.json").read_text()
+    run = RunDirectory(copied_observation, Observation.model_validate_json(observed))
     run.release()
     remember(run, VALIDATION, PARAMETERS, Outcome.DRIFTED, REASON)
     return run

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +13,13 @@ import psutil
 import pytest
 from astropy.io import fits
 
+from miri_background.cli import main
 from miri_background.observation import Observation
-from miri_background.references.cache import synthetic_cache
 from miri_background.validation.verdict.metrics_file import load_metrics
 
 pytestmark = pytest.mark.slow
 
 CONTROL = "background missing"
-# The smallest part of the detector, and the fewest exposures that can be judged.
-SMALLEST = ["--subarray=SUB256", "--groups=8", "--science-exposures=1", "--background-exposures=3"]
 
 
 def outcomes(paths):
@@ -72,21 +69,27 @@ def kill_all(process):
     process.communicate()
 
 
-def own_namespaces():
-    """Tell whether this machine lets a user make network and mount namespaces."""
-    if shutil.which("unshare") is None:
-        return False
-    tried = subprocess.run(["unshare", "-rnm", "true"], capture_output=True, check=False)
-    return tried.returncode == 0
+def test_named_cache_serves_as_well(full_array):
+    """A cache that is named by its path is used, and the run passes."""
+    told = json.loads((full_array[0] / "calibration.json").read_text())
+    assert Path(told["crds_cache"]).is_absolute()
+    assert "\nPASSED\n" in full_array[1]
 
 
-needs_namespaces = pytest.mark.skipif(
-    not own_namespaces(), reason="this machine does not allow namespaces of one's own"
-)
+def test_run_needs_no_network(full_array, alone):
+    """Without any network interface, a run from the simulation to the verdict passes."""
+    if not alone:
+        pytest.skip("this machine does not allow namespaces of one's own")
+    assert "\nPASSED\n" in full_array[1]
+
+
+def test_full_array_leaves_nothing_out(full_array):
+    """The notebook of a run with every region and bright stars says that everything was judged."""
+    assert json.loads((full_array[0] / "metrics.json").read_text())["not_judged"] == []
 
 
 def test_a_correct_pipeline_passes(finished):
-    """The last word of a run on the unmodified pipeline is passed."""
+    """The last word of a run of a subarray, with the suite's own references, is passed."""
     assert "\nPASSED\n" in finished[1]
 
 
@@ -116,9 +119,9 @@ def test_inputs_are_recorded(finished):
     assert set(content["provenance"]["inputs"]) == uncal
 
 
-def test_peak_memory_is_below_two_gigabytes(finished):
+def test_peak_memory_is_below_two_gigabytes(full_array):
     """No process of the kernel's needs more memory than a laptop has to spare."""
-    content = json.loads((finished[0] / "metrics.json").read_text())
+    content = json.loads((full_array[0] / "metrics.json").read_text())
     assert content["provenance"]["peak_memory_bytes"] < 2e9
 
 
@@ -130,48 +133,29 @@ def test_calibration_really_ran(finished):
 
 
 @pytest.fixture(scope="module")
-def elsewhere(command_line, synthetic_caches, tmp_path_factory):
-    """Return a directory with a correct and a broken run of one observation, and how they ended.
+def controlled(finished, link_observation, command_line, small_options, tmp_path_factory):
+    """Return a copied observation below ``runs/``, and how its run with a control ended.
 
-    The first has no network interface, and references of a cache that is named by its path; its
-    ramps and rates serve the second, in which a background is left out on purpose.
+    The ramps and rates of the finished run serve again, and a background is left out on purpose.
     """
-    current = tmp_path_factory.mktemp("elsewhere")
-    cache = synthetic_cache(synthetic_caches, Observation(subarray="SUB256", groups=8))
-    cached = ["--crds-cache", cache, "--crds-context", "jwst_9001.pmap"]
-    alone = ["unshare", "-rn"] if own_namespaces() else []
-    ended = [
-        command_line("validate", *SMALLEST, *cached, *more, before=alone, current=current)
-        for more in ([], ["--control", CONTROL])
-    ]
-    return current, *ended
+    current = tmp_path_factory.mktemp("current")
+    original = finished[0].parents[1]
+    observation = Observation.model_validate_json((original / "observation.json").read_text())
+    place = current / "runs" / f"{observation.words}-{observation.key[:6]}"
+    observed = link_observation(original, place)
+    ended = command_line("validate", "--control", CONTROL, *small_options, current=current)
+    return observed, ended
 
 
 @pytest.fixture(scope="module")
-def run_directories(elsewhere):
+def run_directories(controlled, run_of):
     """Return the directories of the correct and of the broken run."""
-    (observed,) = (path for path in (elsewhere[0] / "runs").iterdir() if not path.is_symlink())
-    found = {
-        json.loads(path.read_text())["control"]: path.parent
-        for path in observed.glob("*/*/calibration.json")
-    }
-    return found["none"], found[CONTROL]
+    return run_of(controlled[0]), run_of(controlled[0], control=CONTROL)
 
 
-def test_named_cache_serves_as_well(elsewhere):
-    """A cache that is named by its path is used, and the run passes."""
-    assert elsewhere[1].returncode == 0, elsewhere[1].stdout
-
-
-@needs_namespaces
-def test_run_needs_no_network(elsewhere):
-    """Without any network interface, a run from the simulation to the verdict passes."""
-    assert "\nPASSED\n" in elsewhere[1].stdout
-
-
-def test_control_fails(elsewhere):
+def test_control_fails(controlled):
     """With a background missing on purpose, the exit code is 1."""
-    _, _, ended = elsewhere
+    _, ended = controlled
     assert ended.returncode == 1, ended.stdout
     assert f"FAILED: broken on purpose (control: {CONTROL})" in ended.stdout
 
@@ -184,34 +168,37 @@ def test_runs_of_one_observation_are_kept_apart(run_directories):
     ]
 
 
-def test_latest_is_the_last_run(elsewhere, run_directories, command_line):
+def test_latest_is_the_last_run(controlled, run_directories, monkeypatch):
     """The link is followed by `check`, which says again that the last run is broken."""
-    current, broken = elsewhere[0], run_directories[1]
-    assert (current / "runs" / "latest").resolve() == broken.resolve()
-    ended = command_line("check", "runs/latest", current=current)
-    assert (ended.returncode, (broken / "check" / "metrics.json").exists()) == (1, True)
+    runs, broken = controlled[0].parent, run_directories[1]
+    assert (runs / "latest").resolve() == broken.resolve()
+    monkeypatch.chdir(runs.parent)
+    assert main(["check", "runs/latest", "--no-page"]) == 1
+    assert (broken / "check" / "metrics.json").exists()
 
 
 @pytest.mark.long
-def test_killed_run_completes_when_repeated(run_directories, run_of, suite_environment, tmp_path):
+def test_killed_run_completes_when_repeated(
+    finished, run_of, suite_environment, small_options, tmp_path
+):
     """Killed while it calibrates, a run that is repeated ends with the same numbers.
 
     Begun on all cores and ended on one, it also shows that their number does not matter.
     """
     directory = tmp_path / "killed"
-    process = start(directory, SMALLEST, suite_environment)
+    process = start(directory, small_options, suite_environment)
     wait_for(lambda: any(directory.glob("jwst-*/rate/*/*.fits")), process)
     kill_all(process)
-    repeated = start(directory, [*SMALLEST, "--workers=1"], suite_environment)
+    repeated = start(directory, [*small_options, "--workers=1"], suite_environment)
     printed, _ = repeated.communicate()
     assert repeated.returncode == 0, printed
-    assert values(run_of(directory)) == values(run_directories[0])
+    assert values(run_of(directory)) == values(finished[0])
 
 
-def test_dead_kernel_is_noticed(suite_environment, tmp_path):
+def test_dead_kernel_is_noticed(suite_environment, small_options, tmp_path):
     """A kernel that is killed, as for lack of memory, ends the run at once with code 2."""
     directory = tmp_path / "dead"
-    process = start(directory, SMALLEST, suite_environment)
+    process = start(directory, small_options, suite_environment)
     wait_for(lambda: any((directory / "truth").glob("*/*.fits")), process)
     for member in family_of(process):
         if "ipykernel_launcher" in " ".join(member.cmdline()):
@@ -266,28 +253,29 @@ def test_unwritable_directory_is_refused(command_line, small_options):
     assert "/proc/nowhere cannot be written" in ended.stdout
 
 
-@needs_namespaces
-def test_small_disk_is_refused_before_work(command_line, small_options, tmp_path):
+def test_small_disk_is_refused_before_work(command_line, full_options, alone, tmp_path):
     """A working directory with too little space ends with one sentence and code 2."""
+    if not alone:
+        pytest.skip("this machine does not allow mounts of one's own")
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = 'mount -t tmpfs -o size=100m none "$0" && exec "$@"'
     before = ["unshare", "-rm", "sh", "-c", mount, disk]
-    ended = command_line("validate", "--run", disk / "run", *small_options, before=before)
+    ended = command_line("validate", "--run", disk / "run", *full_options, before=before)
     assert ended.returncode == 2, ended.stdout
     assert "GB free and this run needs" in ended.stdout
 
 
 @pytest.mark.parametrize("begun", ["kernel", "simulation"])
 def test_interruption_is_one_line_that_says_how_to_go_on(
-    begun, suite_environment, interruptible, tmp_path
+    begun, suite_environment, small_options, interruptible, tmp_path
 ):
     """Ctrl-C, which all processes of the terminal get, shows no traceback and leaves nothing."""
     conditions = {
         "kernel": lambda: len(family_of(process)) > 1,
         "simulation": lambda: list(tmp_path.glob("run/uncal/*.fits")),
     }
-    process = start(tmp_path / "run", SMALLEST, suite_environment, interruptible)
+    process = start(tmp_path / "run", small_options, suite_environment, interruptible)
     wait_for(conditions[begun], process)
     family = family_of(process)
     os.killpg(process.pid, signal.SIGINT)

@@ -280,9 +280,9 @@ def test_wrong_average_is_no_other_clipping(good, judged):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("truth", [True, False], ids=["truth", "no truth"])
-def test_simulated_run_has_no_finding(finished, truth):
+def test_simulated_run_has_no_finding(full_array, truth):
     """The pipeline's products of the simulator's rates are as they should be."""
-    directory, _ = finished
+    directory, _ = full_array
     products = read_products(directory)
     if not truth:
         products = replace(products, science_truth=None, background_truth=None)
