@@ -62,12 +62,15 @@ site: $(STAMP) ## build the pages on the last nights in build/site (ARGS="--hist
 	@.venv/bin/miri-background site $(ARGS)
 
 test: RUNS := -m "not long" $(RENDERED)/image2_background.ipynb
+# A run of the full array is among the tests; a subarray shows as well that each cell can be run.
+test: SIZE := --subarray=SUB256
 test-all: RUNS := $(RENDERED)
+test-all: SIZE :=
 test: $(STAMP) ## run the tests, and the validation notebook cell by cell at test size
 test-all: $(STAMP) ## run every test and every notebook, as by night
 test test-all:
 	@rm -rf $(RENDERED)
-	@.venv/bin/miri-background render --output $(RENDERED)
+	@.venv/bin/miri-background render --output $(RENDERED) $(SIZE)
 	@.venv/bin/python -m pytest $(PARALLEL) --slow --nbval-lax --nbval-current-env $(RUNS) $(ARGS) tests
 
 test-fast: $(STAMP) ## run the tests that take seconds
