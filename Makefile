@@ -128,7 +128,10 @@ $(STAMP): requirements.lock pyproject.toml $(if $(UNUSABLE),FORCE)
 	    done; \
 	done
 	@echo "Installing the locked packages into .venv: about two minutes when it is new."
-	@.venv/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
+	@.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes \
+	    -r requirements.lock
+# On all cores: pip would do it on one, for a minute. A few files are of other versions of Python.
+	@.venv/bin/python -m compileall -qq -j 0 .venv/lib/python*/site-packages || true
 	@.venv/bin/python -m pip --disable-pip-version-check install --quiet \
 	    --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
