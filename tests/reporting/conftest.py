@@ -2,10 +2,12 @@
 
 import copy
 import json
+import pickle
 from datetime import UTC, datetime, timedelta
 
 import nbformat
 import pytest
+from filelock import FileLock
 from nbformat.v4 import new_output
 
 from miri_background.outcomes import Cause, Outcome
@@ -94,6 +96,11 @@ def nights(add_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def sample_site(nights):
-    """Return the site of the three nights, as `build_site` returns it."""
-    return build_site(nights / "history", nights / "site")
+def sample_site(nights, shared):
+    """Return the site of the three nights, as `build_site` returns it, not to be changed."""
+    kept = shared / "sample_site.pickle"
+    # Sphinx takes many seconds: the processes of this session build it once.
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(build_site(nights / "history", nights / "site")))
+    return pickle.loads(kept.read_bytes())  # noqa: S301 - our own file
