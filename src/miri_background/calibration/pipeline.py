@@ -83,11 +83,8 @@ def import_pipeline(name):
     type
         The class.
     """
-    from asdf import AsdfFile
     from jwst import pipeline
 
-    # What the first file would import and read, a second of work that every worker shares.
-    _ = AsdfFile().extensions
     gc.collect()
     gc.freeze()
     return getattr(pipeline, name)
