@@ -16,7 +16,15 @@ import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["NotRegularFile", "open_fits", "open_regular", "read_json", "read_text", "require_end"]
+__all__ = [
+    "NotRegularFile",
+    "is_compressed",
+    "open_fits",
+    "open_regular",
+    "read_json",
+    "read_text",
+    "require_end",
+]
 
 _MOST_TEXT = 100_000_000  # bytes: many times what the largest notebook has
 _BLOCK, _CARD = 2880, 80  # bytes of a FITS block and of a card
@@ -206,6 +214,13 @@ def require_end(path, hdus):
         raise ValueError(msg)
 
 
+def is_compressed(stream):
+    """Return whether a file, open at its beginning, is compressed as a whole by gzip."""
+    beginning = stream.read(len(_GZIP))
+    stream.seek(0)
+    return beginning == _GZIP
+
+
 @contextmanager
 def _plain(stream):
     """Give a FITS file as it is without compression, and refuse what expands without end."""
@@ -217,7 +232,7 @@ def _plain(stream):
     if other:
         msg = f"it is compressed by {other}: decompress it"
         raise ValueError(msg)
-    if not beginning.startswith(_GZIP):
+    if not is_compressed(stream):
         yield stream
         return
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as expanded:

@@ -343,7 +343,7 @@ class _Search:
         )
         if self.members.count == 2:
             yield "Two backgrounds do not say which of them is wrong where they differ."
-        if any(image.data.ndim == 3 for image in self.members.cubes):
+        if any(len(image.shape) == 3 for image in self.members.cubes):
             yield "Integrations were averaged before anything was clipped."
 
     def _traits(self, found):

@@ -389,12 +389,13 @@ def _judged(directory, broken):
                 return {_REFUSED: np.inf}, None
             if untouched:
                 _expectations.clear()
+                # Of the rates, which stay where they are.
                 _expectations[directory] = judgement.analysis.expectation
+            image = judgement.analysis.subtracted[0].data
         finally:
             run.release()
-    ratios, image = _ratios(judgement), judgement.analysis.subtracted[0].data
     inside = all(at < size for at, size in zip(_PREDECESSORS_PIXEL, image.shape, strict=True))
-    return ratios, float(image[_PREDECESSORS_PIXEL]) if inside else None
+    return _ratios(judgement), float(image[_PREDECESSORS_PIXEL]) if inside else None
 
 
 _expectations = {}  # of runs whose rates have no fault, in this process

@@ -24,6 +24,7 @@ from miri_background.reporting.drawing import (
 from miri_background.reporting.pictured import COMBINED, LIMITS, PREFIX, SIDES, Pictured
 from miri_background.reporting.report.page import SCALE
 from miri_background.reporting.words import counted
+from miri_background.validation.measurements.build import skipped
 from miri_background.validation.measurements.measurement import share_of_limit
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 from miri_background.validation.products.images import DO_NOT_USE, in_two_dimensions
@@ -254,10 +255,10 @@ def before_and_after(analysis, number):
     )
     label = f"DN/s, asinh, {before.words}"
     shifted = _Blocks(before.blocks - level, before.size_of_block)
-    nothing = analysis.products.combined[number] is None and rate.data is subtracted.data
+    nothing = skipped(analysis.products, number)
     exposure = f"Science exposure {number + 1}"
     same = "in the same colours as the other, so faint that the noise is just seen"
-    skipped = ": nothing was subtracted" if nothing else ""
+    without = ": nothing was subtracted" if nothing else ""
     spreads = [f"{each:.2g} DN/s from block to block" for each in structures]
     rest = f"{left:+.2g} DN/s is left on empty sky"
     sides = (
@@ -270,8 +271,8 @@ def before_and_after(analysis, number):
         (
             after,
             f"After: {rest}",
-            f"{exposure} after the subtraction{skipped}, {same}. {rest}. ",
-            f"The same after{skipped}, on the same stretch ({spreads[1]}).",
+            f"{exposure} after the subtraction{without}, {same}. {rest}. ",
+            f"The same after{without}, on the same stretch ({spreads[1]}).",
         ),
     )
     return [

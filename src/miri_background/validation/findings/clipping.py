@@ -49,10 +49,11 @@ def other_clipping(products, expectation):
         return None, None
     rows, columns = _looked_at(build, numbers)
     members = pixels_of(products.backgrounds, rows, columns)
+    results = _Results(products, (rows, columns))
     found = [
         choice
         for choice in product(_SIGMAS, _MAXITERS)
-        if choice != given and _fits(products, numbers, members, (rows, columns), choice)
+        if choice != given and _fits(results, numbers, members, choice)
     ]
     for choice in found:
         changed = with_clipping(products, *choice)
@@ -73,21 +74,48 @@ def _looked_at(build, numbers):
     return np.unravel_index(np.union1d(places, others), wrong.shape)
 
 
-def _fits(products, numbers, members, places, choice):
+class _Results:
+    """Chosen pixels of what the step has made, of each exposure read once.
+
+    Parameters
+    ----------
+    products : Products
+        What was read.
+    places : tuple of ndarray of int
+        Rows and columns.
+    """
+
+    def __init__(self, products, places):
+        self._products, self._places = products, (..., *places)
+        self._known = {}
+
+    def of(self, number):
+        """Return rate and subtracted values; None and the combined background where it is saved."""
+        if number not in self._known:
+            combined = self._products.combined[number]
+            if combined is not None:
+                found = None, combined.data[self._places]
+            else:
+                pair = self._products.science[number], self._products.subtracted[number]
+                found = tuple(image.data[self._places] for image in pair)
+            self._known[number] = found
+        return self._known[number]
+
+
+def _fits(results, numbers, members, choice):
     """Return whether chosen pixels of all exposures are exact with these parameters."""
     average = average_backgrounds(members, *choice)
     expected, rounding = average.data[0], average.rounding[0]
     certain = average.certain[0]
     for number in numbers:
-        combined = products.combined[number]
-        if combined is not None:
-            wrong = different(combined.data[places], expected, rounding)
+        rate, values = results.of(number)
+        if rate is None:
+            wrong = different(values, expected, rounding)
         else:
-            rate, subtracted = products.science[number].data, products.subtracted[number].data
             with np.errstate(invalid="ignore"):
-                wanted = rate[(..., *places)] - expected
+                wanted = rate - expected
             allowed = rounding + UNIT_ROUNDOFF * np.abs(wanted)
-            wrong = different(subtracted[(..., *places)], wanted, allowed)
+            wrong = different(values, wanted, allowed)
         if (wrong & certain).any():
             return False
     return True

@@ -31,6 +31,7 @@ from miri_background.validation.findings.skies import (
 )
 from miri_background.validation.findings.spread import errors_of_all, noise_of_member
 from miri_background.validation.measurements.analysis import Analysis
+from miri_background.validation.products.planes import rate_less_background
 from miri_background.validation.verdict.limits import RELEASED
 
 __all__ = ["UNEXPLAINED", "examined", "released", "subtracted_by_the_suite"]
@@ -91,18 +92,11 @@ def subtracted_by_the_suite(analysis):
     expectation, products = analysis.expectation, analysis.products
     average = expectation.combined.data.astype(np.float32)
     flags = expectation.combined.dq
-    subtracted, combined = [], []
-    for rate in products.science:
-        subtracted.append(replace(rate, data=rate.data - average, dq=rate.dq | flags))
-        combined.append(
-            replace(
-                rate,
-                data=average,
-                err=expectation.combined.error.astype(np.float32),
-                dq=flags,
-                variances={},
-            )
-        )
+    error = expectation.combined.error.astype(np.float32)
+    combined = [
+        replace(rate, data=average, err=error, dq=flags, variances={}) for rate in products.science
+    ]
+    subtracted = list(map(rate_less_background, products.science, combined))
     own = replace(products, subtracted=subtracted, combined=combined)
     return Analysis(own, expectation, analysis.masks)
 

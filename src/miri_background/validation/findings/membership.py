@@ -1,5 +1,6 @@
 """Which exposures are averaged: science among its own backgrounds, one twice, subtracted ones."""
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -18,31 +19,46 @@ _ALL = (*LEVELS, *STRUCTURE, *SPREAD, *AGAINST_TRUTH)
 _PROBED = 64  # rows and columns apart: a first look whether two exposures are the same
 
 
-def _same(one, other):
-    """Return whether two exposures have the same values, bit for bit, of which some are finite."""
-    one, other = one.data, other.data
-    if one is other:
-        return True
-    if one.shape != other.shape:
-        return False
-    step = (..., slice(None, None, _PROBED), slice(None, None, _PROBED))
-    return (
-        np.isfinite(one).any()
-        and np.array_equal(one[step], other[step], equal_nan=True)
-        and np.array_equal(one, other, equal_nan=True)
-    )
+@dataclass(frozen=True)
+class _Compared:
+    """An exposure, and a few of its pixels, of which all can be compared with all.
+
+    Parameters
+    ----------
+    image : Image
+        The exposure.
+    few : ndarray
+        Some of its values.
+    """
+
+    image: object
+    few: np.ndarray
+
+    @classmethod
+    def of(cls, images):
+        """Return each of several exposures with a few pixels."""
+        step = (..., slice(None, None, _PROBED), slice(None, None, _PROBED))
+        return [cls(image, image.data[step].copy()) for image in images]
+
+    def same(self, other):
+        """Return whether both have the same values, bit for bit, of which some are finite."""
+        if self.image is other.image:
+            return True
+        return (
+            self.image.shape == other.image.shape
+            and np.array_equal(self.few, other.few, equal_nan=True)
+            and np.isfinite(self.image.data).any()
+            and np.array_equal(self.image.data, other.image.data, equal_nan=True)
+        )
 
 
 def own_background(inputs):
     """Yield each background that is the science exposure itself."""
     count, number = inputs.count, len(inputs.images) - inputs.count
+    compared = _Compared.of(inputs.images)
     for background in inputs.backgrounds:
         # Of cubes and rates of other subarrays, too: what is averaged is compared.
-        own = [
-            science
-            for science in range(count)
-            if _same(inputs.images[science], inputs.images[background])
-        ]
+        own = [science for science in range(count) if compared[science].same(compared[background])]
         if not own:
             continue
         name, science = inputs.names[background], inputs.names[own[0]]
@@ -62,11 +78,11 @@ def own_background(inputs):
 
 def repeated_member(inputs):
     """Yield each background that is averaged twice, under one name or two."""
-    backgrounds = inputs.products.backgrounds
+    backgrounds = _Compared.of(inputs.products.backgrounds)
     names = inputs.names[inputs.count :]
     found = {}
     for one, other in combinations(range(len(backgrounds)), 2):
-        if _same(backgrounds[one], backgrounds[other]):
+        if backgrounds[one].same(backgrounds[other]):
             found.setdefault(names[one], names[other])
     for name, other in found.items():
         what = "is listed twice" if name == other else f"has the same pixels as {other}"

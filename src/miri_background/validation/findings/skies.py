@@ -86,7 +86,7 @@ def _factor(ratio, errors):
 
 def _left_by_scaling(inputs, factor):
     """Return the rms of block medians of science less the scaled average, DN/s."""
-    shape = inputs.images[0].data.shape
+    shape = inputs.images[0].shape
     rows, columns = np.unravel_index(inputs.places, shape)
     blocks = (rows * _BLOCKS // shape[0]) * _BLOCKS + columns * _BLOCKS // shape[1]
     left = np.mean(inputs.values[: inputs.count], axis=0) - factor * inputs.average

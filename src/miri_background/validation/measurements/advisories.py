@@ -50,8 +50,8 @@ def mixed_kinds(products):
     Advisory
         Where it is so.
     """
-    cubes = products.science[0].data.ndim == 3
-    number = sum((image.data.ndim == 3) != cubes for image in products.backgrounds)
+    cubes = len(products.science[0].shape) == 3
+    number = sum((len(image.shape) == 3) != cubes for image in products.backgrounds)
     if number == 0:
         return
     ours, theirs = ("rateints", "rate") if cubes else ("rate", "rateints")

@@ -67,7 +67,7 @@ class _Pair:
                 & np.isfinite(subtracted.data)
                 & (calibrated.dq & DO_NOT_USE == 0)
             )
-        factors = np.full(subtracted.data.shape, np.nan)
+        factors = np.full(subtracted.shape, np.nan)
         np.divide(calibrated.data, subtracted.data, out=factors, where=usable, dtype=float)
         conversion = calibrated.extension.get("PHOTMJSR")
         converted = calibrated.header.get("S_PHOTOM") == "COMPLETE" and isinstance(
@@ -178,7 +178,7 @@ def calibrated_measurements(analysis):
             yield usable_area(analysis, number, subtracted)
             continue
         calibrated = read_image(path)
-        require_same_shape(calibrated, subtracted.data.shape, subtracted)
+        require_same_shape(calibrated, subtracted.shape, subtracted)
         if known is None:
             known = _known_map(analysis, calibrated)
         pair = _Pair.of(subtracted, calibrated)
@@ -220,7 +220,7 @@ def usable_area(analysis, number, *images):
         In percent, with numbers of pixels in words.
     """
     exact = isinstance(analysis, ExactAnalysis)
-    shape = analysis.products.science[0].data.shape[-2:]
+    shape = analysis.products.science[0].shape[-2:]
     # What sees the sky is not known of every subarray.
     lit = np.ones(shape, dtype=bool) if exact else illuminated(analysis.products.subarray)
     usable = lit.copy()

@@ -104,7 +104,7 @@ def _misnamed(image):
     """Return in which keywords a product's header names another file or kind of data."""
     # Whoever compresses a file, or calls it as they like, does not change its header.
     name = plain_name(Path(image.path).name)
-    proper = {"DATAMODL": _MODELS[image.data.ndim]}
+    proper = {"DATAMODL": _MODELS[len(image.shape)]}
     if _OF_PIPELINE.search(name):
         proper = {"FILENAME": name} | proper
     return [

@@ -8,6 +8,7 @@ for all values: one that earlier limits rejected may come back (sigma below 1.6,
 six and more values).
 """
 
+import math
 from dataclasses import dataclass
 from itertools import count
 
@@ -25,8 +26,11 @@ __all__ = [
     "united_flags",
 ]
 
-# Values of all backgrounds that are averaged at a time: few enough for a processor's cache.
+# Values of all backgrounds that are averaged at a time: few enough for a processor's cache ...
 _BLOCK = 2**19
+# ... and, about, that are read at a time: of so few rows of all that they need little memory, and
+# of so many that files are opened seldom.
+_STRIP = 2**23
 
 
 @dataclass(frozen=True)
@@ -224,7 +228,7 @@ def member_averages(backgrounds, sigma, maxiters=None, masked=False, empty_as_ze
     MemberAverages
         Values and variances.
     """
-    shape = (len(backgrounds), *backgrounds[0].data.shape[-2:])
+    shape = (len(backgrounds), *backgrounds[0].shape[-2:])
     values, variances = np.empty(shape), np.empty(shape)
     rounding, margin = np.zeros(shape), np.full(shape[1:], np.inf)
     for number, image in enumerate(backgrounds):
@@ -263,7 +267,7 @@ def _average(backgrounds, sigma, maxiters, **choices):
         rounding = UNIT_ROUNDOFF * _magnitude(members.values)
         rounding += np.where(keep, members.rounding, 0.0).sum(axis=0) / np.maximum(kept, 1)
     # Squares, sums and divisions; the root halves what they round, and is rounded itself.
-    integrations = max(len(image.data) if image.data.ndim == 3 else 0 for image in backgrounds)
+    integrations = max(image.shape[0] if len(image.shape) == 3 else 0 for image in backgrounds)
     operations = (len(backgrounds) + integrations + 1) / 2 + 2
     return (
         np.where(empty, 0.0, mean),
@@ -277,16 +281,20 @@ def _average(backgrounds, sigma, maxiters, **choices):
 
 def united_flags(image):
     """Return the flags of any integration of an exposure, shape (rows, columns)."""
-    return image.dq if image.dq.ndim == 2 else np.bitwise_or.reduce(image.dq, axis=0)
+    return image.dq if len(image.shape) == 2 else np.bitwise_or.reduce(image.dq, axis=0)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Some rows of an exposure; arrays as those of `Image`."""
-
-    data: np.ndarray
-    err: np.ndarray
-    dq: np.ndarray
+def _strips(backgrounds):
+    """Yield all exposures in the same few rows, from the first to the last."""
+    rows, columns = backgrounds[0].shape[-2:]
+    integrations = [math.prod(image.shape[:-2]) for image in backgrounds]
+    step = max(1, _BLOCK // (max(len(backgrounds), *integrations) * columns))
+    # Whole blocks are read together.
+    read = step * max(1, _STRIP // (max(1, sum(integrations)) * columns * step))
+    for first in range(0, rows, read):
+        strips = [image.rows(slice(first, first + read)) for image in backgrounds]
+        for part in range(0, strips[0].shape[-2], step):
+            yield [strip.rows(slice(part, part + step)) for strip in strips]
 
 
 def average_backgrounds(backgrounds, sigma, maxiters=None, masked=False, empty_as_zero=True):
@@ -312,16 +320,12 @@ def average_backgrounds(backgrounds, sigma, maxiters=None, masked=False, empty_a
     CombinedBackground
         Average, its error and flags.
     """
-    shape = backgrounds[0].data.shape[-2:]
-    layers = max(len(backgrounds), *(image.data.size // np.prod(shape) for image in backgrounds))
-    step = max(1, _BLOCK // (layers * shape[1]))
-    blocks = []
-    for first in range(0, shape[0], step):
-        rows = (..., slice(first, first + step), slice(None))
-        parts = [_Rows(image.data[rows], image.err[rows], image.dq[rows]) for image in backgrounds]
-        blocks.append(_average(parts, sigma, maxiters, masked=masked, empty_as_zero=empty_as_zero))
+    blocks = [
+        _average(strips, sigma, maxiters, masked=masked, empty_as_zero=empty_as_zero)
+        for strips in _strips(backgrounds)
+    ]
     data, error, *others = (np.concatenate(planes) for planes in zip(*blocks, strict=True))
-    dq = np.zeros(shape, dtype=np.uint32)
+    dq = np.zeros(data.shape, dtype=np.uint32)
     for image in backgrounds:
         dq |= united_flags(image)
     return CombinedBackground(data, error, dq, *others)

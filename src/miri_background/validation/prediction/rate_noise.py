@@ -46,7 +46,7 @@ def read_in_one_way(image):
     readout = Readout(
         header["SUBARRAY"], header["READPATT"], int(header["NGROUPS"]), int(header["NINTS"])
     )
-    return readout, float(header["TFRAME"]), image.data.ndim
+    return readout, float(header["TFRAME"]), len(image.shape)
 
 
 class RateNoise:

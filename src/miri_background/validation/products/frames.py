@@ -134,6 +134,7 @@ def placed_at_corner(image, header):
 
 def _with_planes(image, change):
     """Return an image with all its planes changed in one way."""
+    # They are held: of the whole array, a subarray needs little, and seldom is it the reverse.
     return replace(
         image,
         data=change(image.data, np.nan),

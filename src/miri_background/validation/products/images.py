@@ -1,20 +1,24 @@
 """Images that are judged, their truth, and the reading of their files."""
 
-import math
-import os
-import warnings
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.units import Quantity
-from astropy.utils.exceptions import AstropyUserWarning
 
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.reading import open_fits
+from miri_background.validation.products.opening import (
+    array_of,
+    held_of,
+    primary_header,
+    require_room,
+    whole_file,
+)
+from miri_background.validation.products.planes import Held, Planes, rows_of, state_of
 
 __all__ = [
     "DO_NOT_USE",
@@ -38,9 +42,6 @@ DO_NOT_USE = 1
 SATURATED = 2
 JUMP_DET = 4
 
-_BYTES = 4  # of a value in memory
-_MOST_OF_MEMORY = 0.2  # for the arrays of one file
-
 _PLANES = ("SCI", "ERR", "DQ")
 _VARIANCES = ("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
 # Of the values' own header: pointing, world coordinates, unit and its conversion.
@@ -55,6 +56,8 @@ _OF_EXTENSION = (
 @dataclass(frozen=True)
 class Image:
     """A product: values, errors, flags and the header that says what was done.
+
+    Arrays may be held, or stay in the file and be read each time that they are looked at.
 
     Parameters
     ----------
@@ -75,11 +78,26 @@ class Image:
 
     path: object
     header: fits.Header
-    data: np.ndarray
-    err: np.ndarray
-    dq: np.ndarray
-    variances: dict = field(default_factory=dict)
+    data: np.ndarray = Held()  # noqa: RUF009 - no default
+    err: np.ndarray = Held()  # noqa: RUF009 - no default
+    dq: np.ndarray = Held()  # noqa: RUF009 - no default
+    variances: Mapping = field(default_factory=dict)
     extension: fits.Header = field(default_factory=fits.Header)
+
+    @property
+    def shape(self):
+        """Shape of the values, which are not read for it."""
+        return vars(self)["_data"].shape
+
+    def changed(self, **others):
+        """Return the image with other attributes; what stays is not read for it."""
+        held = {name: vars(self)[f"_{name}"] for name in ("data", "err", "dq")}
+        return replace(self, **(held | others))
+
+    def rows(self, part):
+        """Return some rows, a slice, of values, errors and flags, and no variances."""
+        held = (rows_of(vars(self)[f"_{name}"], part) for name in ("data", "err", "dq"))
+        return Image(self.path, self.header, *held)
 
 
 @dataclass(frozen=True)
@@ -189,17 +207,18 @@ def in_two_dimensions(image):
     Image
         Mean of the integrations that have a value, its error, and the flags of all.
     """
-    if image.data.ndim == 2:
+    if len(image.shape) == 2:
         return image
     known = np.isfinite(image.data)
     count = known.sum(axis=0)
+
+    def of_mean(variance):
+        return (np.where(known, variance, 0).sum(axis=0) / count**2).astype(np.float32)
+
     with np.errstate(invalid="ignore", divide="ignore"):
         data = np.where(known, image.data, 0).sum(axis=0) / count
-        variances = {
-            name: (np.where(known, plane, 0).sum(axis=0) / count**2).astype(np.float32)
-            for name, plane in (image.variances | {"ERR": image.err**2}).items()
-        }
-    err = np.sqrt(variances.pop("ERR"))
+        variances = {name: of_mean(plane) for name, plane in image.variances.items()}
+        err = np.sqrt(of_mean(image.err**2))
     flags = np.bitwise_or.reduce(image.dq, axis=0)
     return replace(image, data=data.astype(np.float32), err=err, dq=flags, variances=variances)
 
@@ -209,98 +228,9 @@ def source_positions(catalogue):
     return tuple(Quantity(catalogue[name]).value for name in ("x", "y"))
 
 
-@contextmanager
-def _whole_file(path, kind):
-    """Open a FITS file that has all its bytes, and explain what cannot be read.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    kind : str
-        What it should be, for the sentence.
-
-    Yields
-    ------
-    astropy.io.fits.HDUList
-        Arrays are read, not mapped, so that none is shorter than its header says.
-
-    Raises
-    ------
-    CannotJudge
-        If it is missing or damaged.
-    """
-    try:
-        # What astropy warns of in a file that was cut short is refused here.
-        with (
-            warnings.catch_warnings(action="ignore", category=AstropyUserWarning),
-            open_fits(path) as hdus,
-        ):
-            _require_whole(hdus)
-            yield hdus
-    except FileNotFoundError:
-        msg = f"{path} is missing: run the pipeline's steps again."
-        raise CannotJudge(msg) from None
-    except (OSError, LookupError, TypeError, ValueError, AttributeError, fits.VerifyError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(map(str, error.args))
-        reason = " ".join(reason.split()).rstrip(".")
-        msg = f"{path} cannot be read as {kind} ({reason}): make it anew."
-        raise CannotJudge(msg) from error
-
-
-def _require_whole(hdus):
-    """Refuse a file whose extensions do not end where it ends."""
-    places = [hdu.fileinfo() for hdu in hdus]
-    size = places[0]["file"].size
-    if max(place["datLoc"] + place["datSpan"] for place in places) != size:
-        msg = "it was cut short, or has bytes that belong to no extension"
-        raise ValueError(msg)
-
-
-def _primary_header(hdus):
-    """Return the primary header, of which every value can be read."""
-    header = hdus[0].header.copy()
-    tuple(header.values())  # astropy parses a card when it is asked for its value
-    return header
-
-
 def _needed(header):
     """Return those cards of the header of an extension that are looked at."""
     return fits.Header({name: header[name] for name in _OF_EXTENSION if name in header})
-
-
-def _plane(hdus, name):
-    """Return the array of an extension in the machine's own byte order."""
-    if name not in hdus or hdus[name].data is None:
-        msg = f"it has no array {name}"
-        raise ValueError(msg)
-    data = hdus[name].data
-    return data.astype(data.dtype.newbyteorder("="), copy=False)
-
-
-def _require_room(hdus, names):
-    """Refuse arrays of different shapes, or that leave no room in memory for others.
-
-    Parameters
-    ----------
-    hdus : astropy.io.fits.HDUList
-        The file.
-    names : iterable of str
-        Extensions whose arrays are to be read; those that are not there are refused later.
-    """
-    shapes = {name: hdus[name].shape for name in names if name in hdus and hdus[name].shape}
-    for name, shape in shapes.items():
-        if "SCI" in shapes and shape != shapes["SCI"]:
-            msg = f"{name} has shape {shape}, and SCI {shapes['SCI']}"
-            raise ValueError(msg)
-    size = _BYTES * sum(math.prod(shape) for shape in shapes.values())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size > _MOST_OF_MEMORY * memory:
-        msg = (
-            f"its arrays need {size / 1e9:.3g} GB, and this machine has {memory / 1e9:.3g} GB of "
-            "memory"
-        )
-        raise ValueError(msg)
 
 
 def read_image(path, variances=True):
@@ -323,18 +253,20 @@ def read_image(path, variances=True):
     CannotJudge
         If it is missing or damaged.
     """
-    with _whole_file(path, "a product of the pipeline") as hdus:
+    with whole_file(path, "a product of the pipeline") as hdus:
+        state = state_of(path)
         parts = [name for name in _VARIANCES if variances and name in hdus]
-        _require_room(hdus, (*_PLANES, *parts))
-        planes = {name: _plane(hdus, name) for name in (*_PLANES, *parts)}
+        require_room(hdus, (*_PLANES, *parts))
+        planes = {name: held_of(hdus, name, path, state) for name in (*_PLANES, *parts)}
         for name, plane in planes.items():
             if plane.dtype.kind not in ("iu" if name == "DQ" else "f"):
                 msg = f"{name} has values of type {plane.dtype}"
                 raise TypeError(msg)
         data, err, dq = (planes.pop(name) for name in _PLANES)
-        dq = dq.astype(np.uint32, copy=False)
-        header, extension = _primary_header(hdus), _needed(hdus["SCI"].header)
-        return Image(path, header, data, err, dq, planes, extension)
+        if dq.dtype != np.uint32:
+            dq = (dq() if callable(dq) else dq).astype(np.uint32)
+        header, extension = primary_header(hdus), _needed(hdus["SCI"].header)
+        return Image(path, header, data, err, dq, Planes(planes), extension)
 
 
 def read_header(path):
@@ -355,8 +287,8 @@ def read_header(path):
     CannotJudge
         If it is missing or damaged.
     """
-    with _whole_file(path, "a product of the pipeline") as hdus:
-        return _primary_header(hdus)
+    with whole_file(path, "a product of the pipeline") as hdus:
+        return primary_header(hdus)
 
 
 def read_extension(path):
@@ -377,7 +309,7 @@ def read_extension(path):
     CannotJudge
         If it is missing or damaged.
     """
-    with _whole_file(path, "a product of the pipeline") as hdus:
+    with whole_file(path, "a product of the pipeline") as hdus:
         return _needed(hdus["SCI"].header) if "SCI" in hdus else fits.Header()
 
 
@@ -399,8 +331,8 @@ def read_truth(path):
     CannotJudge
         If it is missing or damaged.
     """
-    with _whole_file(path, "the truth of an exposure") as hdus:
-        images = [_plane(hdus, name) for name in ("BACKGROUND", "SOURCES")]
+    with whole_file(path, "the truth of an exposure") as hdus:
+        images = [array_of(hdus, name) for name in ("BACKGROUND", "SOURCES")]
         # Only the simulator that made the ramps knows the cosmic rays.
         exact = "COSMIC_RAYS" in hdus
         hit = _hit_pixels(hdus["COSMIC_RAYS"].data, images[0].shape) if exact else None

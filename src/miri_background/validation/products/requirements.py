@@ -79,9 +79,9 @@ def require_shape(image):
                 "make it anew."
             )
             raise CannotJudge(msg)
-    if image.data.ndim not in RATES or image.data.shape[-2:] != size or not image.data.size:
+    if len(image.shape) not in RATES or image.shape[-2:] != size or not all(image.shape):
         msg = (
-            f"{path} has arrays of shape {image.data.shape}, and subarray {name} has "
+            f"{path} has arrays of shape {image.shape}, and subarray {name} has "
             f"{size[0]} rows of {size[1]} columns: make it anew."
         )
         raise CannotJudge(msg)
@@ -89,9 +89,9 @@ def require_shape(image):
 
 def require_same_shape(image, shape, rate):
     """Refuse a result of another shape than its rate."""
-    if image.data.shape != shape:
+    if image.shape != shape:
         msg = (
-            f"{image.path} has arrays of shape {image.data.shape}, and {shape} belongs to "
+            f"{image.path} has arrays of shape {image.shape}, and {shape} belongs to "
             f"{rate.path}: make it anew."
         )
         raise CannotJudge(msg)
@@ -120,7 +120,7 @@ def require_matching(image, first, same=("FILTER",)):
 
 def require_same_kind(image, first):
     """Refuse a science exposure that is a rate where the first has integrations, or the reverse."""
-    kinds = [RATES[each.data.ndim] for each in (image, first)]
+    kinds = [RATES[len(each.shape)] for each in (image, first)]
     if kinds[0] != kinds[1]:
         msg = (
             f"{image.path} is a {kinds[0]} file and {first.path} a {kinds[1]} file: "

@@ -16,6 +16,7 @@ from miri_background.validation.products.images import (
     read_image,
     read_truth,
 )
+from miri_background.validation.products.planes import rate_less_background
 from miri_background.validation.products.requirements import (
     RATES,
     require_keywords,
@@ -153,7 +154,7 @@ class SetReading:
 
     def _result(self, associated, rate):
         """Return which files were made of a science exposure."""
-        dimensions = rate.data.ndim
+        dimensions = len(rate.shape)
         result = self._results.of(associated, rate.header, dimensions)
         if result.subtracted is None and _is_skipped(result.calibrated):
             return replace(result, combined=None)
@@ -188,17 +189,15 @@ class SetReading:
         combined = None
         if result.combined:
             combined = self._read(read_image, result.combined, variances=False)
-            require_same_shape(combined, rate.data.shape[-2:], rate)
+            require_same_shape(combined, rate.shape[-2:], rate)
         if result.subtracted:
             subtracted = self._read(read_image, result.subtracted)
-            require_same_shape(subtracted, rate.data.shape, rate)
+            require_same_shape(subtracted, rate.shape, rate)
             return subtracted, combined, subtracted.header if header is None else header, False
         if combined is None:
             return rate, None, header, False
         # The combined background can be judged by itself, and by what it would leave.
-        with np.errstate(invalid="ignore"):
-            data = rate.data - combined.data
-        subtracted = replace(rate, data=data, dq=rate.dq | combined.dq)
+        subtracted = rate_less_background(rate, combined)
         return subtracted, combined, rate.header if header is None else header, True
 
     def _truth(self, science, backgrounds):
