@@ -111,33 +111,34 @@ def real_file(repository):
 
 @pytest.fixture(scope="session")
 def write_stage2():
-    """Return a function that writes one science exposure with its backgrounds and products.
+    """Return a function that writes science exposures with their backgrounds and products.
 
-    The names are science_*.fits and background1_*.fits to background3_*.fits; all files are
-    side by side.
+    By default, the names are science_*.fits and background1_*.fits to background3_*.fits; all
+    files are side by side.
     """
 
-    def write(directory, integrations=None):
+    def write(directory, integrations=None, science=("science",), backgrounds=BACKGROUNDS):
         generator = np.random.default_rng(770)
         kinds = ("rateints", "bsubints", "calints") if integrations else ("rate", "bsub", "cal")
         rate, bsub, cal = (f"{kind}.fits" for kind in kinds)
         header = _header(NINTS=integrations or 1)
-        names = ["science", *(f"background{number + 1}" for number in range(BACKGROUNDS))]
-        rates = {name: _rate(generator, integrations) for name in names}
+        members = [f"background{number + 1}" for number in range(backgrounds)]
+        rates = {name: _rate(generator, integrations) for name in (*science, *members)}
         for name, planes in rates.items():
             _write(directory / f"{name}_{rate}", header, planes)
-        science = rates.pop("science")
-        combined = _average(list(rates.values()))
-        _write(directory / "science_combinedbackground.fits", fits.Header(), combined)
-        results = science | {
-            "SCI": science["SCI"] - combined["SCI"],
-            "DQ": science["DQ"] | combined["DQ"],
-        }
-        for name in (bsub, cal):
-            done = header + fits.Header({"S_BKDSUB": "COMPLETE", "ASNTABLE": "image2_asn.json"})
-            _write(directory / f"science_{name}", done, results)
-        association = _association(f"science_{rate}", [f"{name}_{rate}" for name in rates])
-        (directory / "image2_asn.json").write_text(json.dumps(association))
+        combined = _average([rates[name] for name in members])
+        for name in science:
+            _write(directory / f"{name}_combinedbackground.fits", fits.Header(), combined)
+            results = rates[name] | {
+                "SCI": rates[name]["SCI"] - combined["SCI"],
+                "DQ": rates[name]["DQ"] | combined["DQ"],
+            }
+            asn = f"{'' if name == 'science' else f'{name}_'}image2_asn.json"
+            done = header + fits.Header({"S_BKDSUB": "COMPLETE", "ASNTABLE": asn})
+            for result in (bsub, cal):
+                _write(directory / f"{name}_{result}", done, results)
+            association = _association(f"{name}_{rate}", [f"{each}_{rate}" for each in members])
+            (directory / asn).write_text(json.dumps(association))
 
     return write
 

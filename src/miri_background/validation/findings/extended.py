@@ -1,9 +1,12 @@
 """Extended light in the background field that the dithers do not move off."""
 
+from functools import reduce
+
 import numpy as np
 from scipy.ndimage import label
 
 from miri_background.validation.findings.finding import LEVELS, SPREAD, STRUCTURE, Finding
+from miri_background.validation.prediction.pixel_statistics import mean_of
 
 __all__ = ["extended_light"]
 
@@ -63,10 +66,8 @@ def _blocks(inputs):
     """Return medians of science less average in blocks, and their errors, DN/s."""
     expectation = inputs.expectation
     masks = expectation.masks
-    differences = np.mean(
-        [image.data - expectation.combined.data for image in expectation.science], axis=0
-    )
-    good = masks.seen & np.logical_and.reduce(masks.usable) & np.isfinite(differences)
+    differences = mean_of(image.data - expectation.combined.data for image in expectation.science)
+    good = masks.seen & reduce(np.logical_and, masks.usable) & np.isfinite(differences)
     rows, columns = (size // _BLOCK for size in differences.shape)
     cut = (slice(rows * _BLOCK), slice(columns * _BLOCK))
 

@@ -1,5 +1,7 @@
 """What one background flags, and how many science pixels that costs."""
 
+from functools import reduce
+
 import numpy as np
 
 from miri_background.validation.findings.finding import Finding
@@ -25,19 +27,23 @@ def flagged_by_one(inputs):
     if len(numbers) < 2:
         return
     lit = inputs.expectation.masks.lit
-    of_each = np.stack([inputs.images[each].dq & DO_NOT_USE > 0 for each in numbers]) & lit
-    alone = of_each & (of_each.sum(axis=0) == 1)
-    counts = alone.sum(axis=(1, 2))
-    science = np.bitwise_and.reduce([image.dq for image in inputs.images[: inputs.count]])
+
+    def flagged(number):
+        return inputs.images[number].dq & DO_NOT_USE > 0
+
+    of_one = lit & (sum(flagged(number).astype(int) for number in numbers) == 1)
+    counts = [np.count_nonzero(of_one & flagged(number)) for number in numbers]
+    science = reduce(np.bitwise_and, (image.dq for image in inputs.images[: inputs.count]))
     for place, number in enumerate(numbers):
         others = np.delete(counts, place)
-        count = int(counts[place])
+        count = counts[place]
         if count < max(_LEAST * np.count_nonzero(lit), _TIMES * np.max(others)):
             continue
-        lost = int(np.count_nonzero(alone[place] & (science & DO_NOT_USE == 0)))
-        flags = inputs.images[number].dq[alone[place]]
+        alone = of_one & flagged(number)
+        lost = int(np.count_nonzero(alone & (science & DO_NOT_USE == 0)))
+        flags = inputs.images[number].dq[alone]
         kinds = [name for bit, name in _KINDS.items() if np.mean(flags & bit > 0) > _MOST]
-        rows, columns = np.nonzero(alone[place])
+        rows, columns = np.nonzero(alone)
         name = inputs.names[number]
         listed = f" ({', '.join(kinds)})" if kinds else ""
         part = lost / np.count_nonzero(lit)

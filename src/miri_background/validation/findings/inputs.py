@@ -1,6 +1,7 @@
 """The rates as findings look at them: a sample of their empty sky, and levels and noise there."""
 
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,8 @@ class Inputs:
     def places(self):
         """Where empty sky is sampled: pixels that are good in every exposure."""
         masks = self.expectation.masks
-        good = masks.clean_sky & np.logical_and.reduce(
-            [*masks.empty, *masks.usable, *(np.isfinite(image.data) for image in self.images)]
-        )
+        finite = (np.isfinite(image.data) for image in self.images)
+        good = reduce(np.logical_and, chain(masks.empty, masks.usable, finite), masks.clean_sky)
         found = np.flatnonzero(good)
         return found[:: max(1, found.size // _SAMPLE)]
 

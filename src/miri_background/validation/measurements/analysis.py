@@ -1,5 +1,6 @@
 """Products beside what is expected of them: what all measurements and figures look at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,11 +26,14 @@ class MeanResidual:
         On empty sky, (DN/s)^2; infinite where no exposure is judged.
     common : float
         Variance that many pixels have in common, (DN/s)^2.
+    known_means : list of float, optional
+        The means of the outputs, where they were taken before.
     """
 
     image: np.ndarray
     variance: np.ndarray
     common: float
+    known_means: list | None = None
 
     @cached_property
     def good(self):
@@ -39,12 +43,42 @@ class MeanResidual:
     @cached_property
     def set_means(self):
         """The means of the pixels of each output, DN/s, in the order of `output_sets`."""
+        if self.known_means is not None:
+            return self.known_means
         return set_means(self.image, self.good)
 
     @cached_property
     def levelled(self):
         """The image without what whole outputs have in common."""
         return without_sets(self.image, self.set_means)
+
+
+class _OneByOne(Sequence):
+    """Something of each exposure, made when it is asked for; only the last one is kept.
+
+    Parameters
+    ----------
+    make : callable
+        Takes the number of an exposure, from 0.
+    count : int
+        Number of exposures.
+    """
+
+    def __init__(self, make, count):
+        self._make, self._count = make, count
+        self._last = None, None
+
+    def __len__(self):
+        """Return the number of exposures."""
+        return self._count
+
+    def __getitem__(self, number):
+        """Return that of an exposure."""
+        number = range(self._count)[number]
+        if self._last[0] != number:
+            self._last = None, None  # it is let go before the next one is made
+            self._last = number, self._make(number)
+        return self._last[1]
 
 
 class Residuals:
@@ -61,18 +95,19 @@ class Residuals:
 
     Attributes
     ----------
-    images : list of ndarray
+    images : sequence of ndarray
         Subtracted image of each science exposure, less what it should have, DN/s.
     judged : list of ndarray of bool
         The pixels in which each is judged.
+    each : sequence of MeanResidual
+        Residual of each exposure.
     """
 
     def __init__(self, subtracted, expectation, masks):
-        self._expectation = expectation
-        self.images = [
-            image.data.astype(float) - expectation.left(number)
-            for number, image in enumerate(subtracted)
-        ]
+        self._subtracted, self._expectation = subtracted, expectation
+        self._set_means = {}
+        self.images = _OneByOne(self._image, len(subtracted))
+        self.each = _OneByOne(self._of_exposure, len(subtracted))
         self.judged = [
             empty
             & usable
@@ -83,20 +118,22 @@ class Residuals:
             )
         ]
 
-    @cached_property
-    def each(self):
-        """Residual of each exposure, a list of `MeanResidual`."""
-        clipping = self._expectation.clipping.variance
-        return [
-            MeanResidual(
-                image,
-                np.where(judged, noise**2 + clipping, np.inf),
-                self._expectation.common_variance(number),
-            )
-            for number, (image, judged, noise) in enumerate(
-                zip(self.images, self.judged, self._expectation.science_noise, strict=True)
-            )
-        ]
+    def _image(self, number):
+        """Return a subtracted image less what it should have, DN/s."""
+        return self._subtracted[number].data.astype(float) - self._expectation.left(number)
+
+    def _of_exposure(self, number):
+        """Return the residual of an exposure, a `MeanResidual`."""
+        image, judged = self.images[number], self.judged[number]
+        if number not in self._set_means:
+            self._set_means[number] = set_means(image, judged)
+        own = self._expectation.science_noise[number] ** 2
+        return MeanResidual(
+            image,
+            np.where(judged, own + self._expectation.clipping.variance, np.inf),
+            self._expectation.common_variance(number),
+            self._set_means[number],
+        )
 
     @cached_property
     def mean(self):
@@ -130,17 +167,21 @@ class Analysis:
         Of the rates alone: the same for all results of the same rates.
     masks : Masks, optional
         Which pixels are judged; by default those of the expectation.
+    subtracted : list of Image, optional
+        Subtracted images in two dimensions, where they are known.
     """
 
     products: Products
     expectation: Expectation
     masks: Masks = None
-    subtracted: list = field(init=False)
+    subtracted: list = None
     residuals: Residuals = field(init=False)
 
     def __post_init__(self):
         masks = self.expectation.masks if self.masks is None else self.masks
-        subtracted = [in_two_dimensions(image) for image in self.products.subtracted]
+        subtracted = self.subtracted
+        if subtracted is None:
+            subtracted = [in_two_dimensions(image) for image in self.products.subtracted]
         object.__setattr__(self, "masks", masks)
         object.__setattr__(self, "subtracted", subtracted)
         object.__setattr__(self, "residuals", Residuals(subtracted, self.expectation, masks))
@@ -149,7 +190,9 @@ class Analysis:
     def loose(self):
         """The same with fainter sources left in, None where sources did not have to be found."""
         loose = self.expectation.loose_masks
-        return None if loose is None else Analysis(self.products, self.expectation, loose)
+        if loose is None:
+            return None
+        return Analysis(self.products, self.expectation, loose, self.subtracted)
 
     @property
     def numbers(self):

@@ -71,12 +71,12 @@ def _worth_of_errors(analysis, build, numbers):
 
 def _worth_of_flags(analysis, build, numbers):
     """Say how many pixels can be used under each behaviour."""
-    backgrounds = build.products.backgrounds
-    half = -(-len(backgrounds) // 2)
+    members = len(build.products.backgrounds)
+    half = -(-members // 2)
     lit = illuminated(analysis.expectation.subarray)
     parts = []
     for rule in (FlagRule("", every=False), FlagRule("", every=True), FlagRule("", False, half)):
-        flags = rule.flags(backgrounds)
+        flags = rule.flags(build.member_flags)
         usable = [
             np.mean((build.products.science[number].dq | flags)[..., lit] & DO_NOT_USE == 0)
             for number in numbers
@@ -85,7 +85,7 @@ def _worth_of_flags(analysis, build, numbers):
     return (
         f"Of the illuminated pixels {parts[0]:.3%} can be used with the flags of any background, "
         f"{parts[1]:.3%} with those of all, {parts[2]:.3%} where DO_NOT_USE counts if at least "
-        f"{half} of {len(backgrounds)} have it."
+        f"{half} of {members} have it."
     )
 
 

@@ -28,7 +28,7 @@ from miri_background.validation.prediction.rounding import UNIT_ROUNDOFF, differ
 from miri_background.validation.products.frames import placed_at_corner
 from miri_background.validation.products.images import DO_NOT_USE
 
-__all__ = ["Build", "FlagRule", "pixels_of", "skipped"]
+__all__ = ["Build", "FlagRule", "MemberFlags", "pixels_of", "skipped"]
 
 _IN_PLACE, _AT_CORNER = "where it was read", "placed at the corner of the science frame"
 
@@ -54,13 +54,12 @@ class FlagRule:
     every: bool
     least: int | None = None
 
-    def flags(self, backgrounds):
-        """Return the flags of the combined background."""
-        combine = np.bitwise_and if self.every else np.bitwise_or
-        combined = reduce(combine, (united_flags(image) for image in backgrounds))
+    def flags(self, members):
+        """Return the flags of the combined background, of `MemberFlags`."""
+        combined = members.every if self.every else members.some
         if self.least is None:
             return combined
-        enough = _flagged_members(backgrounds) >= self.least
+        enough = members.count >= self.least
         return (combined & ~np.uint32(DO_NOT_USE)) | np.where(enough, np.uint32(DO_NOT_USE), 0)
 
     def detail(self, number):
@@ -71,9 +70,32 @@ class FlagRule:
         return f"in at least {self.least} of {number}, other flags of {others}"
 
 
-def _flagged_members(backgrounds):
-    """Return how many backgrounds have DO_NOT_USE, per pixel."""
-    return sum((united_flags(image) & DO_NOT_USE > 0).astype(int) for image in backgrounds)
+@dataclass(frozen=True)
+class MemberFlags:
+    """What all backgrounds flag together, arrays of shape (rows, columns).
+
+    Parameters
+    ----------
+    some, every : ndarray of uint32
+        Flags that any background has, and that all have.
+    count : ndarray of int
+        How many have DO_NOT_USE.
+    """
+
+    some: np.ndarray
+    every: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, backgrounds):
+        """Return the flags of backgrounds, of which each is looked at once."""
+        flags = map(united_flags, backgrounds)
+        first = next(flags)
+        some, every, count = first, first, (first & DO_NOT_USE > 0).astype(int)
+        for each in flags:
+            some, every = some | each, every & each
+            count += each & DO_NOT_USE > 0
+        return cls(some, every, count)
 
 
 def skipped(products, number):
@@ -119,8 +141,8 @@ def _finite_but_flagged(image):
 
 def _empty(image):
     """Return where no integration of a cube has a value, shape (rows, columns)."""
-    if image.data.ndim == 2:
-        return np.zeros(image.data.shape, dtype=bool)
+    if len(image.shape) == 2:
+        return np.zeros(image.shape, dtype=bool)
     return ~np.isfinite(image.data).any(axis=0)
 
 
@@ -158,7 +180,7 @@ class Build:
         self.saved_exposures = [
             number for number in self.subtracted_exposures if not products.is_computed(number)
         ]
-        self._cubes = any(image.data.ndim == 3 for image in self.products.backgrounds)
+        self._cubes = any(len(image.shape) == 3 for image in self.products.backgrounds)
 
     # -------------------------------------------------------------- what is known
 
@@ -252,12 +274,21 @@ class Build:
         """Return where the average may differ from the known one of today's releases."""
         touched = np.zeros(self._known_average.data.shape, dtype=bool)
         today = [next(iter(catalogue()[aspect])) for aspect in (PIXELS, EMPTY)]
-        for image in self.products.backgrounds:
-            if pixels != today[0]:
-                touched |= _finite_but_flagged(image)
-            if self._cubes and empty != today[1]:
-                touched |= _empty(image)
+        if pixels != today[0]:
+            touched |= self._marked
+        if self._cubes and empty != today[1]:
+            touched |= self._emptied
         return touched
+
+    @cached_property
+    def _marked(self):
+        """Where any background has a value that is not to be used, shape (rows, columns)."""
+        return reduce(np.logical_or, map(_finite_but_flagged, self.products.backgrounds))
+
+    @cached_property
+    def _emptied(self):
+        """Where any background has no value in any integration, shape (rows, columns)."""
+        return reduce(np.logical_or, map(_empty, self.products.backgrounds))
 
     def averaged(self, pixels, empty):
         """Return the average of the backgrounds under chosen behaviours.
@@ -343,7 +374,12 @@ class Build:
     @cached_property
     def flags(self):
         """What is flagged in the combined background under the behaviour of the build."""
-        return self._rule.flags(self.products.backgrounds)
+        return self._rule.flags(self.member_flags)
+
+    @cached_property
+    def member_flags(self):
+        """What the backgrounds flag, a `MemberFlags`."""
+        return MemberFlags.of(self.products.backgrounds)
 
     def wrong_flags(self, number, flags=None):
         """Return which pixels of an exposure have not the expected flags of the background.
@@ -378,7 +414,7 @@ class Build:
             for every, least in product((False, True), range(1, number + 1))
         ]
         for rule in rules:
-            flags = rule.flags(self.products.backgrounds)
+            flags = rule.flags(self.member_flags)
             if self._never(self.wrong_flags, flags):
                 return rule
         return rules[0]

@@ -27,7 +27,7 @@ def _classes(analysis, number):
     """Yield the name of each class of flagged pixels of empty sky, and the pixels."""
     expectation, masks = analysis.expectation, analysis.masks
     own = expectation.science[number].dq
-    others = np.bitwise_or.reduce([image.dq for image in expectation.backgrounds])
+    others = expectation.combined.dq
     # Sources that were looked for have flagged pixels as their own: their surroundings tell.
     empty = masks.empty[number] & masks.usable[number]
     around = uniform_filter(empty.astype(np.float32), _AROUND) > _MOST

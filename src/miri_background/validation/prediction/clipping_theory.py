@@ -7,10 +7,12 @@ high, the most it can stand out is n / sqrt(n - 1) population standard deviation
 clipping noise that is drawn around the true rates.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from miri_background.validation.prediction.clipping import sigma_clipped_mean
-from miri_background.validation.prediction.pixel_statistics import clipped_scatter
+from miri_background.validation.prediction.pixel_statistics import clipped_scatter, mean_of
 
 __all__ = ["Clipping", "largest_deviation"]
 
@@ -109,9 +111,9 @@ class Clipping:
 
         Parameters
         ----------
-        light : ndarray
-            Expected source rates, DN/s, shape (exposures, rows, columns).
-        scatter : ndarray
+        light : sequence of ndarray
+            Expected source rates of each exposure, DN/s, shape (rows, columns).
+        scatter : iterable of ndarray
             Standard deviation of each rate with this light, DN/s, same shape.
 
         Returns
@@ -121,10 +123,15 @@ class Clipping:
         variance : ndarray
             Variance of the mean in one realisation, (DN/s)^2.
         """
-        leak = light.mean(axis=0)
+        leak = mean_of(light)
         variance = np.full(leak.shape, self.variance)
-        bright = (light > _FAINT * self._scatters[:, np.newaxis, np.newaxis]).any(axis=0)
-        light, scatter = light[:, bright], scatter[:, bright]
+        bright = reduce(
+            np.logical_or,
+            (each > _FAINT * empty for each, empty in zip(light, self._scatters, strict=True)),
+        )
+        light, scatter = (
+            np.stack([each[bright] for each in planes]) for planes in (light, scatter)
+        )
         generator = np.random.default_rng(_SEED)
         total, squares = np.zeros(light.shape[1]), np.zeros(light.shape[1])
         for _ in range(_DRAWS):

@@ -4,7 +4,8 @@ Nothing here looks at what the step has written, so that a fault of the step can
 Every exposure is expected to scatter as its own header says that it was read.
 """
 
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from miri_background.outcomes import CannotJudge
 from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.prediction.clipping_theory import Clipping
 from miri_background.validation.prediction.masks import USABLE_FLAGS, seen_pixels
-from miri_background.validation.prediction.pixel_statistics import clipped_scatter
+from miri_background.validation.prediction.pixel_statistics import clipped_scatter, mean_of
 from miri_background.validation.prediction.rate_noise import RateNoise, read_in_one_way
 from miri_background.validation.prediction.reported_noise import ReportedNoise
 from miri_background.validation.prediction.source_masks import source_mask
@@ -129,58 +130,52 @@ class Expectation:
     def _mask_found_sources(self):
         """Mask what stands out from the average in any exposure."""
         seen = self.masks
-        none = np.zeros((len(self._images), *seen.sky.shape))
-        self._measured = self._noise_of_differences(none)
-        self.masks = seen.without_sources(*self._of_fields(self._without_found_sources(1.0)))
-        self._measured = self._noise_of_differences(none)
-        self.loose_masks = seen.without_sources(
-            *self._of_fields(self._without_found_sources(_LOOSER))
-        )
+        self._measured = self._noise_of_differences()
+        self.masks = seen.without_sources(*self._without_found_sources(1.0))
+        self._measured = self._noise_of_differences()
+        self.loose_masks = seen.without_sources(*self._without_found_sources(_LOOSER))
 
     def _without_found_sources(self, looser):
-        """Return, of each exposure, the pixels in which it is like the average."""
-        return [
-            ~source_mask(
-                image.data - self.combined.data,
-                self.masks.seen & usable,
-                noise,
-                looser,
-            )
-            for image, usable, noise in zip(
-                self._images, self._unflagged(), self._first_noise(), strict=True
-            )
-        ]
+        """Return iterators of where each exposure is like the average, of both fields."""
+        noise = self._first_noise()
 
-    def _unflagged(self):
-        """Return the pixels of each exposure that have no flag that matters."""
-        return [(image.dq & USABLE_FLAGS) == 0 for image in self._images]
+        def like_average(number):
+            image = self._images[number]
+            unflagged = (image.dq & USABLE_FLAGS) == 0
+            difference = image.data - self.combined.data
+            return ~source_mask(difference, self.masks.seen & unflagged, noise[number], looser)
 
-    def _noise_of_differences(self, light):
+        science, backgrounds = self._of_fields(range(len(self._images)))
+        return map(like_average, science), map(like_average, backgrounds)
+
+    def _noise_of_differences(self, light=None):
         """Return the noise of one rate on empty sky of each way to read that two exposures share.
 
         From differences of two exposures, of the background field where it has two.
 
         Parameters
         ----------
-        light : ndarray
-            Source light of each exposure, DN/s, science first.
+        light : list of ndarray, optional
+            Source light of each exposure, DN/s, science first, where it is known.
 
         Returns
         -------
         dict
             By the way to read, DN/s, and the number of the exposure that it was taken from.
         """
-        fields = self._of_fields(light)
         good = self.masks.sky & self.masks.usable[0]
         found = {}
         for way in dict.fromkeys(self._ways):
             numbers = [each for each in self._backgrounds_first if self._ways[each] == way][:2]
             if len(numbers) < 2:
                 continue
-            # Pixels that see least light in the fields of both.
-            seen = {number >= len(self.science) for number in numbers}
-            brightest = np.concatenate([fields[field] for field in seen]).max(axis=0)
-            empty = good & (brightest < np.percentile(brightest[good], 25) + 1e-3)
+            empty = good
+            if light is not None:
+                # Pixels that see least light in the fields of both.
+                seen = {number >= len(self.science) for number in numbers}
+                fields = self._of_fields(light)
+                brightest = reduce(np.maximum, chain(*(fields[field] for field in seen)))
+                empty = good & (brightest < np.percentile(brightest[good], 25) + 1e-3)
             first, second = (self._images[each].data.astype(float) for each in numbers)
             difference = (first - second)[empty]
             scatter = clipped_scatter(difference[np.isfinite(difference)])
@@ -353,22 +348,18 @@ class Expectation:
         self.science_light, self.background_light = self._of_fields(slopes)
         if self.truth:
             self._science_sky, of_backgrounds = self._of_fields(skies)
-            self.background_sky = np.mean(of_backgrounds, axis=0)
-        scatter = np.stack(
-            [
-                np.sqrt(cost) * own * noise.relative_scatter(self.sky_level, brightest)
-                for cost, own, noise, brightest in zip(
-                    self._member_costs,
-                    self.background_noise,
-                    self._background_noises,
-                    self.background_light,
-                    strict=True,
-                )
-            ]
+            self.background_sky = mean_of(of_backgrounds)
+        scatters = (
+            np.sqrt(cost) * own * noise.relative_scatter(self.sky_level, light)
+            for cost, own, noise, light in zip(
+                self._member_costs,
+                self.background_noise,
+                self._background_noises,
+                self.background_light,
+                strict=True,
+            )
         )
-        self.leak, self.combined_variance = self.clipping.leak(
-            np.stack(self.background_light), scatter
-        )
+        self.leak, self.combined_variance = self.clipping.leak(self.background_light, scatters)
 
     def left(self, number):
         """Return what a subtracted image should have on empty sky, DN/s.
@@ -396,6 +387,4 @@ def _true_light(products):
     """Return the true source rates of all exposures, science first, or None."""
     if products.science_truth is None:
         return None
-    return np.stack(
-        [truth.sources for truth in (*products.science_truth, *products.background_truth)]
-    )
+    return [truth.sources for truth in (*products.science_truth, *products.background_truth)]

@@ -51,7 +51,7 @@ class Masks:
 
         Parameters
         ----------
-        science, backgrounds : sequence of ndarray of bool
+        science, backgrounds : iterable of ndarray of bool
             Pixels of each exposure that see no source.
 
         Returns
@@ -64,7 +64,7 @@ class Masks:
         CannotJudge
             If a region has no empty sky.
         """
-        sky = self.seen & np.logical_and.reduce(backgrounds)
+        sky = self.seen & reduce(np.logical_and, backgrounds)
         masks = replace(self, sky=sky, empty=[sky & pixels for pixels in science])
         masks.require_sky()
         return masks

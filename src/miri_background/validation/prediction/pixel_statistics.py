@@ -10,6 +10,7 @@ __all__ = [
     "clipped_mean",
     "clipped_scatter",
     "levelled",
+    "mean_of",
     "output_sets",
     "set_means",
     "without_sets",
@@ -72,6 +73,25 @@ def _set_places():
         for row in range(2)
         for column in range(AMPLIFIERS)
     ]
+
+
+def mean_of(images):
+    """Return the mean of images, of which only one is looked at at a time.
+
+    Parameters
+    ----------
+    images : iterable of ndarray
+        All of one shape.
+
+    Returns
+    -------
+    ndarray
+        As `numpy.mean` along the first axis of a stack of them has it.
+    """
+    total, count = 0.0, 0
+    for image in images:
+        total, count = total + image, count + 1
+    return total / count
 
 
 def output_sets(shape):

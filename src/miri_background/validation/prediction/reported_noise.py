@@ -29,10 +29,9 @@ class ReportedNoise:
         self._science = len(science)
         self._noises, self._levels, self._light, self._costs = noises, levels, light, costs
 
-    def _of_combined(self, values):
-        """Return what values of all exposures are for the combined background."""
-        of_backgrounds = values[self._science :]
-        return sum(cost * each for cost, each in zip(self._costs, of_backgrounds, strict=True))
+    def _of_backgrounds(self, values):
+        """Return what values of the backgrounds are for their average."""
+        return sum(cost * each for cost, each in zip(self._costs, values, strict=True))
 
     @cached_property
     def parts(self):
@@ -108,7 +107,7 @@ class ReportedNoise:
             DN/s, shape (rows, columns); 1 outside the regions.
         """
         predicted = self.of_residual(number)
-        typical = self._typical_variances[number] + self._of_combined(self._typical_variances)
+        typical = self._typical_variance(number) + self._typical_of_combined
         smooth = np.ones(predicted.shape)
         for region in regions:
             inside = judged & region.mask()
@@ -120,18 +119,26 @@ class ReportedNoise:
         return smooth
 
     @cached_property
-    def _typical_variances(self):
-        """Variance of each exposure from each pixel's reads and the photons of all, (DN/s)^2."""
-        found = {}
-        for number, (noise, level) in enumerate(zip(self._noises, self._levels, strict=True)):
-            if (noise, level) in found:
-                continue
-            known = self.known_variances(number)
-            if known is None:
-                reported = self._images[number].variances
-                known = reported["VAR_RNOISE"].astype(float), np.nanmedian(reported["VAR_POISSON"])
-            found[noise, level] = known[0] + known[1]
-        return [found[pair] for pair in zip(self._noises, self._levels, strict=True)]
+    def _alike(self):
+        """Of each exposure, the first that is read in the same way on the same sky."""
+        pairs = list(zip(self._noises, self._levels, strict=True))
+        return [pairs.index(pair) for pair in pairs]
+
+    def _typical_variance(self, number):
+        """Return the variance of an exposure from each pixel's reads and the photons of all."""
+        first = self._alike[number]
+        known = self.known_variances(first)
+        if known is None:
+            reported = self._images[first].variances
+            known = reported["VAR_RNOISE"].astype(float), np.nanmedian(reported["VAR_POISSON"])
+        return known[0] + known[1]
+
+    @cached_property
+    def _typical_of_combined(self):
+        """The same of the combined background, (DN/s)^2, shape (rows, columns)."""
+        firsts = self._alike[self._science :]
+        typical = {first: self._typical_variance(first) for first in dict.fromkeys(firsts)}
+        return self._of_backgrounds(typical[first] for first in firsts)
 
     @cached_property
     def _photons_beyond_known(self):
@@ -174,4 +181,4 @@ class ReportedNoise:
             for noise, differences in self._photons_beyond_known.items()
         }
         of_exposures = [by_way[noise] for noise in self._noises]
-        return of_exposures[number] + self._of_combined(of_exposures)
+        return of_exposures[number] + self._of_backgrounds(of_exposures[self._science :])
