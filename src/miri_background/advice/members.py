@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter
@@ -102,13 +102,10 @@ class Members:
         self.sky = float(np.median(_some(self.values[0][self.good]))) if self.good.any() else np.nan
         if not self.good.any():
             return
-        # Each less the mean of the others: noise of that is normal, that of a median is not.
-        total = self.values.sum(axis=0)
-        differences = (self.values * self.count - total) / (self.count - 1)
         covers = coverage(self.good)
-        self.masks = np.stack([self._light_in(each, covers) for each in differences])
+        self.masks = np.stack([self._light_in(each, covers) for each in self._differences()])
         empty = self.good & ~self.masks.any(axis=0)
-        self.levels = self._levels(differences, empty)
+        self.levels = self._levels(empty)
         self.noise = self._noise(empty)
         self.reference = self._mean_without_light()
         self.empty = empty
@@ -118,9 +115,18 @@ class Members:
         """Number of backgrounds."""
         return len(self.backgrounds)
 
+    def _differences(self):
+        """Yield each background less the mean of the others, DN/s.
+
+        The noise of that is normal, and that of a difference to a median is not.
+        """
+        total = self.values.sum(axis=0)
+        for each in self.values:
+            yield (each * self.count - total) / (self.count - 1)
+
     def _good_pixels(self):
         """Return the pixels without a flag; cosmic rays count only if enough others are left."""
-        flags = np.bitwise_or.reduce([image.dq for image in self.backgrounds])
+        flags = reduce(np.bitwise_or, (image.dq for image in self.backgrounds))
         usable = self.lit & np.isfinite(self.values).all(axis=0) & ((flags & DO_NOT_USE) == 0)
         clean = usable & ((flags & USABLE_FLAGS) == 0)
         enough = np.count_nonzero(clean) >= _LEAST_CLEAN * np.count_nonzero(usable)
@@ -136,12 +142,12 @@ class Members:
         bright = source_mask(flat, self.good, scatter, _LOOSER, brighter=True, covers=covers)
         return binary_dilation(bright & self.good, iterations=_AROUND) & self.good
 
-    def _levels(self, differences, empty):
+    def _levels(self, empty):
         """Return the level of each background over the median of all, 0 where it is not sure."""
         if self.count == 2:
             # Which of two is not as it should be, they do not say.
             return np.zeros(2)
-        means = [clipped_mean(_some(each[empty])) for each in differences]
+        means = [clipped_mean(_some(each[empty])) for each in self._differences()]
         part = (self.count - 1) / self.count  # a background is not among the others
         levels = part * np.array([mean for mean, _ in means])
         levels -= np.median(levels)
@@ -169,16 +175,19 @@ class Members:
 
     def _mean_without_light(self):
         """Return the mean of the backgrounds that have no light of their own in a pixel."""
-        counted = ~self.masks
-        levelled = self.values - self.levels[:, np.newaxis, np.newaxis]
+        members = zip(self.values, self.levels, self.masks, strict=True)
+        total = sum(np.where(mask, 0.0, each - level) for each, level, mask in members)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(counted, levelled, 0.0).sum(axis=0) / counted.sum(axis=0)
+            return total / (self.count - self.masks.sum(axis=0))
 
     @cached_property
     def light(self):
         """Light that each background has of its own, DN/s, 0 elsewhere, shape of the values."""
-        own = self.values - self.levels[:, np.newaxis, np.newaxis] - self.reference
-        return np.where(self.masks & np.isfinite(own), own, 0.0)
+        light = np.zeros_like(self.values)
+        for number, (each, level) in enumerate(zip(self.values, self.levels, strict=True)):
+            own = each - level - self.reference
+            np.copyto(light[number], own, where=self.masks[number] & np.isfinite(own))
+        return light
 
     @cached_property
     def science_noise(self):
@@ -198,8 +207,8 @@ class Members:
     def stripes(self):
         """Scatter of the rows' and columns' means of each background beyond its noise, DN/s."""
         found = []
-        for values in self.values - self.reference:
-            flat = np.where(self.empty, values, np.nan)
+        for values in self.values:
+            flat = np.where(self.empty, values - self.reference, np.nan)
             excess = 0.0
             with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
                 flat = flat - np.nanmean(flat)
@@ -232,9 +241,9 @@ class Members:
         int
             Pixels that see the sky; flags of any background are those of the result.
         """
-        flagged = np.stack([(self.backgrounds[each].dq & DO_NOT_USE) != 0 for each in chosen])
-        everywhere = np.all([(each.dq & DO_NOT_USE) != 0 for each in self.backgrounds], axis=0)
-        return int(np.count_nonzero(self.lit & flagged.any(axis=0) & ~everywhere))
+        some = reduce(np.bitwise_or, (self.backgrounds[each].dq for each in chosen))
+        all_together = reduce(np.bitwise_and, (each.dq for each in self.backgrounds))
+        return int(np.count_nonzero(self.lit & ((some & ~all_together & DO_NOT_USE) != 0)))
 
     # ------------------------------------------------------------------ places
 
