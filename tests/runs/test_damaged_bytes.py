@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from miri_background.outcomes import CannotJudge
+from miri_background.runs.advise import advice_on
 from miri_background.runs.check import check
 from miri_background.runs.check_page import page_of_check
 
@@ -111,11 +112,19 @@ def test_undamaged_products_are_judged(tiny):
 
 def test_page_of_what_is_exact_says_for_what_it_speaks(tiny, tmp_path):
     """Products of a subarray that is not known here have a page, too."""
-    (path,) = page_of_check(check(tiny)).write(tmp_path)
+    path, *_ = page_of_check(check(tiny)).write(tmp_path)
+    page = path.read_text()
     assert (
         "Only what is exact was judged, of every pixel: what subarray TINY sees of the sky is "
-        "not known here." in path.read_text()
+        "not known here." in page
     )
+    assert page.count("<img") == 5  # combined background, before, after, limits, advice
+    assert "could not be drawn" not in page
+
+
+def test_advice_on_a_subarray_that_is_not_known(tiny):
+    """All its pixels are taken to see the sky."""
+    assert advice_on(tiny).done is not None
 
 
 @pytest.mark.parametrize(("keyword", "number"), [("NGROUPS", 60_000), ("NINTS", 60_000)])

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from miri_background.validation.products.stage2 import read_products
 
 __all__ = ["advice_on"]
@@ -32,9 +34,13 @@ def advice_on(directory, sigma=None, maxiters=None, association=None):
     products = read_products(Path(directory), sigma, maxiters, association)
     # Imported here, so that products that cannot be read are refused at once.
     from miri_background.advice.recommendation import advise
+    from miri_background.instrument.readout import subarrays
     from miri_background.validation.prediction.masks import seen_pixels
     from miri_background.validation.products.images import in_two_dimensions
 
+    if products.subarray not in subarrays():
+        # Which of its pixels see the sky is not known here.
+        return advise(products, np.ones(products.science[0].shape[-2:], dtype=bool))
     science, backgrounds = (
         [in_two_dimensions(image) for image in images]
         for images in (products.science, products.backgrounds)

@@ -51,7 +51,7 @@ class Check:
         How the step is taken to have clipped.
     verdict : Verdict
         The judgement.
-    analysis : Analysis or None, optional
+    analysis : Analysis, ExactAnalysis or None, optional
         Products beside what is expected of them, for pictures and advice.
     only_exact : str, optional
         Why only what is exact was judged, as a part of a sentence; empty if more was.
@@ -176,11 +176,9 @@ def check_set(found, chosen, baselines=None):
         products = judgement.analysis.products
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)
-    judged = directory, products, found.clipping, verdict
     analysis = judgement.analysis
-    if isinstance(analysis, ExactAnalysis):
-        return Check(*judged, only_exact=analysis.reason)
-    return Check(*judged, analysis)
+    only_exact = analysis.reason if isinstance(analysis, ExactAnalysis) else ""
+    return Check(directory, products, found.clipping, verdict, analysis, only_exact)
 
 
 @contextlib.contextmanager

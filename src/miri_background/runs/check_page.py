@@ -32,7 +32,7 @@ def page_of_check(check, beside=()):
         With pictures and advice where the products allow it.
     """
     verdict, scope = check.verdict, ""
-    if check.analysis is not None:
+    if check.analysis is not None and not check.only_exact:
         scope = usable_part(check.analysis)
     elif check.only_exact:
         scope = f"Only what is exact was judged, of every pixel: {check.only_exact}."
@@ -67,7 +67,7 @@ def _drawn(check):
         drawn = pictures.pictures_of(check.verdict.metrics, check.analysis)
         if check.analysis is None:
             return drawn, None
-        return drawn, advised(advise(check.products, check.analysis.masks.lit))
+        return drawn, advised(advise(check.products, check.analysis.lit))
 
 
 def page_without_verdict(directory, reason):
@@ -160,7 +160,7 @@ def _story(check):
         pipelines=pipelines,
         truth=verdict.provenance.get("truth", "none"),
         no_truth=products.no_truth,
-        expectation=check.analysis and check.analysis.expectation,
+        expectation=None if check.only_exact else check.analysis and check.analysis.expectation,
         behaviours=verdict.behaviours,
         drift=verdict.drift.text() if verdict.drift is not None else "",
     )

@@ -72,8 +72,8 @@ def pictures_of(metrics, analysis=None):
     ----------
     metrics : list of Metric
         What was judged.
-    analysis : Analysis, optional
-        The products with their expectation.
+    analysis : Analysis or ExactAnalysis, optional
+        The products, with their expectation if there is one.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def _block_size(image):
 
 def _seen(analysis, *images):
     """Return the pixels that see the sky and that none of some images flags."""
-    seen = np.array(analysis.masks.lit)
+    seen = np.array(analysis.lit)
     for image in images:
         seen &= (image.dq & DO_NOT_USE) == 0
     return seen
@@ -200,7 +200,7 @@ def _combined(analysis):
     if combined is None:
         return
     count = len(analysis.products.backgrounds)
-    kept = analysis.expectation.combined.kept > 0
+    kept = analysis.combined.kept > 0
     image = _Blocks.of(combined.data, _seen(analysis) & kept)
     values = image.values
     if not values.size:
@@ -286,8 +286,8 @@ def before_and_after(analysis, number):
 
 def _left(analysis, number, after):
     """Return what is left of the sky in an exposure, DN/s: where no source is, if that is known."""
-    empty = analysis.residuals.judged[number]
-    if not empty.any():
+    empty = analysis.residuals and analysis.residuals.judged[number]
+    if empty is None or not empty.any():
         return float(np.median(after.values))
     return float(np.mean(analysis.residuals.images[number][empty]))
 

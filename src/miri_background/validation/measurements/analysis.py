@@ -199,6 +199,16 @@ class Analysis:
         """The science exposures, numbered from 0."""
         return range(len(self.products.science))
 
+    @property
+    def combined(self):
+        """Independent average of the backgrounds."""
+        return self.expectation.combined
+
+    @property
+    def lit(self):
+        """Boolean image of the pixels that see the sky."""
+        return self.masks.lit
+
 
 @dataclass(frozen=True)
 class ExactAnalysis:
@@ -219,3 +229,13 @@ class ExactAnalysis:
     reason: str
 
     residuals = masks = None
+
+    @cached_property
+    def subtracted(self):
+        """Subtracted images in two dimensions."""
+        return [in_two_dimensions(image) for image in self.products.subtracted]
+
+    @property
+    def lit(self):
+        """Boolean image of all pixels: which of them see the sky is not known."""
+        return np.ones(self.products.science[0].shape[-2:], dtype=bool)
