@@ -122,6 +122,13 @@ def test_page_of_what_is_exact_says_for_what_it_speaks(tiny, tmp_path):
     assert "could not be drawn" not in page
 
 
+def test_clipping_is_found_in_a_subarray_that_is_not_known(tiny):
+    """Products that are exact with the step's default are not failed for another that was given."""
+    verdict = check(tiny, sigma=1.0).verdict
+    assert [each.name for each in verdict.findings] == ["other clipping"]
+    assert [each.name for each in verdict.failures()] == ["metadata"]  # the file names are short
+
+
 def test_advice_on_a_subarray_that_is_not_known(tiny):
     """All its pixels are taken to see the sky."""
     assert advice_on(tiny).done is not None

@@ -153,37 +153,40 @@ class Judgement:
         self.truth = use_of_truth(products)
         # numpy warns of numbers that are not finite; they are judged.
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-            self.findings = []
-            if expectation is None and (reason := _without_expectation(products)):
-                self.analysis = _exact_analysis(products, reason)
+            self._only_exact = "" if expectation else _without_expectation(products)
+            if self._only_exact:
                 self.truth = "none"
-                self.measurements = measure(self.analysis)
-                self.metrics = judge(self.measurements)
-                return
             self._measure(products, expectation)
-            self.findings = examined(products, self.analysis.expectation)
+            self.findings = []
+            if not self._only_exact:
+                self.findings = examined(products, self.analysis.expectation)
             if any(not metric.passed for metric in self.metrics):
                 self._find_causes()
 
     def _measure(self, products, expectation=None):
         """Measure products, and judge what was measured."""
-        if expectation is None:
-            expectation = Expectation(products, truth=self.truth == "compared")
-        self.analysis = Analysis(products, expectation)
+        if self._only_exact:
+            self.analysis = _exact_analysis(products, self._only_exact)
+        else:
+            if expectation is None:
+                expectation = Expectation(products, truth=self.truth == "compared")
+            self.analysis = Analysis(products, expectation)
         self.measurements = measure(self.analysis)
         self.metrics = judge(self.measurements)
 
     def _find_causes(self):
         """Look for what is not the step's in what is broken."""
-        products, expectation = self.analysis.products, self.analysis.expectation
+        products = self.analysis.products
         broken = {metric.name for metric in self.metrics if not metric.passed}
         if broken & _OF_AVERAGE:
-            changed, finding = other_clipping(products, expectation)
+            changed, finding = other_clipping(products, self.analysis.combined)
             if finding is not None:
                 self.findings.insert(0, finding)
                 if not products.clipping_is_sure:
                     # The step was right, and what it was said to have been given was not.
                     self._measure(changed)
+        if self._only_exact:
+            return
         self.metrics, self.findings = released(
             self.metrics,
             self.findings,

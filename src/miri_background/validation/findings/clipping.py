@@ -23,15 +23,15 @@ def with_clipping(products, sigma, maxiters):
     return replace(products, sigma=sigma, maxiters=maxiters)
 
 
-def other_clipping(products, expectation):
+def other_clipping(products, average):
     """Return with which parameters every pixel of the products is exact, and in words.
 
     Parameters
     ----------
     products : Products
         Products that are not exact with their own parameters.
-    expectation : Expectation
-        Of the same rates.
+    average : CombinedBackground
+        Independent average of their backgrounds.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def other_clipping(products, expectation):
         The parameters that were given, and those that were found.
     """
     given = (products.sigma, products.maxiters)
-    build = Build(products, expectation.combined)
+    build = Build(products, average)
     numbers = build.subtracted_exposures
     if not numbers:
         return None, None
@@ -57,8 +57,7 @@ def other_clipping(products, expectation):
     ]
     for choice in found:
         changed = with_clipping(products, *choice)
-        average = average_backgrounds(changed.backgrounds, *choice)
-        whole = Build(changed, average)
+        whole = Build(changed, average_backgrounds(changed.backgrounds, *choice))
         if not any(whole.wrong_values(number).any() for number in numbers):
             return changed, _finding(products, choice, found)
     return None, None
