@@ -12,6 +12,7 @@ from miri_background.outcomes import Outcome
 __all__ = ["TEMPLATES", "Part", "macros", "markdown", "page_name", "render"]
 
 TEMPLATES = "templates"  # directory in this package
+_LONGEST = 30  # characters of a word that a line is not broken in
 _IN_PAGE_NAMES = f"{ascii_lowercase}{digits}._-"
 _ESCAPED_IN_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in punctuation})
 
@@ -54,6 +55,7 @@ def _environment():
     )
     environment.filters |= {
         "cells": _cells,
+        "has_long_words": _has_long_words,
         "markdown": markdown,
         "one_line": _one_line,
         "outcome": _outcome,
@@ -96,6 +98,11 @@ def page_name(text):
 def _cells(items, *names):
     """Return attributes of items as rows of a table."""
     return [tuple(getattr(item, name) for name in names) for item in items]
+
+
+def _has_long_words(content):
+    """Return whether a cell is text with a word that is as long as the name of an exposure."""
+    return isinstance(content, str) and any(len(word) > _LONGEST for word in content.split())
 
 
 def markdown(text):

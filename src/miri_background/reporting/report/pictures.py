@@ -245,7 +245,7 @@ def before_and_after(analysis, number):
     before, after = (_Blocks.of(image.data, good) for image in (rate, subtracted))
     if not before.values.size or not after.values.size:
         return []
-    level, left = float(np.median(before.values)), _left(analysis, number, after)
+    level = float(np.median(before.values))
     structures = [float(clipped_scatter(image.values)) for image in (before, after)]
     # Of the quieter one: what it shows is what is left.
     scatter = min(filter(None, structures), default=1e-3)
@@ -260,7 +260,7 @@ def before_and_after(analysis, number):
     same = "in the same colours as the other, so faint that the noise is just seen"
     without = ": nothing was subtracted" if nothing else ""
     spreads = [f"{each:.2g} DN/s from block to block" for each in structures]
-    rest = f"{left:+.2g} DN/s is left on empty sky"
+    rest = _rest(analysis, number, after)
     sides = (
         (
             shifted,
@@ -271,7 +271,7 @@ def before_and_after(analysis, number):
         (
             after,
             f"After: {rest}",
-            f"{exposure} after the subtraction{without}, {same}. {rest}. ",
+            f"{exposure} after the subtraction{without}, {same}: {rest}. ",
             f"The same after{without}, on the same stretch ({spreads[1]}).",
         ),
     )
@@ -284,12 +284,13 @@ def before_and_after(analysis, number):
     ]
 
 
-def _left(analysis, number, after):
-    """Return what is left of the sky in an exposure, DN/s: where no source is, if that is known."""
+def _rest(analysis, number, after):
+    """Return in words what is left of the sky: where no source is, if that is known."""
     empty = analysis.residuals and analysis.residuals.judged[number]
     if empty is None or not empty.any():
-        return float(np.median(after.values))
-    return float(np.mean(analysis.residuals.images[number][empty]))
+        return f"the median is {np.median(after.values):+.2g} DN/s"
+    left = np.mean(analysis.residuals.images[number][empty])
+    return f"{left:+.2g} DN/s is left on empty sky"
 
 
 # ------------------------------------------------------------------ limits
