@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri_exp
 
 __all__ = [
     "WHOLE_ARRAY",
@@ -88,6 +87,9 @@ def normal_deviation(ratio, trials):
     """
     if trials == 1:
         return float(ratio)
+    # Imported here: products that cannot be judged are refused before anything is measured.
+    from scipy.special import log_ndtr, ndtri_exp
+
     # In logarithms: what is 40 standard errors off is broken, and still a number.
     alone = np.log(2) + log_ndtr(-abs(ratio))
     if alone > np.log(_RARE):

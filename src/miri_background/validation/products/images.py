@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import QTable
-from astropy.units import Quantity
 
 from miri_background.observation import exposures
 from miri_background.outcomes import CannotJudge
@@ -118,7 +116,7 @@ class Truth:
 
     background: np.ndarray
     sources: np.ndarray
-    catalogue: QTable
+    catalogue: object
     exact: bool = True
     hit: np.ndarray | None = None
 
@@ -225,6 +223,8 @@ def in_two_dimensions(image):
 
 def source_positions(catalogue):
     """Return x and y of a catalogue's sources, 0-based detector pixels, without units."""
+    from astropy.units import Quantity
+
     return tuple(Quantity(catalogue[name]).value for name in ("x", "y"))
 
 
@@ -331,6 +331,9 @@ def read_truth(path):
     CannotJudge
         If it is missing or damaged.
     """
+    # Imported here: most products have no truth, and tables take longer than a refusal.
+    from astropy.table import QTable
+
     with whole_file(path, "the truth of an exposure") as hdus:
         images = [array_of(hdus, name) for name in ("BACKGROUND", "SOURCES")]
         # Only the simulator that made the ramps knows the cosmic rays.
@@ -366,6 +369,8 @@ def read_hits(path):
     CannotJudge
         If the file has no such table.
     """
+    from astropy.table import QTable
+
     try:
         with open_fits(path) as hdus:
             return QTable.read(hdus["COSMIC_RAYS"])

@@ -6,7 +6,6 @@ from functools import lru_cache
 from importlib.resources import files
 
 import yaml
-from scipy.special import ndtri
 
 from miri_background.outcomes import Outcome
 from miri_background.validation.measurements.measurement import limit_in_words, place_in_words
@@ -168,6 +167,9 @@ def critical_value(number, probability):
     float
         Quantile of the normal distribution, both sides, Bonferroni's correction.
     """
+    # Imported here: products that cannot be judged are refused before any limit is asked for.
+    from scipy.special import ndtri
+
     return float(-ndtri(probability / (2 * max(number, 1))))
 
 
