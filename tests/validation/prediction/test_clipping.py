@@ -496,15 +496,16 @@ def test_blocks_make_no_difference(monkeypatch):
 # ------------------------------------------------------------------ cost
 
 _MEASURE = """
-import resource, sys, time
-from types import SimpleNamespace
+import resource, sys
 import numpy as np
+from astropy.io import fits
 from miri_background.validation.prediction.clipping import average_backgrounds
+from miri_background.validation.products.images import Image
 generator = np.random.default_rng(770)
 shape = (1024, 1032)
 one = generator.normal(14.0, 0.3, shape).astype(np.float32)
 members = [
-    SimpleNamespace(data=np.roll(one, number * 1000), err=one, dq=one.astype(np.uint32))
+    Image("", fits.Header(), np.roll(one, number * 1000), one, one.astype(np.uint32))
     for number in range(int(sys.argv[1]))
 ]
 before = resource.getrusage(resource.RUSAGE_SELF)
