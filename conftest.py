@@ -279,10 +279,13 @@ def link_observation():
     """Return a function that copies the directory of an observation; files are linked."""
 
     def copy(observed, target):
-        # Products are only ever replaced, never written in place, so links are safe.  A lock is
+        # Products are only ever replaced, so links are safe; logs are written in place.  A lock is
         # that of the linked file: with it, a copy would be in use together with its original.
+        def file(source, copied):
+            return (shutil.copy2 if source.endswith(".log") else os.link)(source, copied)
+
         locks = shutil.ignore_patterns("lock", "executing")
-        return shutil.copytree(observed, target, copy_function=os.link, symlinks=True, ignore=locks)
+        return shutil.copytree(observed, target, copy_function=file, symlinks=True, ignore=locks)
 
     return copy
 
