@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from miri_background.validation.products.stage2 import read_products
 
 __all__ = ["advice_on"]
@@ -40,7 +38,7 @@ def advice_on(directory, sigma=None, maxiters=None, association=None):
 
     if products.subarray not in subarrays():
         # Which of its pixels see the sky is not known here.
-        return advise(products, np.ones(products.science[0].shape[-2:], dtype=bool))
+        return advise(products, products.every_pixel)
     science, backgrounds = (
         [in_two_dimensions(image) for image in images]
         for images in (products.science, products.backgrounds)

@@ -53,8 +53,6 @@ class Check:
         The judgement.
     analysis : Analysis, ExactAnalysis or None, optional
         Products beside what is expected of them, for pictures and advice.
-    only_exact : str, optional
-        Why only what is exact was judged, as a part of a sentence; empty if more was.
     """
 
     directory: Path
@@ -62,7 +60,11 @@ class Check:
     clipping: ClippingParameters
     verdict: Verdict
     analysis: object = None
-    only_exact: str = ""
+
+    @property
+    def only_exact(self):
+        """Why only what is exact was judged, as a part of a sentence; empty if more was."""
+        return getattr(self.analysis, "reason", "")
 
     @property
     def name(self):
@@ -169,16 +171,13 @@ def check_set(found, chosen, baselines=None):
         products = found.products(chosen)
         # Imported here, so that products that cannot be judged are refused at once.
         from miri_background.validation.judgement import judge_products
-        from miri_background.validation.measurements.analysis import ExactAnalysis
 
         judgement = judge_products(products)
         # Products may have been made with other clipping parameters than the given ones.
         products = judgement.analysis.products
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines)
-    analysis = judgement.analysis
-    only_exact = analysis.reason if isinstance(analysis, ExactAnalysis) else ""
-    return Check(directory, products, found.clipping, verdict, analysis, only_exact)
+    return Check(directory, products, found.clipping, verdict, judgement.analysis)
 
 
 @contextlib.contextmanager

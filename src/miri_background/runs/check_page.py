@@ -32,10 +32,10 @@ def page_of_check(check, beside=()):
         With pictures and advice where the products allow it.
     """
     verdict, scope = check.verdict, ""
-    if check.analysis is not None and not check.only_exact:
-        scope = usable_part(check.analysis)
-    elif check.only_exact:
+    if check.only_exact:
         scope = f"Only what is exact was judged, of every pixel: {check.only_exact}."
+    elif check.analysis is not None:
+        scope = usable_part(check.analysis)
     try:
         pictures, advice = _drawn(check)
     except Exception as error:  # noqa: BLE001 - what cannot be drawn takes no verdict back
@@ -160,7 +160,7 @@ def _story(check):
         pipelines=pipelines,
         truth=verdict.provenance.get("truth", "none"),
         no_truth=products.no_truth,
-        expectation=None if check.only_exact else check.analysis and check.analysis.expectation,
+        expectation=getattr(check.analysis, "expectation", None),
         behaviours=verdict.behaviours,
         drift=verdict.drift.text() if verdict.drift is not None else "",
     )

@@ -238,4 +238,4 @@ class ExactAnalysis:
     @property
     def lit(self):
         """Boolean image of all pixels: which of them see the sky is not known."""
-        return np.ones(self.products.science[0].shape[-2:], dtype=bool)
+        return self.products.every_pixel

@@ -183,6 +183,11 @@ class Products:
     expected_behaviours: dict = field(default_factory=dict)
 
     @property
+    def every_pixel(self):
+        """Boolean image of all pixels of the science exposures."""
+        return np.ones(self.science[0].shape[-2:], dtype=bool)
+
+    @property
     def subarray(self):
         """Name of the subarray; backgrounds may have been cut to it from the whole array."""
         return self.science[0].header["SUBARRAY"]
