@@ -179,27 +179,34 @@ def test_only_what_all_backgrounds_cover_is_judged():
 
 
 def test_photons_reported_too_much_are_known():
-    """What a fit of faint ramps reports of photons beyond those of the sky, and no less than 0."""
-    products = products_of([SHORT], [LONG] * 4)
+    """What a fit of faint ramps reports of photons beyond those that are there."""
+    sky = SKY / 10
+    products = products_of([SHORT], [LONG] * 4, (sky, SKY))
     judged = illuminated("SUB256")
-    added = 2.0  # (DN/s)^2
     (science,) = products.science
 
-    def mean_variance(change):
+    def mean_variance(factor):
         """Return the mean variance of the residual if its photons are reported so."""
-        variances = science.variances | {
-            "VAR_POISSON": science.variances["VAR_POISSON"] + np.float32(change)
-        }
-        changed = replace(products, science=[replace(science, variances=variances)])
+        photons = science.variances["VAR_POISSON"] * factor
+        err = np.sqrt(photons + science.variances["VAR_RNOISE"])
+        variances = science.variances | {"VAR_POISSON": photons}
+        changed = replace(products, science=[replace(science, err=err, variances=variances)])
         expectation = Expectation(changed)
         regions = expectation.masks.regions.values()
-        smooth = expectation.reported.smooth(0, regions, judged)
-        return np.mean(smooth[judged] ** 2), expectation.reported.parts[0]
+        return np.mean(expectation.reported.smooth(0, regions, judged)[judged] ** 2), expectation
 
-    (as_it_is, part), (more, _), (less, _) = map(mean_variance, (0.0, added, -added))
-    # Nothing is taken off for those of the backgrounds.
-    assert (as_it_is - more) * part**2 == pytest.approx(added, rel=0.05)
-    assert less == pytest.approx(as_it_is, abs=0.05 * added)
+    _, expectation = mean_variance(np.float32(1))
+    usual = expectation.reported.reported_photons(0)
+    assert usual > 1.2
+    residual = mean_variance(np.float32(usual))[0]
+    own = typical(SHORT, sky) ** 2
+    combined = variance_of_clipped_mean([typical(LONG)] * 4)
+    # The noise of the rates is not the same in all good pixels.
+    assert residual == pytest.approx(own + combined, rel=0.01)
+    # A pipeline that reports more is not forgiven.
+    more = mean_variance(np.float32(usual + 1))[0] - residual
+    photons = np.mean(science.variances["VAR_POISSON"][judged])
+    assert more * expectation.reported.parts[0] ** 2 == pytest.approx(photons, rel=0.01)
 
 
 def test_noise_varies_from_pixel_to_pixel_as_the_reads_do():

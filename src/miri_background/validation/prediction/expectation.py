@@ -272,7 +272,6 @@ class Expectation:
             self.backgrounds,
             [*self._science_noises, *self._background_noises],
             self.levels,
-            [*self.science_light, *self.background_light],
             [shared * cost for cost in self._member_costs],
         )
 

@@ -18,16 +18,15 @@ class ReportedNoise:
         How each exposure scatters, science first; one object for all that are read in one way.
     levels : list of float
         Rate of the sky of each, DN/s.
-    light : list of ndarray
-        Light of sources of each, DN/s.
     costs : list of float
         By what factor the variance of each background counts in the combined background.
     """
 
-    def __init__(self, science, backgrounds, noises, levels, light, costs):
+    def __init__(self, science, backgrounds, noises, levels, costs):
         self._images = [*science, *backgrounds]
         self._science = len(science)
-        self._noises, self._levels, self._light, self._costs = noises, levels, light, costs
+        self._noises, self._levels, self._costs = noises, levels, costs
+        self._reported_photons = {}
 
     def _of_backgrounds(self, values):
         """Return what values of the backgrounds are for their average."""
@@ -57,7 +56,11 @@ class ReportedNoise:
 
     def reported_photons(self, number):
         """Return what a correct pipeline reports of photons on empty sky, over what there are."""
-        return self._noises[number].reported_photons(self._levels[number])
+        first = self._alike[number]
+        if first not in self._reported_photons:
+            found = self._noises[first].reported_photons(self._levels[first])
+            self._reported_photons[first] = found
+        return self._reported_photons[first]
 
     @cached_property
     def _combined_variance(self):
@@ -140,27 +143,13 @@ class ReportedNoise:
         typical = {first: self._typical_variance(first) for first in dict.fromkeys(firsts)}
         return self._of_backgrounds(typical[first] for first in firsts)
 
-    @cached_property
-    def _photons_beyond_known(self):
-        """Variances of real scatter that too many reported photons stand for, by way to read.
-
-        A list of images, (DN/s)^2, for each way; no way where the detector is not known.
-        """
-        found = {}
-        for number, image in enumerate(self._images):
-            # Of several exposures that are read in one way, only one may have its variances kept.
-            reported, known = image.variances.get("VAR_POISSON"), self.known_variances(number)
-            if reported is not None and known is not None:
-                photons = known[1] * (1 + self._light[number] / self._levels[number])
-                difference = (reported - photons) / self.parts[number] ** 2
-                found.setdefault(self._noises[number], []).append(difference)
-        return found
-
     def _photon_excess(self, number, judged):
         """Return by how much reported photon variances raise `of_residual` on average.
 
         The ramp fit takes the photons from the ramp itself, and none where its slope is
-        negative: of faint ramps, the variance that it reports is too large on average.
+        negative: of faint ramps, the variance that it reports is too large on average.  By how
+        much follows from the detector, not from what is reported: so chance is not taken off,
+        and a pipeline that reports something else is not forgiven.
 
         Parameters
         ----------
@@ -174,11 +163,14 @@ class ReportedNoise:
         float
             Variance of a residual, (DN/s)^2; 0 where the detector is not known.
         """
-        if not self._photons_beyond_known:
-            return 0.0
-        by_way = {
-            noise: np.mean([max(float(np.nanmean(each[judged])), 0.0) for each in differences])
-            for noise, differences in self._photons_beyond_known.items()
-        }
-        of_exposures = [by_way[noise] for noise in self._noises]
+        excess = {first: self._excess_of_rate(first, judged) for first in set(self._alike)}
+        of_exposures = [excess[first] for first in self._alike]
         return of_exposures[number] + self._of_backgrounds(of_exposures[self._science :])
+
+    def _excess_of_rate(self, number, judged):
+        """Return what a rate on empty sky contributes to `_photon_excess`, before averaging."""
+        known = self.known_variances(number)
+        if known is None:
+            return 0.0
+        photons = float(np.nanmean(known[1][judged]))
+        return photons * (self.reported_photons(number) - 1) / self.parts[number] ** 2

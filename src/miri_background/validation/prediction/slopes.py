@@ -212,7 +212,8 @@ def reported_photons(rate, gain, read_noise, frame_time, fitted):
         photons = np.sqrt(of_group / gain) * generator.standard_normal((groups - 1, _RAMPS))
         reads = read_noise * generator.standard_normal((groups, _RAMPS))
         medians += of_group + np.median(photons + np.diff(reads, axis=0), axis=0)
-    return float(np.mean(np.maximum(medians / len(fitted), 0.0)) / of_group)
+    # Without the negative ones the mean is that of the photons, whatever ramps were drawn.
+    return float(1 + np.mean(np.maximum(-medians / len(fitted), 0.0)) / of_group)
 
 
 @dataclass(frozen=True)
