@@ -303,7 +303,7 @@ def test_rates_without_numbers_are_one_sentence(plane, stage2, rewrite, capsys):
 def test_unexpected_error_is_no_failure(broken, capsys, monkeypatch):
     """An error of this suite is not taken for a verdict on the step."""
 
-    def stumble(_):
+    def stumble(*_, **_others):
         raise ZeroDivisionError
 
     monkeypatch.setattr(judgement, "judge_products", stumble)

@@ -137,9 +137,10 @@ def check(directory, output, baselines, expect, as_json, no_page, **choices):
         try:
             require_place(directory, output, not no_page)
             remove_earlier_sets(directory, output)
-            found = sets_to_check(directory, **choices, expect=expect or "")
+            found = sets_to_check(directory, **choices)
             judge = _judge_one if len(found.sets) == 1 else _judge_several
-            outcome, text, paths = judge(found, output, baselines, stream, not no_page)
+            judging = {"baselines": baselines, "expect": expect or ""}
+            outcome, text, paths = judge(found, output, stream, not no_page, judging)
         except CannotJudge as error:
             write_reason(directory, output, error, not no_page)
             raise
@@ -163,22 +164,22 @@ def _require_choices(sigma, maxiters, expect, baselines):
         baseline_directory(baselines)
 
 
-def _judge_one(found, output, baselines, stream, page):
+def _judge_one(found, output, stream, page, judging):
     """Judge the only set of a directory, and return outcome, metrics.json, and files."""
     from miri_background.runs.check import check_set, ending, report, write_check
 
-    judged = check_set(found, found.sets[0], baselines)
+    judged = check_set(found, found.sets[0], **judging)
     print(report(judged), file=stream)
     paths, problem = written(write_check, judged, output, page)
     outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
     return outcome, judged.verdict.json_text(), paths
 
 
-def _judge_several(found, output, baselines, stream, page):
+def _judge_several(found, output, stream, page, judging):
     """Judge each set of a directory, and return outcome, metrics.json of all, and files."""
     from miri_background.runs.check_sets import judge_sets
 
-    summary = judge_sets(found, output, baselines, stream, page)
+    summary = judge_sets(found, output, stream, page, **judging)
     print(f"\n{summary.text()}", file=stream)
     paths, problem = written(summary.write)
     outcome = ended(summary.outcome, f"\n{summary.ending()}", problem, stream)

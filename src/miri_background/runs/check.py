@@ -77,7 +77,9 @@ class Check:
         )
 
 
-def check(directory, sigma=None, maxiters=None, association=None, baselines=None, **choices):
+def check(
+    directory, sigma=None, maxiters=None, association=None, baselines=None, expect="", **choices
+):
     """Judge the products in a directory that share one set of backgrounds.
 
     Parameters
@@ -90,6 +92,8 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         The only association to judge.
     baselines : path-like, optional
         Directory of baselines, by default that of the checkout.
+    expect : str, optional
+        Proposed behaviours that the build is to have, such as "errors=quadrature".
     **choices
         Others of `sets_to_check`.
 
@@ -104,10 +108,10 @@ def check(directory, sigma=None, maxiters=None, association=None, baselines=None
         If something is missing, damaged, or does not belong together.
     """
     found = sets_to_check(directory, sigma, maxiters, association, **choices)
-    return check_set(found, require_one_set(found), baselines)
+    return check_set(found, require_one_set(found), baselines, expect)
 
 
-def sets_to_check(directory, sigma=None, maxiters=None, association=None, expect="", **choices):
+def sets_to_check(directory, sigma=None, maxiters=None, association=None, **choices):
     """Find the sets of products in a directory.
 
     Parameters
@@ -118,8 +122,6 @@ def sets_to_check(directory, sigma=None, maxiters=None, association=None, expect
         Clipping parameters that the step was given.
     association : path-like, optional
         The only association to judge.
-    expect : str, optional
-        Proposed behaviours that the build is to have, such as "errors=quadrature".
     **choices
         Others of `product_sets`.
 
@@ -134,17 +136,10 @@ def sets_to_check(directory, sigma=None, maxiters=None, association=None, expect
         If there is none; whatever was found in place of associations is one sentence.
     """
     with _foreseen(directory):
-        found = product_sets(directory, sigma, maxiters, association, **choices)
-        if expect:
-            from miri_background.validation.measurements.behaviour_catalogue import (
-                expected_behaviours,
-            )
-
-            found.expected_behaviours = expected_behaviours(expect)
-        return found
+        return product_sets(directory, sigma, maxiters, association, **choices)
 
 
-def check_set(found, chosen, baselines=None):
+def check_set(found, chosen, baselines=None, expect=""):
     """Judge products that share one set of backgrounds.
 
     Parameters
@@ -155,6 +150,8 @@ def check_set(found, chosen, baselines=None):
         One of them.
     baselines : path-like, optional
         Directory of baselines, by default that of the checkout.
+    expect : str, optional
+        Proposed behaviours that the build is to have, such as "errors=quadrature".
 
     Returns
     -------
@@ -172,7 +169,7 @@ def check_set(found, chosen, baselines=None):
         # Imported here, so that products that cannot be judged are refused at once.
         from miri_background.validation.judgement import judge_products
 
-        judgement = judge_products(products)
+        judgement = judge_products(products, expect=expect)
         # Products may have been made with other clipping parameters than the given ones.
         products = judgement.analysis.products
         provenance = provenance_of_check(products, directory, judgement.truth, started)

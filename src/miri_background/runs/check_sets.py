@@ -176,7 +176,7 @@ def sets_schema():
     return json.loads((files(__package__) / "sets.schema.json").read_text(encoding="utf-8"))
 
 
-def judge_sets(found, output=None, baselines=None, stream=None, page=True):
+def judge_sets(found, output=None, stream=None, page=True, **choices):
     """Judge all sets of a directory, one after the other, and write what was found.
 
     Parameters
@@ -185,12 +185,12 @@ def judge_sets(found, output=None, baselines=None, stream=None, page=True):
         Several.
     output : path-like, optional
         Where results are written: of all together there, and of each in ``sets`` below.
-    baselines : path-like, optional
-        Directory of baselines, by default that of the checkout.
     stream : file, optional
         Where each verdict is printed.
     page : bool, optional
         Whether each set has a page, and all together.
+    **choices
+        Others of `check_set`.
 
     Returns
     -------
@@ -212,12 +212,12 @@ def judge_sets(found, output=None, baselines=None, stream=None, page=True):
         name = _directory_name(chosen.name, names)
         print(f"\n— {chosen.name} —", file=stream)
         # Nothing is kept of what was judged: a directory may have a hundred sets.
-        summary.add(_judged(found, chosen, place / SETS / name, baselines, stream, page))
+        summary.add(_judged(found, chosen, place / SETS / name, stream, page, choices))
     summary.leave_out(found)
     return summary
 
 
-def _judged(found, chosen, place, baselines, stream, page):
+def _judged(found, chosen, place, stream, page, choices):
     """Judge one set, print and write its verdict, and return its summary."""
     members = {
         "science": [each.science.name for each in chosen.associated],
@@ -225,7 +225,7 @@ def _judged(found, chosen, place, baselines, stream, page):
     }
     content = {"name": chosen.name, "directory": f"{SETS}/{place.name}", **members}
     try:
-        judged = check_set(found, chosen, baselines)
+        judged = check_set(found, chosen, **choices)
     except CannotJudge as error:
         outcome = Outcome.CANNOT_JUDGE
         print(headline(outcome, printable(str(error)), error.cause), file=stream)

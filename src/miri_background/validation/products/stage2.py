@@ -253,8 +253,6 @@ class ProductSets:
     ----------
     without_backgrounds : tuple of str
         Names of the products of science exposures that have no backgrounds.
-    expected_behaviours : dict of str
-        By aspect, the proposed behaviour that the build is to have.
     """
 
     def __init__(self, directory, sets, without, associated, results, clipping, files):
@@ -262,7 +260,6 @@ class ProductSets:
         self.without_backgrounds = tuple(dict.fromkeys(each.root for each in without))
         self.directory, self.clipping = directory, clipping
         self._associated, self._results, self._files = associated, results, files
-        self.expected_behaviours = {}
 
     def products(self, chosen):
         """Return the products of a set.
@@ -288,7 +285,6 @@ class ProductSets:
         products = replace(
             SetReading(self._files, self._results).products(chosen.associated, self.clipping),
             clipping_is_sure=self.clipping.sure,
-            expected_behaviours=self.expected_behaviours,
         )
         if len(self.sets) > 1:
             return products
