@@ -395,9 +395,10 @@ def test_changed_file_is_read_again_whatever_its_time(counted):
     assert content(path) == "CONTENT"
 
 
-def test_results_are_in_the_order_of_the_files(tmp_path):
-    """Threads may end in another."""
-    paths = [tmp_path / str(number) for number in range(20)]
-    for path in paths:
+def test_results_have_the_names_of_the_files(tmp_path):
+    """In their order, too: threads may end in another."""
+    paths = {number: tmp_path / str(number) for number in range(20)}
+    for path in paths.values():
         path.write_text(path.name)
-    assert for_each_file(Path.read_text, paths) == [path.name for path in paths]
+    found = for_each_file(Path.read_text, paths)
+    assert list(found.items()) == [(number, str(number)) for number in range(20)]

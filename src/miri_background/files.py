@@ -88,23 +88,23 @@ def remembered(of_content):
     return of_file
 
 
-def for_each_file(function, paths):
-    """Return what a function gives for each of some files, in their order.
+def for_each_file(function, files):
+    """Return what a function gives for each of some files.
 
     Parameters
     ----------
     function : callable
         Called with a path, in several threads.
-    paths : iterable of path-like
-        The files.
+    files : dict of path-like
+        The files, each by a name.
 
     Returns
     -------
-    list
-        The results.
+    dict
+        The results by the same names, in the same order.
     """
     with ThreadPoolExecutor(_THREADS) as threads:
-        return list(threads.map(function, paths))
+        return dict(zip(files, threads.map(function, files.values()), strict=True))
 
 
 @remembered

@@ -162,8 +162,7 @@ def provenance_of_run(run, references, started):
     dict
         As the schema of metrics.json describes it.
     """
-    level1b = sorted((run.observed / "uncal").glob("*.fits"))
-    names = [path.name for path in level1b]
+    level1b = {path.name: path for path in sorted((run.observed / "uncal").glob("*.fits"))}
     return {
         "kind": "run",
         "versions": versions(),
@@ -174,11 +173,9 @@ def provenance_of_run(run, references, started):
         "observation": run.observation.model_dump(mode="json"),
         "calibration": run.calibration.model_dump(mode="json"),
         **_circumstances(started),
-        "inputs": dict(zip(names, for_each_file(checksum, level1b), strict=True)),
+        "inputs": for_each_file(checksum, level1b),
         # Files differ in the time at which they were written; their ramps need not.
-        "level1b_sci_sha256": dict(
-            zip(names, for_each_file(level1b_checksum, level1b), strict=True)
-        ),
+        "level1b_sci_sha256": for_each_file(level1b_checksum, level1b),
         "attempt": run.attempt,
         **checkout_state(),
     }
@@ -204,12 +201,10 @@ def provenance_of_check(products, directory, truth, started):
         As the schema of metrics.json describes it.
     """
     rates = [image.header for image in (*products.science, *products.backgrounds)]
-    names = [
-        path.relative_to(directory) if path.is_relative_to(directory) else path
+    inputs = {
+        str(path.relative_to(directory) if path.is_relative_to(directory) else path): path
         for path in products.inputs
-    ]
-    checksums = for_each_file(checksum, products.inputs)
-    inputs = {str(name): each for name, each in zip(names, checksums, strict=True)}
+    }
     return {
         "kind": "check",
         "versions": versions(_JUDGING),
@@ -220,7 +215,7 @@ def provenance_of_check(products, directory, truth, started):
         "rates": _calibrations(rates),
         "calibrated": _calibrations(products.calibrated_headers),
         **_circumstances(started),
-        "inputs": inputs,
+        "inputs": for_each_file(checksum, inputs),
         **_observed(products, directory),
     }
 

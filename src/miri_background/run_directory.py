@@ -12,7 +12,6 @@ An observation has a directory, and in it are its ramps once::
 The directory of the run also has links to all that it was made from.
 """
 
-import itertools
 import json
 import os
 import shutil
@@ -262,7 +261,8 @@ class RunDirectory:
             exposure: (self.truth(exposure), self.uncal(exposure))
             for exposure in exposures(self.observation)
         }
-        for_each_file(self.records.refuse_foreign, itertools.chain(*files.values()))
+        every = {path: path for paths in files.values() for path in paths}
+        for_each_file(self.records.refuse_foreign, every)
         return [
             exposure
             for exposure, paths in files.items()

@@ -142,8 +142,7 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
     science = exposures(run.observation, "science")
     backgrounds = exposures(run.observation, "background")
     every = (*science, *backgrounds)
-    checksums = for_each_file(checksum, map(run.rate, every))
-    rates = dict(zip(every, checksums, strict=True))
+    rates = for_each_file(checksum, {each: run.rate(each) for each in every})
     # What is made by steps that may have been changed is never used again.
     changed = secrets.token_hex(8) if steps_are_imported() else ""
     missing = []

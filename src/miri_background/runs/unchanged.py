@@ -140,5 +140,6 @@ def _checksums(start, *directories):
             below[:] = [each for each in below if not each.startswith(".")]
             paths |= {Path(directory, each) for each in names if not each.startswith(".")}
     files = sorted(path for path in paths if not path.is_symlink())
-    names = [os.path.relpath(path, start) for path in files]
-    return content_key(dict(zip(names, for_each_file(checksum, files), strict=True)))
+    return content_key(
+        for_each_file(checksum, {os.path.relpath(path, start): path for path in files})
+    )
