@@ -223,12 +223,12 @@ def test_check_of_a_run_names_a_level1b_file_that_is_a_pipe(stage2, capsys):
 # ------------------------------------------------------------------ sizes in headers
 
 
-def with_card(path, keyword, value):
+def with_card(path, keyword, value, instead_of=None):
     """Write a FITS file of which the second header has a card that is wrong."""
     planes = [fits.ImageHDU(np.zeros((4, 4), np.float32), name=name) for name in ("SCI", "ERR")]
     fits.HDUList([fits.PrimaryHDU(), *planes]).writeto(path)
     content = bytearray(path.read_bytes())
-    place = content.index(f"{keyword:8}=".encode(), 2880)
+    place = content.index(f"{instead_of or keyword:8}=".encode(), 2880)
     content[place : place + 80] = f"{keyword:8}= {value:>20}".ljust(80).encode()
     path.write_bytes(content)
 
@@ -258,6 +258,16 @@ def test_sizes_that_cannot_be_are_refused(reader, keyword, value, tmp_path):
     with_card(path, keyword, value)
     with pytest.raises(CannotJudge, match=r"some\.fits cannot be read as .*extension 1"):
         reader(path)
+
+
+@pytest.mark.parametrize("value", ["'two     '", "T", ""])
+@pytest.mark.parametrize("keyword", ["BSCALE", "BZERO"])
+def test_scales_that_are_no_numbers_are_refused(keyword, value, tmp_path):
+    """The sentence names the card, not what numpy says about it."""
+    path = tmp_path / "some.fits"
+    with_card(path, keyword, value, instead_of="EXTNAME")
+    with pytest.raises(CannotJudge, match=rf"extension 1 has {keyword} = .*a number is needed"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("rows", [-4, 10**9])

@@ -45,6 +45,7 @@ _OTHER_COMPRESSION = {
 _BEGINNINGS = (b"SIMPLE  ", b"XTENSION")
 _MOST_ZEROS = 1_000_000  # bytes that may follow the last extension of a FITS file
 _BITS = (8, 16, 32, 64, -32, -64)  # FITS standard 4.0, section 4.4.1.1
+_SCALING = ("BSCALE", "BZERO")  # what values in the file are multiplied by and raised by
 _OTHER_KINDS = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -316,6 +317,11 @@ def _extent(header, prefix, place):
             raise ValueError(msg)
         return value
 
+    for name in _SCALING:
+        value = header.get(name, 0)
+        if type(value) not in (int, float):
+            msg = f"{place} has {name} = {value!r}, and a number is needed"
+            raise ValueError(msg)
     axes = [number(f"{prefix}NAXIS{axis + 1}") for axis in range(number(f"{prefix}NAXIS"))]
     if header.get("GROUPS") is True and axes[:1] == [0]:
         axes = axes[1:]

@@ -379,6 +379,18 @@ def test_truth_of_another_shape_is_named(stage2, add_truth, rewrite):
     refused(stage2, "science_truth.fits has images of shape (10, 10)")
 
 
+@pytest.mark.parametrize("plane", ["BACKGROUND", "SOURCES"])
+def test_truth_that_is_not_finite_is_named(plane, stage2, add_truth, rewrite):
+    """A damaged truth is no failure of the step."""
+    add_truth(stage2, EXPOSURES)
+
+    def spoil(hdus):
+        hdus[plane].data[0, 0] = np.nan
+
+    rewrite(stage2 / "truth" / "background2_truth.fits", spoil)
+    refused(stage2, f"background2_truth.fits cannot be read as the truth of an exposure ({plane}")
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_truth_is_exact_where_cosmic_rays_are_known(known, stage2, add_truth):
     """Only the simulator that made the ramps knows where particles hit."""
@@ -710,6 +722,17 @@ def test_values_of_another_type_are_named(plane, kind, stage2, rewrite):
 
     rewrite(stage2 / "science_rate.fits", change)
     refused(stage2, f"{plane} has values of type")
+
+
+@pytest.mark.parametrize("plane", ["SCI", "VAR_RNOISE"])
+def test_table_in_place_of_an_array_is_named(plane, stage2, rewrite):
+    """Whoever wrote it took the name for something else."""
+
+    def change(hdus):
+        hdus[hdus.index_of(plane)] = fits.BinTableHDU(np.zeros(3, [("a", "f4")]), name=plane)
+
+    rewrite(stage2 / "science_rate.fits", change)
+    refused(stage2, f"science_rate.fits cannot be read as a product of the pipeline ({plane} is a")
 
 
 @pytest.mark.parametrize("plane", ["SCI", "ERR"])

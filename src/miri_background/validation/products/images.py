@@ -41,6 +41,7 @@ SATURATED = 2
 JUMP_DET = 4
 
 _PLANES = ("SCI", "ERR", "DQ")
+_TRUE = ("BACKGROUND", "SOURCES")
 _VARIANCES = ("VAR_POISSON", "VAR_RNOISE", "VAR_FLAT")
 # Of the values' own header: pointing, world coordinates, unit and its conversion.
 _OF_EXTENSION = (
@@ -340,7 +341,11 @@ def read_truth(path):
     from astropy.table import QTable
 
     with whole_file(path, "the truth of an exposure") as hdus:
-        images = [array_of(hdus, name) for name in ("BACKGROUND", "SOURCES")]
+        images = [array_of(hdus, name) for name in _TRUE]
+        for name, image in zip(_TRUE, images, strict=True):
+            if not np.isfinite(image).all():
+                msg = f"{name} has values that are not finite"
+                raise ValueError(msg)
         # Only the simulator that made the ramps knows the cosmic rays.
         exact = "COSMIC_RAYS" in hdus
         hit = _hit_pixels(hdus["COSMIC_RAYS"].data, images[0].shape) if exact else None

@@ -73,18 +73,30 @@ def primary_header(hdus):
     return header
 
 
+def _image(hdus, name):
+    """Return the extension of an array, None if there is none or if it has no values."""
+    if name not in hdus:
+        return None
+    if not hdus[name].is_image:
+        msg = f"{name} is a table, and an image is needed"
+        raise ValueError(msg)
+    shape = hdus[name].shape
+    return hdus[name] if shape and math.prod(shape) else None
+
+
 def array_of(hdus, name):
     """Return the array of an extension in the machine's own byte order."""
-    if name not in hdus or hdus[name].data is None:
+    image = _image(hdus, name)
+    if image is None:
         msg = f"it has no array {name}"
         raise ValueError(msg)
-    data = hdus[name].data
-    return data.astype(data.dtype.newbyteorder("="), copy=False)
+    return image.data.astype(image.data.dtype.newbyteorder("="), copy=False)
 
 
 def held_of(hdus, name, path, state):
     """Return the array of an extension, or what reads it from a file that can be read in parts."""
-    stored = hdus[name].shape and StoredPlane.of(path, hdus[name], state) if name in hdus else None
+    image = _image(hdus, name)
+    stored = image and StoredPlane.of(path, image, state)
     return stored or array_of(hdus, name)
 
 
@@ -98,7 +110,7 @@ def require_room(hdus, names):
     names : iterable of str
         Extensions whose arrays are to be read; those that are not there are refused later.
     """
-    shapes = {name: hdus[name].shape for name in names if name in hdus and hdus[name].shape}
+    shapes = {name: image.shape for name in names if (image := _image(hdus, name))}
     for name, shape in shapes.items():
         if "SCI" in shapes and shape != shapes["SCI"]:
             msg = f"{name} has shape {shape}, and SCI {shapes['SCI']}"
