@@ -6,7 +6,6 @@ picture.  Each is narrow enough for a phone, and brings its alternative text, ma
 
 import math
 import warnings
-from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,14 +13,9 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
 from miri_background.files import replace_recorded
-from miri_background.reporting.drawing import (
-    COLOURS,
-    COLOURS_OF_IMAGES,
-    block_means,
-    described,
-    picture,
-)
+from miri_background.reporting.drawing import COLOURS, described, picture
 from miri_background.reporting.pictured import COMBINED, LIMITS, PREFIX, SIDES, Pictured
+from miri_background.reporting.report.blocks import SIZE, Blocks, figure_of
 from miri_background.reporting.report.page import SCALE
 from miri_background.reporting.words import counted
 from miri_background.validation.measurements.build import skipped
@@ -32,14 +26,10 @@ from miri_background.validation.verdict.limits import severity, worst_of_each
 
 __all__ = ["limits_figure", "pictured", "pictures_of", "write_pictures"]
 
-_WIDTH, _HEIGHT = 5.0, 4.4  # inches: at 90 pixels each, wider than a phone by a fifth
-_BLOCKS = 128  # of a displayed image, about, along its longer side
 _LINEAR = 3.0  # standard deviations of a block up to which colours are linear
 _LEAST_REACH = 8.0  # standard deviations of a block that colours reach to
 _BRIGHT = 99.7  # percentile of the blocks that colours reach to
 _AXIS_END = 1.6  # limits: what is further off stands at the edge with its number
-_OF_IMAGE = {"left": 0.13, "right": 0.78, "bottom": 0.13, "top": 0.91}  # of the figure
-_OF_COLOURS = (0.81, 0.17, 0.035, 0.7)  # left, bottom, width, height
 _OF_LIMITS = {"left": 0.29, "right": 0.96, "bottom": 0.12, "top": 0.92}
 _STRETCH = 4.0  # standard deviations of a block that colours of the combined background reach to
 
@@ -122,76 +112,12 @@ def _exposure_to_show(metrics, analysis):
 # ------------------------------------------------------------------ images
 
 
-def _block_size(image):
-    """Return over how many rows, and columns, an image is averaged."""
-    return max(1, math.ceil(max(image.shape) / _BLOCKS))
-
-
 def _seen(analysis, *images):
     """Return the pixels that see the sky and that none of some images flags."""
     seen = np.array(analysis.lit)
     for image in images:
         seen &= (image.dq & DO_NOT_USE) == 0
     return seen
-
-
-def _drawn(image, norm, title, label):
-    """Return a figure of one image in blocks, on axes in pixels."""
-    height, width = (size * image.size_of_block for size in image.blocks.shape)
-    # Adjusting the layout to what is drawn takes as long as to draw it.
-    figure, axes = plt.subplots(figsize=(_WIDTH, _HEIGHT), gridspec_kw=_OF_IMAGE)
-    shown = axes.imshow(
-        image.blocks,
-        origin="lower",
-        cmap=COLOURS_OF_IMAGES,
-        norm=norm,
-        extent=(-0.5, width - 0.5, -0.5, height - 0.5),
-        interpolation="nearest",
-    )
-    axes.locator_params(nbins=4)
-    axes.set_xlabel("x (pixel)")
-    axes.set_ylabel("y (pixel)")
-    axes.set_title(title, fontsize=11)
-    bar = figure.colorbar(shown, cax=figure.add_axes(_OF_COLOURS), label=label)
-    if isinstance(norm, AsinhNorm):
-        bar.ax.minorticks_off()
-        linear = norm.linear_width
-        ticks = (norm.vmin, -linear, 0.0, linear, *([norm.vmax] if norm.vmax > 2 * linear else ()))
-        bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
-    return figure
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """An image in blocks of pixels.
-
-    Parameters
-    ----------
-    blocks : ndarray
-        Means of blocks, not a number where nothing is seen.
-    size_of_block : int
-        Rows and columns of a block.
-    """
-
-    blocks: np.ndarray
-    size_of_block: int
-
-    @classmethod
-    def of(cls, image, good):
-        """Return an image in blocks."""
-        size = _block_size(image)
-        return cls(block_means(np.asarray(image, dtype=float), good, size), size)
-
-    @property
-    def values(self):
-        """The means that are a number."""
-        return self.blocks[np.isfinite(self.blocks)]
-
-    @property
-    def words(self):
-        """Of how many pixels each displayed one is the mean."""
-        size = self.size_of_block
-        return f"means of {size} x {size} pixels" if size > 1 else "each pixel"
 
 
 def _combined(analysis):
@@ -201,7 +127,7 @@ def _combined(analysis):
         return
     count = len(analysis.products.backgrounds)
     kept = analysis.combined.kept > 0
-    image = _Blocks.of(combined.data, _seen(analysis) & kept)
+    image = Blocks.of(combined.data, _seen(analysis) & kept)
     values = image.values
     if not values.size:
         return
@@ -210,7 +136,7 @@ def _combined(analysis):
     reach = _STRETCH * scatter if scatter > 0 else max(1e-3, 0.01 * abs(level))
     norm = plt.Normalize(level - reach, level + reach)
     title = f"Combined background: {level:.4g} DN/s"
-    figure = _drawn(image, norm, title, f"DN/s, linear, {image.words}")
+    figure = figure_of(image, norm, title, f"DN/s, linear, {image.words}")
     alt = (
         f"Detector image of the combined background, the average of "
         f"{counted(count, 'background exposure')}: its median is {level:.4g} DN/s, displayed "
@@ -242,7 +168,7 @@ def before_and_after(analysis, number):
     rate = in_two_dimensions(analysis.products.science[number])
     subtracted = analysis.subtracted[number]
     good = _seen(analysis, rate, subtracted)
-    before, after = (_Blocks.of(image.data, good) for image in (rate, subtracted))
+    before, after = (Blocks.of(image.data, good) for image in (rate, subtracted))
     if not before.values.size or not after.values.size:
         return []
     level = float(np.median(before.values))
@@ -254,7 +180,7 @@ def before_and_after(analysis, number):
         _LINEAR * scatter, -_LEAST_REACH * scatter, max(_LEAST_REACH * scatter, float(bright))
     )
     label = f"DN/s, asinh, {before.words}"
-    shifted = _Blocks(before.blocks - level, before.size_of_block)
+    shifted = Blocks(before.blocks - level, before.size_of_block)
     nothing = skipped(analysis.products, number)
     exposure = f"Science exposure {number + 1}"
     same = "in the same colours as the other, so faint that the noise is just seen"
@@ -277,7 +203,9 @@ def before_and_after(analysis, number):
     )
     return [
         (
-            described(_drawn(image, norm, title, label), f"{alt}Its values scatter by {spread}."),
+            described(
+                figure_of(image, norm, title, label), f"{alt}Its values scatter by {spread}."
+            ),
             caption,
         )
         for (image, title, alt, caption), spread in zip(sides, spreads, strict=True)
@@ -304,7 +232,7 @@ def limits_figure(metrics) -> Figure:
     ]
     shares.sort(key=lambda each: each[:2])
     worst = [metric for _, _, metric in shares]
-    figure, axes = plt.subplots(figsize=(_WIDTH, _HEIGHT), gridspec_kw=_OF_LIMITS)
+    figure, axes = plt.subplots(figsize=SIZE, gridspec_kw=_OF_LIMITS)
     axes.axvspan(0, 1, color="0.92", zorder=0)
     axes.axvline(1, color="0.35", linewidth=1.2)
     for row, (broken, share, metric) in enumerate(shares):

@@ -1,0 +1,111 @@
+"""Images of pages: means of blocks of pixels, so that faint structure is seen on a phone."""
+
+import math
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import AsinhNorm
+
+from miri_background.reporting.drawing import COLOURS_OF_IMAGES, block_means
+
+__all__ = ["SIZE", "Blocks", "figure_of"]
+
+SIZE = 5.0, 4.4  # inches: at 90 pixels each, wider than a phone by a fifth
+_BLOCKS = 128  # of a displayed image, about, along its longer side
+_OF_IMAGE = {"left": 0.13, "right": 0.78, "bottom": 0.13, "top": 0.91}  # of the figure
+_OF_COLOURS = (0.81, 0.17, 0.035, 0.7)  # left, bottom, width, height
+
+
+def _block_size(image):
+    """Return over how many rows, and columns, an image is averaged."""
+    return max(1, math.ceil(max(image.shape) / _BLOCKS))
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """An image in blocks of pixels.
+
+    Parameters
+    ----------
+    blocks : ndarray
+        Means of blocks, not a number where nothing is seen.
+    size_of_block : int
+        Rows and columns of a block.
+    """
+
+    blocks: np.ndarray
+    size_of_block: int
+
+    @classmethod
+    def of(cls, image, good):
+        """Return an image in blocks.
+
+        Parameters
+        ----------
+        image : ndarray
+            Shape (rows, columns).
+        good : ndarray of bool
+            Which pixels count.
+
+        Returns
+        -------
+        Blocks
+            Of so many pixels that some hundred blocks remain along its longer side.
+        """
+        size = _block_size(image)
+        return cls(block_means(np.asarray(image, dtype=float), good, size), size)
+
+    @property
+    def values(self):
+        """The means that are a number."""
+        return self.blocks[np.isfinite(self.blocks)]
+
+    @property
+    def words(self):
+        """Of how many pixels each displayed one is the mean."""
+        size = self.size_of_block
+        return f"means of {size} x {size} pixels" if size > 1 else "each pixel"
+
+
+def figure_of(image, norm, title, label, colours=COLOURS_OF_IMAGES):
+    """Return a figure of one image, on axes in pixels.
+
+    Parameters
+    ----------
+    image : Blocks
+        The image.
+    norm : matplotlib.colors.Normalize
+        Its stretch.
+    title, label : str
+        Of figure and colour bar.
+    colours : matplotlib.colors.Colormap, optional
+        Colours of the values.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Without alternative text.
+    """
+    height, width = (size * image.size_of_block for size in image.blocks.shape)
+    # Adjusting the layout to what is drawn takes as long as to draw it.
+    figure, axes = plt.subplots(figsize=SIZE, gridspec_kw=_OF_IMAGE)
+    shown = axes.imshow(
+        image.blocks,
+        origin="lower",
+        cmap=colours,
+        norm=norm,
+        extent=(-0.5, width - 0.5, -0.5, height - 0.5),
+        interpolation="nearest",
+    )
+    axes.locator_params(nbins=4)
+    axes.set_xlabel("x (pixel)")
+    axes.set_ylabel("y (pixel)")
+    axes.set_title(title, fontsize=11)
+    bar = figure.colorbar(shown, cax=figure.add_axes(_OF_COLOURS), label=label)
+    if isinstance(norm, AsinhNorm):
+        bar.ax.minorticks_off()
+        linear = norm.linear_width
+        ticks = (norm.vmin, -linear, 0.0, linear, *([norm.vmax] if norm.vmax > 2 * linear else ()))
+        bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+    return figure
