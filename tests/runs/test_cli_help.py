@@ -15,7 +15,7 @@ from miri_background.cli import main
 from miri_background.parameters import every_parameter
 
 VERBS = {
-    "Judge": ["validate", "check", "advise", "okify"],
+    "Judge": ["validate", "check", "advise", "compare", "okify"],
     "Nights": ["nightly", "history", "site"],
     "Data of others": ["data"],
     "Look after the suite": [
@@ -41,6 +41,7 @@ PARAMETERS = {
     - {"rate_product", "sigma", "maxiters", "control"}
     - {"working_directory", "workers", "baselines", "expect"},
     "check": {"baselines", "expect"},
+    "compare": {"baselines"},
     "okify": {"baselines"},
     "faults": {"workers"},
     "false-alarms": {"workers"},
@@ -50,6 +51,7 @@ PARAMETERS = {
 OTHERS = {
     "check": ["--sigma", "--maxiters", "--association", "--output", "--json", "--no-page"],
     "advise": ["--sigma", "--maxiters", "--association", "--plot"],
+    "compare": ["--output", "--history"],
     "okify": ["--reason", "--write"],
     "render": ["--output"],
     "faults": ["--names", "--output"],

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from miri_background.cli.advise import advise
+from miri_background.cli.compare import compare
 from miri_background.cli.data import data
 from miri_background.cli.endings import in_place_of_errors
 from miri_background.cli.explore import lab
@@ -62,7 +63,7 @@ _VERBS = Verbs(
     help="Does the installed JWST pipeline subtract MIRI imaging backgrounds correctly?",
     epilog=_EPILOG,
     sections={
-        "Judge": [validate, check, advise, okify],
+        "Judge": [validate, check, advise, compare, okify],
         "Explore": [lab],
         "Nights": [nightly, history, site],
         "Data of others": [data],

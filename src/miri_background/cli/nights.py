@@ -111,7 +111,7 @@ def _matrix():
     cls=Verb,
     examples=(
         "miri-background history --name f770w",
-        "miri-background history --compare 2026-11-23 2026-11-24",
+        "miri-background history --compare 20261123 20261124",
     ),
 )
 @history_option

@@ -30,6 +30,7 @@ __all__ = [
     "load",
     "require_history",
     "text_list",
+    "verdict_of_record",
 ]
 
 _VERSION = 1
@@ -371,6 +372,42 @@ def _share_of_limit(metric):
     return share_of_limit(value, limit)
 
 
+def verdict_of_record(record):
+    """Return the verdict that a record keeps.
+
+    Parameters
+    ----------
+    record : Record
+        Of a run.
+
+    Returns
+    -------
+    Verdict
+        As it was written.
+
+    Raises
+    ------
+    CannotJudge
+        If it has no metrics, or metrics of another version of the suite.
+    """
+    if record.verdict is None:
+        msg = (
+            f"{record.id} has no metrics, it could not be judged ({record.cause}): "
+            "choose another run."
+        )
+        raise CannotJudge(msg)
+    content = upgraded(record.verdict)
+    try:
+        require(content, metrics_schema)
+    except NotAsDescribed as error:
+        msg = (
+            f"{record.id} has metrics of another version of the suite "
+            f"(schema_version {record.verdict['schema_version']}): choose a later run."
+        )
+        raise CannotJudge(msg) from error
+    return verdict_of(content)
+
+
 def compare_records(before, after):
     """Return what changed from one run to another.
 
@@ -389,24 +426,7 @@ def compare_records(before, after):
     CannotJudge
         If one of them has no metrics, or metrics of another version of the suite.
     """
-    verdicts = []
-    for record in (before, after):
-        if record.verdict is None:
-            msg = (
-                f"{record.id} has no metrics, it could not be judged ({record.cause}): "
-                "choose another run."
-            )
-            raise CannotJudge(msg)
-        content = upgraded(record.verdict)
-        try:
-            require(content, metrics_schema)
-        except NotAsDescribed as error:
-            msg = (
-                f"{record.id} has metrics of another version of the suite "
-                f"(schema_version {record.verdict['schema_version']}): choose a later run."
-            )
-            raise CannotJudge(msg) from error
-        verdicts.append(verdict_of(content))
+    verdicts = [verdict_of_record(record) for record in (before, after)]
     drift = compare(verdicts[1], verdicts[0], before.id)
     builds = [verdict.provenance["versions"]["jwst"] for verdict in verdicts]
     same = "the same level-1b data" if drift.same_ramps else "other level-1b data"

@@ -56,6 +56,26 @@ class Blocks:
         size = _block_size(image)
         return cls(block_means(np.asarray(image, dtype=float), good, size), size)
 
+    @classmethod
+    def furthest(cls, image):
+        """Return an image of which each block shows the value that is furthest from zero.
+
+        Parameters
+        ----------
+        image : ndarray
+            Shape (rows, columns).
+
+        Returns
+        -------
+        Blocks
+            In which a single pixel is not lost among others.
+        """
+        size = _block_size(image)
+        rows, columns = (pixels // size for pixels in image.shape)
+        cut = image[: rows * size, : columns * size].reshape(rows, size, columns, size)
+        low, high = (reduce(cut, axis=(1, 3)) for reduce in (np.min, np.max))
+        return cls(np.where(-low > high, low, high), size)
+
     @property
     def values(self):
         """The means that are a number."""

@@ -14,7 +14,7 @@ from miri_background.rendering import TEMPLATES, Part, render
 from miri_background.reporting.report.page_files import PAGE, PageFiles
 from miri_background.validation.verdict.limits import Metric, severity
 
-__all__ = ["SCALE", "Advised", "ReportPage", "day", "metrics_csv", "tables_of"]
+__all__ = ["SCALE", "Advised", "ReportPage", "day", "looks", "metrics_csv", "tables_of"]
 
 CSV = "metrics.csv"
 SCALE = 2.0  # pixels of pictures' files for each of a page: crisp on any screen
@@ -110,7 +110,7 @@ class ReportPage:
             If it would replace a file that this suite did not write.
         """
         target = PageFiles(place, page)
-        assets = _looks() | (self.story_files or {})
+        assets = looks() | (self.story_files or {})
         pictures = list(self.pictures) + list(self.advice.pictures if self.advice else ())
         assets |= {f"{each.name}.png": each.content for each in pictures}
         linked = list(self.files)
@@ -157,7 +157,7 @@ class ReportPage:
         )
 
 
-def _looks():
+def looks():
     """Return style sheet and icon: those of the site, and what is the page's own."""
     package = files("miri_background")
     theme = package.joinpath(*_THEME)

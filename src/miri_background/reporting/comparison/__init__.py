@@ -1,0 +1,1 @@
+"""Two results side by side: what changed, by how much, and in which pixels."""
