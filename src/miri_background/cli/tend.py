@@ -110,14 +110,15 @@ def faults(run, names, output, workers):
     """
     workers = given({"workers": workers}).get("workers", 0)
     from miri_background.detection.faults.catalogue import fault
+
+    for name in names:
+        fault(name)  # an unknown one is named before the work, and before its imports
     from miri_background.detection.kill_matrix import KillMatrix, kill_matrix, take_rates
     from miri_background.files import require_own
     from miri_background.parallel import process_pool
     from miri_background.places import held, require_writable
     from miri_background.runs.latest import point_latest_to, require_latest
 
-    for name in names:
-        fault(name)  # an unknown one is named before the work
     place = output or run
     if place:
         require_own(place / "kill_matrix.json", ours=KillMatrix.is_one)

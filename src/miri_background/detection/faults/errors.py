@@ -3,7 +3,6 @@
 from functools import partial
 
 import numpy as np
-from scipy.ndimage import binary_dilation
 
 from miri_background.detection.faults.fault import family
 from miri_background.detection.faults.patterns import CORNER
@@ -71,6 +70,8 @@ def _nan_from_any(combined, members):
 
 
 def _nan_to_neighbours(combined, members):
+    from scipy.ndimage import binary_dilation
+
     missing = ~np.isfinite(members.data).all(axis=0)
     combined.data[binary_dilation(missing) & ~missing] = np.nan
 

@@ -1,7 +1,6 @@
 """Patterns over the array, with a largest value of 1."""
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from miri_background.instrument.detector import AMPLIFIERS
 from miri_background.instrument.footprint import regions
@@ -85,5 +84,8 @@ def striped(shape):
 
 def mottled(shape):
     """Return noise that neighbouring pixels have in common, with a scatter of 1."""
+    # Imported here, as in all faults: a wrong name is refused at once.
+    from scipy.ndimage import gaussian_filter
+
     smooth = gaussian_filter(np.random.default_rng(SEED).standard_normal(shape), 2.0)
     return (smooth / smooth.std()).astype(np.float32)
