@@ -527,6 +527,13 @@ def test_front_page_agrees_with_the_records(site, nights):
 
 
 @pytest.mark.slow
+def test_programs_read_what_people_do(site, sample_site):
+    """The state beside the front page is that on it."""
+    status = json.loads((sample_site.front.parent / "status.json").read_text())
+    assert status["sentence"] == sample_site.answer.sentence
+    assert status["sentence"] in site["index.html"].words
+
+
 def test_reason_is_shown_as_it_was_said(site):
     """With every sign that has a meaning in a page's source, and none of them in force."""
     told = "residual: 0.03 DN/s <script>alert(1)</script> | *no* code [x](javascript:1) {role}y"

@@ -23,6 +23,7 @@ from miri_background.rendering import markdown, page_name, render
 from miri_background.reporting.history import load, require_history
 from miri_background.reporting.site.faults import caught_faults
 from miri_background.reporting.site.interface import INTERFACE, TITLE
+from miri_background.reporting.site.machine import machine_files
 from miri_background.reporting.site.notebooks import published, section_of_figure, title_of
 from miri_background.reporting.site.pages import Pages
 from miri_background.reporting.site.standing import Standing
@@ -201,6 +202,8 @@ def build_site(history, output):
             sources, built = Path(aside) / "sources", Path(aside) / "html"
             _write_sources(sources, standing, Places(standing, history))
             warnings = _run_sphinx(sources, built)
+            for name, content in machine_files(standing).items():
+                (built / name).write_text(content, encoding="utf-8")
             (built / _MARK).write_text(json.dumps(_checksums(built)), encoding="utf-8")
             _put_in_place(built, output, Path(aside) / "former")
     return Site(output / "index.html", standing.answer, warnings)
