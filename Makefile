@@ -110,8 +110,9 @@ clean-runs: ## remove all results in runs/
 clean-env: ## remove .venv
 	rm -rf .venv
 
-# An interrupted installation leaves no stamp. The next one goes on where it stopped: pip writes a
-# distribution's RECORD last, so what has none is incomplete though pip would count it as installed.
+# An interrupted installation leaves no stamp: then all of it is installed again.
+NEW := $(if $(wildcard $(STAMP)),,--anew)
+
 $(STAMP): requirements.lock pyproject.toml $(if $(UNUSABLE),FORCE)
 	@"$(PYTHON)" tools/check_python.py "$(PYTHON)"
 	@problem=$$(sh tools/venv_problem.sh "$(WANTED)"); \
@@ -121,17 +122,10 @@ $(STAMP): requirements.lock pyproject.toml $(if $(UNUSABLE),FORCE)
 	    "$(PYTHON)" -m venv .venv; \
 	fi
 	@rm -f $@
-	@for packages in .venv/lib/python*/site-packages; do \
-	    rm -rf "$$packages"/~*; \
-	    for distribution in "$$packages"/*.dist-info; do \
-	        [ ! -d "$$distribution" ] || [ -e "$$distribution/RECORD" ] || rm -rf "$$distribution"; \
-	    done; \
-	done
-	@echo "Installing the locked packages into .venv: about two minutes when it is new."
-	@.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes \
-	    -r requirements.lock
-# On all cores: pip would do it on one, for a minute. A few files are of other versions of Python.
-	@.venv/bin/python -m compileall -qq -j 0 .venv/lib/python*/site-packages || true
+	@echo "Installing the locked packages into .venv: about a minute when it is new."
+	@.venv/bin/python tools/install.py requirements.lock $(NEW)
+# On all cores, without packages' own tests. A few files are of other versions of Python.
+	@.venv/bin/python -m compileall -qq -j 0 -x '/tests/' .venv/lib/python*/site-packages || true
 	@.venv/bin/python -m pip --disable-pip-version-check install --quiet \
 	    --no-deps --no-build-isolation --no-index --editable .
 	@touch $@

@@ -167,6 +167,39 @@ def test_every_lock_entry_has_a_hash(repository):
     assert [name for name, lines in entries.items() if not any(map(hashed.fullmatch, lines))] == []
 
 
+@pytest.fixture(scope="module")
+def installing(repository):
+    """Return the functions of the tool that installs the lock."""
+    return runpy.run_path(str(repository / "tools" / "install.py"))
+
+
+def test_installer_is_taken_from_the_lock(repository, installing):
+    """It comes first, with its own checksums and nothing else."""
+    lock = (repository / "requirements.lock").read_text(encoding="utf-8")
+    first, *hashes = installing["entry"](lock, "uv").splitlines()
+    (name,) = (each for each in _lock_entries(repository) if each.startswith("uv=="))
+    assert first == f"{name} \\"
+    assert [line.strip() for line in hashes] == _lock_entries(repository)[name]
+
+
+def test_settings_of_pip_are_those_of_uv(installing, tmp_path, monkeypatch):
+    """The environment before files, several values of one, and where pip is told to be quiet."""
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nindex-url = https://mirror/simple\nfind-links =\n  /first\n  /second\n"
+        "trusted-host = mirror\nquiet = 1\n"
+    )
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "other")
+    found = installing["uv_settings"]()
+    expected = {
+        "UV_DEFAULT_INDEX": "https://mirror/simple",
+        "UV_FIND_LINKS": "/first /second",
+        "UV_INSECURE_HOST": "other",
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
 def test_python_versions_agree(repository):
     """Package, Makefile and conda accept the same versions of Python."""
     accepted = SpecifierSet(_project(repository)["requires-python"])
