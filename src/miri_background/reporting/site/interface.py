@@ -26,6 +26,10 @@ INTERFACE = {
         "miri_background.runs.check",
         "miri_background.outcomes",
     ),
+    "Compare": (
+        "miri_background.reporting.comparison.sides",
+        "miri_background.reporting.comparison.page",
+    ),
     "Average as the step should": ("miri_background.validation.prediction.clipping",),
     "Break on purpose": (
         "miri_background.detection.kill_matrix",
