@@ -17,6 +17,7 @@ from miri_background.reporting.comparison.sides import side_of
 from miri_background.reporting.comparison.strips import strip
 from miri_background.reporting.history import Record, append
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
+from miri_background.validation.products.images import DO_NOT_USE
 from miri_background.validation.verdict.limits import judge
 
 ROW, COLUMN, STEP = 30, 40, 0.5  # a pixel, and by how much it is made brighter, DN/s
@@ -90,7 +91,19 @@ def test_one_pixel_is_found(pair, rewrite):
     assert [words for words, _ in subtracted.frames] == ["first", "second", "difference"]
     assert comparison.outcome is Outcome.FAILED
     assert {each.name for each in comparison.newly_broken} >= {"subtraction"}
-    assert "that the first keeps: subtraction" in comparison.sentence()
+    assert "that the first does not: subtraction" in comparison.sentence()
+
+
+def test_pixels_of_one_only_are_counted(pair, rewrite):
+    """A pixel that is flagged in one of them is not compared, and not left out silently."""
+
+    def flag(hdus):
+        hdus["DQ"].data[ROW, COLUMN : COLUMN + 2] |= DO_NOT_USE
+
+    first, second = pair
+    rewrite(second / "science_bsub.fits", flag)
+    subtracted = compared(first, judged(second)).products.images[1]
+    assert subtracted.sentence.endswith("bit for bit. 2 pixels can be used in one of them only.")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +111,7 @@ def test_one_pixel_is_found(pair, rewrite):
     [
         (0.0, 0.0, Outcome.PASSED, "Nothing changed"),
         (0.0, 1.0, Outcome.DRIFTED, "1 metric changed, none beyond a limit: most residual"),
-        (0.0, 9.0, Outcome.FAILED, "breaks 1 limit that the first keeps: residual"),
+        (0.0, 9.0, Outcome.FAILED, "breaks 1 limit that the first does not: residual"),
         (9.0, 9.0, Outcome.FAILED, "breaks 1 limit, and the first breaks the same: residual"),
         (8.0, 9.0, Outcome.FAILED, "the first breaks the same, and 1 metric changed: residual"),
         (9.0, 0.0, Outcome.DRIFTED, "keeps all limits, and the first broke 1 of them"),

@@ -9,6 +9,7 @@ from miri_background.outcomes import CannotJudge
 from miri_background.reporting.drawing import described
 from miri_background.reporting.report.blocks import Blocks, figure_of
 from miri_background.reporting.report.pictures import pictured
+from miri_background.reporting.words import counted
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 from miri_background.validation.products.images import DO_NOT_USE, in_two_dimensions
 from miri_background.validation.products.stage2 import read_products
@@ -141,12 +142,13 @@ def _compared(name, file, pair, norm_of):
     if pair[0].shape != pair[1].shape:
         return []
     values = [image.data.astype(float) for image in pair]
-    good = np.logical_and.reduce(
-        [(image.dq & DO_NOT_USE == 0) & np.isfinite(image.data) for image in pair]
-    )
+    usable = [(image.dq & DO_NOT_USE == 0) & np.isfinite(image.data) for image in pair]
+    good = usable[0] & usable[1]
     if not good.any():
         return []
     sentence = _in_words(values, good)
+    if lone := np.count_nonzero(usable[0] != usable[1]):
+        sentence += f" {counted(lone, 'pixel')} can be used in one of them only."
     shown = [Blocks.of(each, good) for each in values]
     norm, stretch = norm_of(shown[0])
     unit = f"DN/s, {stretch}, {shown[0].words}"

@@ -51,8 +51,8 @@ class Comparison:
     @property
     def newly_broken(self):
         """Those limits of the second result that it breaks, and the first does not."""
-        kept = {_key(each) for each in self.first.verdict.metrics if not each.passed}
-        return [each for each in self.second.verdict.failures() if _key(each) not in kept]
+        broken = {_key(each) for each in self.first.verdict.failures()}
+        return [each for each in self.second.verdict.failures() if _key(each) not in broken]
 
     @property
     def recovered(self):
@@ -77,7 +77,7 @@ class Comparison:
             beyond = counted(len(new), "limit")
             rest = len(failures) - len(new)
             also = f" {counted(rest, 'limit')} more are broken by both." if rest else ""
-            return f"The second breaks {beyond} that the first keeps: {new[0].sentence()}.{also}"
+            return f"The second breaks {beyond} that the first does not: {new[0].sentence()}.{also}"
         if failures:
             more = f", and {changed} changed" if self.drift.metrics else ""
             return (
