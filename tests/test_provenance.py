@@ -56,6 +56,7 @@ def test_references_are_those_that_products_name(tmp_path, place):
     assert used_references(tmp_path, tmp_path / "cache") == expected
 
 
+@pytest.mark.slow
 def test_memory_of_workers_counts():
     """A worker is no child of the process that it works for, but takes its memory."""
     small = dedent(f"""

@@ -534,6 +534,7 @@ def test_programs_read_what_people_do(site, sample_site):
     assert status["sentence"] in site["index.html"].words
 
 
+@pytest.mark.slow
 def test_reason_is_shown_as_it_was_said(site):
     """With every sign that has a meaning in a page's source, and none of them in force."""
     told = "residual: 0.03 DN/s <script>alert(1)</script> | *no* code [x](javascript:1) {role}y"
