@@ -354,11 +354,19 @@ def controls(explorer):
     )
     numbers = range(1, len(analysis.expectation.backgrounds) + 1)
     averaged = ipywidgets.SelectMultiple(
-        options=numbers, value=list(numbers), description="backgrounds", rows=min(len(numbers), 4)
+        options=numbers,
+        value=list(numbers),
+        description="backgrounds",
+        rows=min(len(numbers), 4),
+        style={"description_width": "initial"},
     )
     stretch = ipywidgets.Dropdown(options=_STRETCHES, value=1.0, description="stretch")
     blink = ipywidgets.Play(
-        value=own.exposure, min=1, max=len(analysis.expectation.science), interval=_BLINK
+        value=own.exposure,
+        min=1,
+        max=len(analysis.expectation.science),
+        interval=_BLINK,
+        description="blink",
     )
     answer = ipywidgets.HTML()
     closer = CloserLook(analysis) if closer_look_is_there() else None
@@ -380,7 +388,8 @@ def controls(explorer):
         control.observe(change, names="value")
     blink.observe(lambda step: setattr(exposure, "value", step["new"]), names="value")
     change()
-    more = ipywidgets.HBox([averaged, stretch, blink])
+    centred = ipywidgets.Layout(align_items="center")
+    more = ipywidgets.HBox([averaged, stretch, blink], layout=centred)
     looks = [] if closer is None else [closer.widget]
     return ipywidgets.VBox([ipywidgets.HBox([sigma, exposure, region]), answer, more, *looks])
 
