@@ -872,6 +872,27 @@ def test_lost_flux_is_in_percent(analysis, products, correct):
         assert each.value - before[each.criterion] == pytest.approx(-2.0, rel=0.01)
 
 
+def test_noise_of_the_combined_background_is_in_all_fluxes(analysis, monkeypatch):
+    """What it has in common adds up over the exposures; what the exposures have does not."""
+    expectation, more = analysis.expectation, 1.0  # (DN/s)^2
+
+    def variances():
+        """Return the variance of each kind of flux."""
+        return np.array([each.error**2 for each in source_fluxes(analysis)])
+
+    as_it_is = variances()
+    combined = expectation.combined_common_variance
+    own = expectation.exposure_common_variances
+    with monkeypatch.context() as changed:
+        changed.setitem(vars(expectation), "combined_common_variance", combined + more)
+        of_combined = variances() - as_it_is
+    changed_own = [variance + more for variance in own]
+    monkeypatch.setitem(vars(expectation), "exposure_common_variances", changed_own)
+    of_exposures = variances() - as_it_is
+    # Each exposure has the sources in nearly as many pixels as the others.
+    assert of_combined / of_exposures == pytest.approx(len(expectation.science), rel=0.1)
+
+
 def test_unclipped_stars_leak_a_quarter(analysis, products):
     """One of four exposures sees a star, and the plain mean keeps its quarter."""
     *_, bright = measured(analysis, star_leak, plain_mean(products))

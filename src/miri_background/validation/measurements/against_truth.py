@@ -210,6 +210,7 @@ def star_leak(analysis):
 def _source_flux(analysis, kind, radius):
     """Return measured light, true light and variance over all science exposures."""
     totals, expectation = np.zeros(3), analysis.expectation
+    of_all = 0.0  # pixels
     for number, truth in enumerate(analysis.products.science_truth):
         light = expectation.science_light[number]
         # Without the sky's difference, and what clipping leaves of the background's sources.
@@ -230,8 +231,11 @@ def _source_flux(analysis, kind, radius):
         bright = sums[1] > _LEAST_SIGNAL_TO_NOISE * np.sqrt(sums[2])
         *sums, pixels = sums[:, bright].sum(axis=1)
         totals += sums
-        # Noise that all pixels of a rate have in common is the same in all apertures.
-        totals[2] += pixels**2 * expectation.common_variance(number)
+        # Noise that all pixels of a rate have in common is the same in all apertures ...
+        totals[2] += pixels**2 * expectation.exposure_common_variances[number]
+        of_all += pixels
+    # ... and that of the combined background is the same in all exposures, too.
+    totals[2] += of_all**2 * expectation.combined_common_variance
     return totals
 
 
