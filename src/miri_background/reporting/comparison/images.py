@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.colors import AsinhNorm
 
 from miri_background.outcomes import CannotJudge
 from miri_background.reporting.drawing import described
-from miri_background.reporting.report.blocks import Blocks, figure_of
+from miri_background.reporting.report.blocks import (
+    Blocks,
+    figure_of,
+    stretch_around_level,
+    stretch_of_rest,
+)
 from miri_background.reporting.report.pictures import pictured
 from miri_background.reporting.words import counted
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
@@ -16,12 +21,10 @@ from miri_background.validation.products.stage2 import read_products
 
 __all__ = ["ComparedImages", "ComparedProducts", "compared_products"]
 
-_STRETCH = 4.0  # standard deviations of a block that colours of the combined background reach to
-_LINEAR, _LEAST_REACH = 3.0, 8.0  # of a subtracted image: up to which colours are linear, and reach
+_LINEAR, _FEW = 3.0, 8.0  # of a difference: up to which colours are linear; where few pixels differ
 # Cards that differ whenever a file is written again, and what is no value.
 _ALWAYS_DIFFERENT = ("DATE", "COMMENT", "HISTORY", "")
 _WHOLE = 100.0  # from which on a number has no decimals
-_BRIGHT = 99.7  # percentile of the blocks that colours reach to
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def _combined(sets):
     ]
     if None in found:
         return []
-    return _compared("Combined background", "combined", found, _of_background)
+    return _compared("Combined background", "combined", found, stretch_around_level, "linear")
 
 
 def _subtracted(sets):
@@ -119,7 +122,7 @@ def _subtracted(sets):
     counts = [np.count_nonzero(_differs(*(image.data for image in pair))) for pair in pairs]
     number = int(np.argmax(counts))
     name = f"Science exposure {number + 1} after the subtraction"
-    return _compared(name, "subtracted", pairs[number], _of_subtracted)
+    return _compared(name, "subtracted", pairs[number], _stretch_of_subtracted, "asinh")
 
 
 def _read(side):
@@ -137,7 +140,7 @@ def _differs(first, second):
     return (first != second) & ~(np.isnan(first) & np.isnan(second))
 
 
-def _compared(name, file, pair, norm_of):
+def _compared(name, file, pair, stretch_of, stretch):
     """Return one kind of image of two results, in a list; empty if it cannot be compared."""
     if pair[0].shape != pair[1].shape:
         return []
@@ -150,7 +153,7 @@ def _compared(name, file, pair, norm_of):
     if lone := np.count_nonzero(usable[0] != usable[1]):
         sentence += f" {counted(lone, 'pixel')} can be used in one of them only."
     shown = [Blocks.of(each, good) for each in values]
-    norm, stretch = norm_of(shown[0])
+    norm = stretch_of(shown[0].values)
     unit = f"DN/s, {stretch}, {shown[0].words}"
     frames = []
     for key, words, blocks in zip("ab", ("first", "second"), shown, strict=True):
@@ -163,19 +166,9 @@ def _compared(name, file, pair, norm_of):
     return [ComparedImages(name, sentence, tuple(frames))]
 
 
-def _of_background(blocks):
-    """Return the stretch of a combined background, and its name."""
-    level = float(np.median(blocks.values))
-    reach = _STRETCH * float(clipped_scatter(blocks.values)) or max(1e-3, 0.01 * abs(level))
-    return Normalize(level - reach, level + reach), "linear"
-
-
-def _of_subtracted(blocks):
-    """Return the stretch of a subtracted image, and its name."""
-    scatter = float(clipped_scatter(blocks.values)) or 1e-3
-    bright = float(np.percentile(blocks.values, _BRIGHT))
-    reach = _LEAST_REACH * scatter
-    return AsinhNorm(_LINEAR * scatter, -reach, max(reach, bright)), "asinh"
+def _stretch_of_subtracted(values):
+    """Return the stretch of a subtracted image: that of the page of a verdict."""
+    return stretch_of_rest(values, float(clipped_scatter(values)) or 1e-3)
 
 
 def _difference(name, file, difference, sentence):
@@ -183,7 +176,7 @@ def _difference(name, file, difference, sentence):
     blocks = Blocks.furthest(difference)
     reach = float(np.abs(blocks.blocks).max())
     # Where few pixels differ, all others are the same, and nothing scatters.
-    linear = float(clipped_scatter(blocks.values)) or reach / _LEAST_REACH
+    linear = float(clipped_scatter(blocks.values)) or reach / _FEW
     norm = AsinhNorm(_LINEAR * min(linear, reach / _LINEAR), -reach, reach)
     label = f"DN/s, asinh, furthest of {blocks.words.removeprefix('means of ')}"
     figure = figure_of(blocks, norm, f"{name}: second less first", label)

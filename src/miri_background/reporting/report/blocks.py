@@ -5,13 +5,18 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import AsinhNorm
+from matplotlib.colors import AsinhNorm, Normalize
 
 from miri_background.reporting.drawing import COLOURS_OF_IMAGES, block_means
+from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 
-__all__ = ["SIZE", "Blocks", "figure_of"]
+__all__ = ["SIZE", "Blocks", "figure_of", "stretch_around_level", "stretch_of_rest"]
 
 SIZE = 5.0, 4.4  # inches: at 90 pixels each, wider than a phone by a fifth
+_STRETCH = 4.0  # standard deviations of a block that colours around a level reach to
+_LINEAR = 3.0  # of what is left: standard deviations of a block up to which colours are linear
+_LEAST_REACH = 8.0  # standard deviations of a block that colours reach to
+_BRIGHT = 99.7  # percentile of the blocks that colours reach to
 _BLOCKS = 128  # of a displayed image, about, along its longer side
 _OF_IMAGE = {"left": 0.13, "right": 0.78, "bottom": 0.13, "top": 0.91}  # of the figure
 _OF_COLOURS = (0.81, 0.17, 0.035, 0.7)  # left, bottom, width, height
@@ -86,6 +91,43 @@ class Blocks:
         """Of how many pixels each displayed one is the mean."""
         size = self.size_of_block
         return f"means of {size} x {size} pixels" if size > 1 else "each pixel"
+
+
+def stretch_around_level(values):
+    """Return the linear stretch of an image that is nearly flat.
+
+    Parameters
+    ----------
+    values : ndarray
+        Of its blocks.
+
+    Returns
+    -------
+    matplotlib.colors.Normalize
+        Around their median.
+    """
+    level, scatter = float(np.median(values)), float(clipped_scatter(values))
+    reach = _STRETCH * scatter if scatter > 0 else max(1e-3, 0.01 * abs(level))
+    return Normalize(level - reach, level + reach)
+
+
+def stretch_of_rest(values, scatter):
+    """Return the stretch in which faint structure is seen beside sources.
+
+    Parameters
+    ----------
+    values : ndarray
+        Of the blocks of a subtracted image.
+    scatter : float
+        Up to three times this, colours are linear.
+
+    Returns
+    -------
+    matplotlib.colors.AsinhNorm
+        Up to the bright ones.
+    """
+    reach, bright = _LEAST_REACH * scatter, float(np.percentile(values, _BRIGHT))
+    return AsinhNorm(_LINEAR * scatter, -reach, max(reach, bright))
 
 
 def figure_of(image, norm, title, label, colours=COLOURS_OF_IMAGES):

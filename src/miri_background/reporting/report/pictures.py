@@ -9,13 +9,18 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 
 from miri_background.files import replace_recorded
 from miri_background.reporting.drawing import COLOURS, described, picture
 from miri_background.reporting.pictured import COMBINED, LIMITS, PREFIX, SIDES, Pictured
-from miri_background.reporting.report.blocks import SIZE, Blocks, figure_of
+from miri_background.reporting.report.blocks import (
+    SIZE,
+    Blocks,
+    figure_of,
+    stretch_around_level,
+    stretch_of_rest,
+)
 from miri_background.reporting.report.page import SCALE
 from miri_background.reporting.words import counted
 from miri_background.validation.measurements.build import skipped
@@ -26,12 +31,8 @@ from miri_background.validation.verdict.limits import severity, worst_of_each
 
 __all__ = ["limits_figure", "pictured", "pictures_of", "write_pictures"]
 
-_LINEAR = 3.0  # standard deviations of a block up to which colours are linear
-_LEAST_REACH = 8.0  # standard deviations of a block that colours reach to
-_BRIGHT = 99.7  # percentile of the blocks that colours reach to
 _AXIS_END = 1.6  # limits: what is further off stands at the edge with its number
 _OF_LIMITS = {"left": 0.29, "right": 0.96, "bottom": 0.12, "top": 0.92}
-_STRETCH = 4.0  # standard deviations of a block that colours of the combined background reach to
 
 
 def pictured(name, figure, caption):
@@ -133,8 +134,7 @@ def _combined(analysis):
         return
     level = float(np.median(values))
     scatter = float(clipped_scatter(values))
-    reach = _STRETCH * scatter if scatter > 0 else max(1e-3, 0.01 * abs(level))
-    norm = plt.Normalize(level - reach, level + reach)
+    norm = stretch_around_level(values)
     title = f"Combined background: {level:.4g} DN/s"
     figure = figure_of(image, norm, title, f"DN/s, linear, {image.words}")
     alt = (
@@ -175,10 +175,7 @@ def before_and_after(analysis, number):
     structures = [float(clipped_scatter(image.values)) for image in (before, after)]
     # Of the quieter one: what it shows is what is left.
     scatter = min(filter(None, structures), default=1e-3)
-    bright = np.percentile(after.values, _BRIGHT)
-    norm = AsinhNorm(
-        _LINEAR * scatter, -_LEAST_REACH * scatter, max(_LEAST_REACH * scatter, float(bright))
-    )
+    norm = stretch_of_rest(after.values, scatter)
     label = f"DN/s, asinh, {before.words}"
     shifted = Blocks(before.blocks - level, before.size_of_block)
     nothing = skipped(analysis.products, number)

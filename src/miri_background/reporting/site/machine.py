@@ -6,7 +6,6 @@ from importlib.metadata import version
 
 from miri_background.outcomes import Outcome
 from miri_background.rendering import render
-from miri_background.reporting.site.standing import NOT_RUN
 
 __all__ = ["BADGE", "FEED", "STATUS", "machine_files"]
 
@@ -114,7 +113,7 @@ def _feed(standing):
     return render(
         "site/feed.xml.j2",
         subject=f"{_SUBJECT} validation",
-        sentence=standing.answer.sentence if standing.last else NOT_RUN,
+        sentence=standing.answer.sentence,
         updated=updated,
         entries=entries,
     )
