@@ -183,11 +183,12 @@ def test_installer_is_taken_from_the_lock(repository, installing):
 
 
 def test_settings_of_pip_are_those_of_uv(installing, tmp_path, monkeypatch):
-    """The environment before files, several values of one, and where pip is told to be quiet."""
+    """The environment comes before files; several values, and "quiet", are no obstacle."""
     (tmp_path / "pip.conf").write_text(
         "[global]\nindex-url = https://mirror/simple\nfind-links =\n  /first\n  /second\n"
         "trusted-host = mirror\nquiet = 1\n"
     )
+    # A machine may have set it for all its users: the file is what is tried here.
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_TRUSTED_HOST", "other")

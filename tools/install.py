@@ -18,7 +18,7 @@ import tempfile
 from itertools import takewhile
 from pathlib import Path
 
-# uv does not read what pip is told by its configuration and environment, but variables of its own.
+# uv does not read the settings of pip, but has environment variables of its own for them.
 SETTINGS = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -40,11 +40,11 @@ def entry(lock, name):
 
 
 def uv_settings():
-    """Return what pip is told, as variables of uv."""
-    # Where pip is told to be quiet, it would not list anything.
-    told = os.environ | {"PIP_QUIET": "0", "PIP_VERBOSE": "0"}
+    """Return the settings of pip as environment variables of uv."""
+    # With the setting "quiet", pip lists nothing.
+    environment = os.environ | {"PIP_QUIET": "0", "PIP_VERBOSE": "0"}
     listed = subprocess.run(
-        [*PIP, "config", "list"], env=told, capture_output=True, text=True, check=False
+        [*PIP, "config", "list"], env=environment, capture_output=True, text=True, check=False
     ).stdout
     found = {}
     for line in listed.splitlines():

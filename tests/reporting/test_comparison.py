@@ -118,7 +118,7 @@ def test_pixels_of_one_only_are_counted(pair, rewrite):
     ],
 )
 def test_answer_is_what_is_new(old, new, outcome, words, pair):
-    """What is broken anew is told from what was broken before."""
+    """A limit that only the second breaks is not mixed up with one that both break."""
     side = side_of(str(pair[0]))
     sides = [with_metrics(side, residual=value) for value in (old, new)]
     drift = module.compare(sides[1].verdict, sides[0].verdict, "first")

@@ -18,8 +18,7 @@ from miri_background.schemas import NotAsDescribed, require
 from miri_background.tables import text_table
 from miri_background.validation.measurements.measurement import place_in_words, share_of_limit
 from miri_background.validation.verdict.drift import ChangedLimit, compare
-from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
-from miri_background.validation.verdict.verdict import metrics_schema
+from miri_background.validation.verdict.metrics_file import verdict_as_described
 
 __all__ = [
     "History",
@@ -396,16 +395,14 @@ def verdict_of_record(record):
             "choose another run."
         )
         raise CannotJudge(msg)
-    content = upgraded(record.verdict)
     try:
-        require(content, metrics_schema)
+        return verdict_as_described(record.verdict)
     except NotAsDescribed as error:
         msg = (
             f"{record.id} has metrics of another version of the suite "
             f"(schema_version {record.verdict['schema_version']}): choose a later run."
         )
         raise CannotJudge(msg) from error
-    return verdict_of(content)
 
 
 def compare_records(before, after):

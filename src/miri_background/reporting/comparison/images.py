@@ -177,7 +177,7 @@ def _difference(name, file, difference, sentence):
     reach = float(np.abs(blocks.blocks).max())
     # Where few pixels differ, all others are the same, and nothing scatters.
     linear = float(clipped_scatter(blocks.values)) or reach / _FEW
-    norm = AsinhNorm(_LINEAR * min(linear, reach / _LINEAR), -reach, reach)
+    norm = AsinhNorm(min(_LINEAR * linear, reach), -reach, reach)
     label = f"DN/s, asinh, furthest of {blocks.words.removeprefix('means of ')}"
     figure = figure_of(blocks, norm, f"{name}: second less first", label)
     alt = f"{name}, second less first result: {sentence}"

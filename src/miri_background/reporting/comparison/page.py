@@ -51,16 +51,14 @@ class Comparison:
     @property
     def newly_broken(self):
         """Those limits of the second result that it breaks, and the first does not."""
-        broken = {_key(each) for each in self.first.verdict.failures()}
-        return [each for each in self.second.verdict.failures() if _key(each) not in broken]
+        broken = {each.key for each in self.first.verdict.failures()}
+        return [each for each in self.second.verdict.failures() if each.key not in broken]
 
     @property
     def recovered(self):
         """Those limits that the first result breaks, and the second keeps."""
-        broken = {_key(each) for each in self.first.verdict.failures()}
-        return [
-            each for each in self.second.verdict.metrics if each.passed and _key(each) in broken
-        ]
+        broken = {each.key for each in self.first.verdict.failures()}
+        return [each for each in self.second.verdict.metrics if each.passed and each.key in broken]
 
     @property
     def outcome(self):
@@ -140,18 +138,16 @@ class Comparison:
 
     def _pairs(self):
         """Return the metrics of both results, each with the other's, None where it has none."""
-        first, second = (
-            {_key(each): each for each in side.verdict.metrics} for side in self._sides
-        )
+        first, second = ({each.key: each for each in side.verdict.metrics} for side in self._sides)
         return [(first.get(key), second.get(key)) for key in dict.fromkeys([*second, *first])]
 
     def _changed_rows(self):
         """Return a row for each metric that changed, what breaks a limit first."""
-        changed = {(each.name, each.region, each.exposure): each for each in self.drift.metrics}
-        pairs = [pair for pair in self._pairs() if _key(pair[1] or pair[0]) in changed]
+        changed = {each.key: each for each in self.drift.metrics}
+        pairs = [pair for pair in self._pairs() if (pair[1] or pair[0]).key in changed]
         pairs.sort(key=lambda pair: pair[1] is None or pair[1].passed)
         return [
-            _metric_row(*pair, changed[_key(pair[1] or pair[0])].standard_errors) for pair in pairs
+            _metric_row(*pair, changed[(pair[1] or pair[0]).key].standard_errors) for pair in pairs
         ]
 
     def _metric_rows(self):
@@ -188,11 +184,6 @@ def comparison_of(first, second):
     """
     drift = compare(second.verdict, first.verdict, first.name)
     return Comparison(first, second, drift, compared_products(first, second))
-
-
-def _key(metric):
-    """Return by what a metric of another result is the same."""
-    return metric.name, metric.region, metric.exposure
 
 
 def _side_row(which, side):

@@ -98,7 +98,7 @@ class Run:
     def metric(self, key):
         """Return the metric of a criterion, region and exposure, None if there is none."""
         metrics = self.verdict.metrics if self.verdict else ()
-        return next((each for each in metrics if _key(each) == key), None)
+        return next((each for each in metrics if each.key == key), None)
 
 
 def _completed(content):
@@ -106,11 +106,6 @@ def _completed(content):
     known = {name: content[name] for name in Metric.__dataclass_fields__ if name in content}
     known |= {name: math.nan for name in ("value", "limit") if known[name] is None}
     return _LACKING | known
-
-
-def _key(metric):
-    """Return what a metric is found by in another run."""
-    return metric.name, metric.region, metric.exposure
 
 
 @dataclass(frozen=True)
@@ -254,7 +249,7 @@ class Standing:
                 status = (Outcome.PASSED if passed else Outcome.FAILED).word
                 change = "no good run before"
                 if good is not None:
-                    change = _change(worst, good.metric(_key(worst)))
+                    change = _change(worst, good.metric(worst.key))
                 since = good.day if good is not None else ""
                 rows.append(KindRow(kind, status, worst, change, since))
         return rows

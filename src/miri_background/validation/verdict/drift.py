@@ -63,6 +63,11 @@ class ChangedMetric:
     limit: float
     concerned: str
 
+    @property
+    def key(self):
+        """What the metric is found by; see `Metric.key`."""
+        return self.name, self.region, self.exposure
+
     def cells(self):
         """Return where it was, old and new value, difference, limit and concerned."""
         difference = None if None in (self.old, self.new) else self.new - self.old
@@ -348,10 +353,7 @@ def compare(verdict, baseline, name):
     """
     same = _same_ramps(verdict.provenance, baseline.provenance)
     tolerance = _LIMIT_ROUNDING if same else _LIMIT_SCATTER
-    before, now = (
-        {(each.name, each.region, each.exposure): each for each in judged.metrics}
-        for judged in (baseline, verdict)
-    )
+    before, now = ({each.key: each for each in judged.metrics} for judged in (baseline, verdict))
     changed, limits = [], []
     for key, new in now.items():
         old = before.get(key)

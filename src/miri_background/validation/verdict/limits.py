@@ -69,6 +69,11 @@ class Metric:
     finding: str = ""
 
     @property
+    def key(self):
+        """What the metric is found by in another result: criterion, region, exposure."""
+        return self.name, self.region, self.exposure
+
+    @property
     def passed(self):
         """Whether the limit is kept, or does not decide."""
         return self.status != Outcome.FAILED.word

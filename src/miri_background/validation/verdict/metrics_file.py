@@ -16,7 +16,7 @@ from miri_background.validation.verdict.verdict import (
     metrics_schema,
 )
 
-__all__ = ["load_metrics", "upgraded", "verdict_of"]
+__all__ = ["load_metrics", "upgraded", "verdict_as_described", "verdict_of"]
 
 _BEFORE = (2, 3)  # versions that lack only what can be added empty
 
@@ -64,11 +64,32 @@ def load_metrics(path):
         If the file is missing, damaged or of another version.
     """
     try:
-        content = upgraded(read_json(path))
-        require(content, metrics_schema)
+        return verdict_as_described(read_json(path))
     except (OSError, ValueError) as error:
         msg = f"{path} is not a whole metrics file ({error}): run the validation again."
         raise CannotJudge(msg) from error
+
+
+def verdict_as_described(content):
+    """Return the verdict of a metrics file that is what the schema describes.
+
+    Parameters
+    ----------
+    content : object
+        What a metrics file holds, of this version or of those before.
+
+    Returns
+    -------
+    Verdict
+        As it was written.
+
+    Raises
+    ------
+    NotAsDescribed
+        If it is anything else.
+    """
+    content = upgraded(content)
+    require(content, metrics_schema)
     return verdict_of(content)
 
 
