@@ -26,7 +26,6 @@ class ReportedNoise:
         self._images = [*science, *backgrounds]
         self._science = len(science)
         self._noises, self._levels, self._costs = noises, levels, costs
-        self._reported_photons = {}
 
     def _of_backgrounds(self, values):
         """Return what values of the backgrounds are for their average."""
@@ -56,11 +55,15 @@ class ReportedNoise:
 
     def reported_photons(self, number):
         """Return what a correct pipeline reports of photons on empty sky, over what there are."""
-        first = self._alike[number]
-        if first not in self._reported_photons:
-            found = self._noises[first].reported_photons(self._levels[first])
-            self._reported_photons[first] = found
-        return self._reported_photons[first]
+        return self._photons_of_ways[self._alike[number]]
+
+    @cached_property
+    def _photons_of_ways(self):
+        """Of the first exposure of each way on each sky, what `reported_photons` returns."""
+        return {
+            first: self._noises[first].reported_photons(self._levels[first])
+            for first in dict.fromkeys(self._alike)
+        }
 
     @cached_property
     def _combined_variance(self):
@@ -163,7 +166,9 @@ class ReportedNoise:
         float
             Variance of a residual, (DN/s)^2; 0 where the detector is not known.
         """
-        excess = {first: self._excess_of_rate(first, judged) for first in set(self._alike)}
+        excess = {
+            first: self._excess_of_rate(first, judged) for first in dict.fromkeys(self._alike)
+        }
         of_exposures = [excess[first] for first in self._alike]
         return of_exposures[number] + self._of_backgrounds(of_exposures[self._science :])
 
