@@ -169,6 +169,14 @@ def test_science_noise_is_of_its_own_sky():
     assert found.background_noise[0] == pytest.approx(typical(LONG), rel=0.02)
 
 
+@pytest.mark.parametrize("more", [[], [LONG]], ids=["one in each field", "two of science"])
+def test_noise_of_a_way_that_both_fields_share_is_of_each_sky(more):
+    """Where skies differ, a difference of fields has the noise of both."""
+    found = Expectation(products_of([LONG, *more], [SHORT, SHORT, LONG], (70.0, SKY)))
+    assert found.science_noise[0] == pytest.approx(typical(LONG, 70.0), rel=0.02)
+    assert found.background_noise[2] == pytest.approx(typical(LONG), rel=0.02)
+
+
 def test_only_what_all_backgrounds_cover_is_judged():
     """BRIGHTSKY begins 44 columns after SUB256."""
     other = Readout("BRIGHTSKY", "FASTR1", 12, 1)

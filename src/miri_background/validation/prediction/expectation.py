@@ -15,7 +15,7 @@ from miri_background.outcomes import CannotJudge
 from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.prediction.clipping_theory import Clipping
 from miri_background.validation.prediction.masks import USABLE_FLAGS, seen_pixels
-from miri_background.validation.prediction.pixel_statistics import clipped_scatter, mean_of
+from miri_background.validation.prediction.pixel_statistics import clipped_scatter, levelled, mean_of
 from miri_background.validation.prediction.rate_noise import RateNoise, read_in_one_way
 from miri_background.validation.prediction.reported_noise import ReportedNoise
 from miri_background.validation.prediction.source_masks import source_mask
@@ -151,7 +151,8 @@ class Expectation:
     def _noise_of_differences(self, light=None):
         """Return the noise of one rate on empty sky of each way to read that two exposures share.
 
-        From differences of two exposures, of the background field where it has two.
+        From differences of two exposures: of one field where it has two, of the background field
+        if both have.
 
         Parameters
         ----------
@@ -161,26 +162,41 @@ class Expectation:
         Returns
         -------
         dict
-            By the way to read, DN/s, and the number of the exposure that it was taken from.
+            By the way to read, DN/s, and the numbers of the exposures that it was taken from.
         """
         good = self.masks.sky & self.masks.usable[0]
         found = {}
         for way in dict.fromkeys(self._ways):
-            numbers = [each for each in self._backgrounds_first if self._ways[each] == way][:2]
+            numbers = self._two_read_in(way)
             if len(numbers) < 2:
                 continue
             empty = good
             if light is not None:
                 # Pixels that see least light in the fields of both.
-                seen = {number >= len(self.science) for number in numbers}
+                seen = {self._is_background(number) for number in numbers}
                 fields = self._of_fields(light)
                 brightest = reduce(np.maximum, chain(*(fields[field] for field in seen)))
                 empty = good & (brightest < np.percentile(brightest[good], 25) + 1e-3)
             first, second = (self._images[each].data.astype(float) for each in numbers)
-            difference = (first - second)[empty]
-            scatter = clipped_scatter(difference[np.isfinite(difference)])
-            found[way] = float(scatter / np.sqrt(2)), numbers[0]
+            empty = empty & np.isfinite(first - second)
+            # What whole outputs have in common is taken off residuals, too, before they are judged.
+            scatter = clipped_scatter(levelled(first - second, empty)[empty])
+            found[way] = float(scatter / np.sqrt(2)), numbers
         return found
+
+    def _is_background(self, number):
+        """Return whether an exposure is of the background field."""
+        return number >= len(self.science)
+
+    def _two_read_in(self, way):
+        """Return the numbers of two exposures that are read in a way, or fewer if there are not."""
+        alike = [each for each in self._backgrounds_first if self._ways[each] == way]
+        # Fields may have skies, and so noise, of their own.
+        for field in (True, False):
+            of_field = [each for each in alike if self._is_background(each) is field]
+            if len(of_field) > 1:
+                return of_field[:2]
+        return alike[:2]
 
     def _first_noise(self):
         """Return the noise of each exposure: what was measured, else what it reports."""
@@ -248,7 +264,10 @@ class Expectation:
         # say as that of another.
         sources = {way: self._measured[way]} if way in self._measured else self._measured
         factors = [
-            noise / self._noise[other].scatter(self.levels[taken])
+            noise
+            / np.sqrt(
+                np.mean([self._noise[other].scatter(self.levels[each]) ** 2 for each in taken])
+            )
             for other, (noise, taken) in sources.items()
         ]
         factor = float(np.mean(factors)) if factors else 1.0
