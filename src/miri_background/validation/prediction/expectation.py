@@ -15,7 +15,11 @@ from miri_background.outcomes import CannotJudge
 from miri_background.validation.prediction.clipping import average_backgrounds
 from miri_background.validation.prediction.clipping_theory import Clipping
 from miri_background.validation.prediction.masks import USABLE_FLAGS, seen_pixels
-from miri_background.validation.prediction.pixel_statistics import clipped_scatter, levelled, mean_of
+from miri_background.validation.prediction.pixel_statistics import (
+    clipped_scatter,
+    levelled,
+    mean_of,
+)
 from miri_background.validation.prediction.rate_noise import RateNoise, read_in_one_way
 from miri_background.validation.prediction.reported_noise import ReportedNoise
 from miri_background.validation.prediction.source_masks import source_mask

@@ -14,6 +14,7 @@ mean is a little off: up to two parts in a thousand of the rate.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
 __all__ = [
     "Averaging",
@@ -31,9 +32,10 @@ _STEPS = (5.0, 10.0, 20.0, 50.0, 100.0)
 _EXPONENTS = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)
 # The ratio of one ramp is itself uncertain: near a step, the larger exponent is assumed.
 _STEP_MARGIN = 0.15
-_RAMPS = 20_000  # drawn for each rate; only differences to a known fit are taken from them
 _RATES = 60  # rates between which the statistics are interpolated
-_SEED = 20260102  # of the draws, the same for all rates so that they vary smoothly
+_PIXELS = 500  # of the sample, over which the choice of weights is averaged
+_RAMPS = 20_000  # drawn for what is reported of photons
+_SEED = 20260102  # of these draws
 
 
 def _coefficients(groups, exponent):
@@ -246,9 +248,8 @@ class SlopeStatistics:
 def slope_statistics(rates, gain, read_noise, frame_time, averaging):
     """Return what the choice of weights by the ramp's own ratio does to slopes.
 
-    Ramps are drawn and fitted with the documented weights.  What is taken from the draws is
-    only the difference to a fit whose weights do not depend on the ramp, of which offset and
-    scatter are known.
+    The slope with each exponent and the signal that chooses it are normal together, so that mean
+    and variance of the chosen one follow from those of a normal distribution between limits.
 
     Parameters
     ----------
@@ -267,80 +268,64 @@ def slope_statistics(rates, gain, read_noise, frame_time, averaging):
         Of the average of the integrations.
     """
     grid = np.geomspace(*rates, _RATES)
-    generator = np.random.default_rng(_SEED)
-    pixels = generator.integers(gain.size, size=_RAMPS)
-    gain, read_noise = gain.ravel()[pixels], read_noise.ravel()[pixels]
-    offsets, ratios = np.zeros(_RATES), np.zeros(_RATES)
+    gain, read_noise = gain[:_PIXELS], read_noise[:_PIXELS]
+    offsets, variances, fixed = np.zeros((3, _RATES))
     for groups in dict.fromkeys(averaging.fitted):
-        ramps = _ramps(groups, generator)
-        weight = averaging.weights[np.equal(averaging.fitted, groups)].sum()
-        for number, rate in enumerate(grid):
-            offset, ratio = _choice_of_weights(rate, gain, read_noise, frame_time, ramps)
-            offsets[number] += weight * offset
-            ratios[number] += weight * ratio
-    return SlopeStatistics(grid, offsets, ratios)
+        weights = averaging.weights[np.equal(averaging.fitted, groups)]
+        of_grid = [_chosen_slope(rate * frame_time, gain, read_noise, groups) for rate in grid]
+        offset, variance, of_fixed = np.transpose(of_grid)
+        offsets += weights.sum() * offset / frame_time
+        variances += np.sum(weights**2) * variance
+        fixed += np.sum(weights**2) * of_fixed
+    return SlopeStatistics(grid, offsets, np.sqrt(variances / fixed))
 
 
-@dataclass(frozen=True)
-class _Ramps:
-    """Ramps of unit noise, of which those of any rate are made by scaling.
-
-    Parameters
-    ----------
-    groups : int
-        Groups of each.
-    photons, reads : ndarray
-        Slopes of the photons' and of the reads' noise, shape (exponents, ramps).
-    photons_signal, reads_signal : ndarray
-        What they add to the difference of the last and the first group.
-    """
-
-    groups: int
-    photons: np.ndarray
-    reads: np.ndarray
-    photons_signal: np.ndarray
-    reads_signal: np.ndarray
-
-
-def _ramps(groups, generator):
-    """Return ramps of unit noise."""
-    factors = np.array([_coefficients(groups, exponent) for exponent in _EXPONENTS])
-    photons = np.zeros((groups, _RAMPS))
-    photons[1:] = np.cumsum(generator.standard_normal((groups - 1, _RAMPS)), axis=0)
-    reads = generator.standard_normal((groups, _RAMPS))
-    return _Ramps(groups, factors @ photons, factors @ reads, photons[-1], reads[-1] - reads[0])
-
-
-def _choice_of_weights(rate, gain, read_noise, frame_time, ramps):
-    """Return mean difference and ratio of scatters of slopes with chosen and with fixed weights.
+def _chosen_slope(of_group, gain, read_noise, groups):
+    """Return mean offset and variance of slopes with chosen weights, and variance with fixed ones.
 
     Parameters
     ----------
-    rate : float
-        True rate, DN/s.
+    of_group : float
+        True signal of a group, DN.
     gain, read_noise : ndarray
-        Of each ramp.
-    frame_time : float
-        Seconds.
-    ramps : _Ramps
-        What noise they have.
+        Of a sample of pixels.
+    groups : int
+        Groups that are fitted.
 
     Returns
     -------
-    offset, ratio : float
-        DN/s, and without unit.
+    offset, variance, fixed : float
+        Of the slope per group, DN and DN^2, means of all pixels.
     """
-    of_group = rate * frame_time
-    photons = np.sqrt(of_group / gain)
-    expected = of_group * (ramps.groups - 1)
-    found = expected + photons * ramps.photons_signal + read_noise * ramps.reads_signal
-    steps = [
-        _step(signal, gain, read_noise)[np.newaxis]
-        for signal in (np.maximum(found, 0.0), np.full(gain.shape, expected))
-    ]
-    slopes = (photons * ramps.photons + read_noise * ramps.reads) / frame_time
-    chosen, fixed = (np.take_along_axis(slopes, step, axis=0)[0] for step in steps)
-    return float(np.mean(chosen - fixed)), float(chosen.std() / fixed.std())
+    photons, reads = of_group / gain, read_noise**2
+    factors = np.array([_coefficients(groups, exponent) for exponent in _EXPONENTS])
+    of_photons, of_reads = (each[:, np.newaxis] for each in _variance_factors(groups))
+    slope_variance = of_photons * photons + of_reads * reads
+    # The signal is the last group less the first: it has all photons, and those two reads.
+    signal, signal_variance = of_group * (groups - 1), photons * (groups - 1) + 2 * reads
+    covariance = photons + 2 * factors[:, -1:] * reads
+    deviation = np.sqrt(signal_variance)
+    limits = (_signal_at_steps(gain, read_noise) - signal) / deviation
+    ends = np.full((1, *gain.shape), np.inf)
+    limits = np.concatenate([-ends, limits, ends])
+    chance = np.diff(ndtr(limits), axis=0)
+    density = np.exp(-(limits**2) / 2) / np.sqrt(2 * np.pi)
+    weighted = np.where(np.isfinite(limits), limits, 0.0) * density
+    # First and second moment of a standard normal number between the limits.
+    first, second = -np.diff(density, axis=0), chance - np.diff(weighted, axis=0)
+    follows = covariance / deviation
+    offset = np.sum(follows * first, axis=0)
+    square = np.sum(follows**2 * second + (slope_variance - follows**2) * chance, axis=0)
+    step = _step(np.full(gain.shape, signal), gain, read_noise)
+    fixed = np.take_along_axis(slope_variance, step[np.newaxis], axis=0)
+    return offset.mean(), square.mean() - offset.mean() ** 2, fixed.mean()
+
+
+def _signal_at_steps(gain, read_noise):
+    """Return the signals, DN, at which the exponent changes, shape (steps, pixels)."""
+    squared = np.array(_STEPS)[:, np.newaxis] ** 2
+    reads = (read_noise * gain) ** 2
+    return (squared + np.sqrt(squared**2 + 4 * squared * reads)) / 2 / gain
 
 
 def _step(signal, gain, read_noise):
