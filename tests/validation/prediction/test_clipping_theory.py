@@ -162,7 +162,7 @@ def test_largest_deviation_is_known(count, expected):
 
 def test_normal_noise_is_seen_whole():
     """The plain mean of normal noise is normal, whatever the members are."""
-    assert Clipping(4, np.inf, 1, [1.0, 1.0, 1.0, 3.0]).part_in_sight(1.0) == 1.0
+    assert Clipping(4, np.inf, 1, [1.0, 1.0, 1.0, 3.0]).in_sight(1.0) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("other", [0.2, 1.0])
@@ -177,9 +177,27 @@ def test_outliers_of_a_clipped_mean_are_not_seen(other):
     seen, of_normal = (
         sigma_clip(each, sigma=3.0, maxiters=None).std() for each in (values, normal)
     )
-    part = Clipping(4, 2.0, 3, scatters).part_in_sight(other)
+    part, _ = Clipping(4, 2.0, 3, scatters).in_sight(other)
     # Other seeds change it by 0.003, and both are such estimates.
     assert part == pytest.approx(seen / of_normal, abs=0.015)
+
+
+def test_scatter_with_outliers_is_less_certain():
+    """Where a noisy member is sometimes clipped, so is the scatter of many such pixels."""
+    scatters, other, pixels = np.array([0.4, 0.55, 5.0]), 0.35, 5000
+    generator = np.random.default_rng(9)
+    found = {"seen": [], "normal": []}
+    for _ in range(100):
+        members = scatters[:, np.newaxis] * generator.standard_normal((3, pixels))
+        mean = sigma_clip(members, sigma=2.0, maxiters=3, axis=0).mean(axis=0).filled(0.0)
+        normal = generator.standard_normal(pixels)
+        for name, values in (("seen", mean + other * normal), ("normal", normal)):
+            found[name].append(sigma_clip(values, sigma=3.0, maxiters=None).std())
+    spread = {name: np.std(values) / np.mean(values) for name, values in found.items()}
+    _, uncertainty = Clipping(3, 2.0, 3, scatters).in_sight(other)
+    assert uncertainty > 1.4
+    # A hundred values know their scatter to 7 %; 50 batches of draws know it to 10 %.
+    assert uncertainty == pytest.approx(spread["seen"] / spread["normal"], rel=4 * 0.14)
 
 
 def test_clipped_mean_of_one_noise_is_taken_for_normal():
@@ -192,6 +210,6 @@ def test_clipped_mean_of_one_noise_is_taken_for_normal():
         sigma_clip(values, sigma=3.0, maxiters=None).std() / values.std()
         for values in (other + clipped, other + members.mean(axis=0))
     )
-    assert Clipping(4, 2.0, 3, [1.0] * 4).part_in_sight(1.0) == 1.0
+    assert Clipping(4, 2.0, 3, [1.0] * 4).in_sight(1.0) == (1.0, 1.0)
     # Of the full array, noise is known to 0.08 %.
     assert part / of_normal == pytest.approx(1.0, abs=5e-4)

@@ -354,10 +354,10 @@ def noise(analysis):
         judged = analysis.residuals.judged[number]
         pulls = analysis.residuals.each[number].levelled / _smooth_noise(analysis, number)
         expectation = analysis.expectation
-        seen = expectation.clipping.part_in_sight(expectation.science_noise[number])
+        seen, uncertainty = expectation.clipping.in_sight(expectation.science_noise[number])
         value = 100 * (clipped_scatter(pulls[judged]) / seen - 1)
         count = np.count_nonzero(judged)
-        error = 100 / np.sqrt(2 * count) if count else np.nan
+        error = 100 * uncertainty / np.sqrt(2 * count) if count else np.nan
         if not analysis.expectation.truth:
             error = np.hypot(error, _UNREPORTED)
         yield Measurement("noise", WHOLE_ARRAY, number + 1, value, error)

@@ -22,6 +22,8 @@ _FAINT = 0.1
 _DRAWS = 120
 _SEED = 20260101  # of the prediction: another seed changes it by a small part of its error
 _EMPTY_DRAWS = 400_000  # of empty sky: its variance is certain to two parts in a thousand
+_MIXED_DRAWS = 2_000_000  # the same of exposures that differ in noise
+_BATCHES = 50  # of draws, between which an error shows itself
 _LEAST_DRAWS = 20_000  # of clipped means
 _ONE_NOISE = 1.05  # of the least noise: the clipped mean of such exposures is as good as normal
 
@@ -70,7 +72,10 @@ class Clipping:
         self._sigma, self._maxiters = sigma, maxiters
         self._scatters = np.broadcast_to(np.asarray(scatters, dtype=float), count)
         generator = np.random.default_rng(_SEED)
-        number = max(_EMPTY_DRAWS // count, _LEAST_DRAWS)
+        # The tails of what is not normal need more of them.
+        self._mixed = self._scatters.max() > _ONE_NOISE * self._scatters.min()
+        draws = _MIXED_DRAWS if self._mixed else _EMPTY_DRAWS
+        number = max(draws // count, _LEAST_DRAWS)
         noise = (generator.standard_normal((number, count)) * self._scatters).T
         # One value alone is never clipped.
         self._plain = noise.mean(axis=0)
@@ -83,8 +88,8 @@ class Clipping:
     def _mean(self, values):
         return sigma_clipped_mean(values, self._sigma, self._maxiters)
 
-    def part_in_sight(self, other):
-        """Return which part of its standard deviation a difference shows that is clipped itself.
+    def in_sight(self, other):
+        """Return how much of its standard deviation a difference shows that is clipped itself.
 
         The mean of exposures that differ in noise is not normal: where the noisiest is not
         clipped, it is far off.
@@ -96,15 +101,18 @@ class Clipping:
 
         Returns
         -------
-        float
+        part : float
             `clipped_scatter` over standard deviation; 1 for normal noise.
+        uncertainty : float
+            Relative error of `clipped_scatter` over that of as many normal values.
         """
-        if self._scatters.max() <= _ONE_NOISE * self._scatters.min():
-            return 1.0
+        if not self._mixed:
+            return 1.0, 1.0
         # The plain mean of the same draws is normal: what chance gives to it, it gives to both.
-        drawn, normal = (other * self._others + each for each in (self._drawn, self._plain))
-        part, of_normal = (clipped_scatter(each) / each.std() for each in (drawn, normal))
-        return float(part / of_normal)
+        (part, spread), (of_normal, normal_spread) = (
+            _clipped_part(other * self._others + each) for each in (self._drawn, self._plain)
+        )
+        return part / of_normal, spread / normal_spread
 
     def leak(self, light, scatter):
         """Return the expected source light in the sigma-clipped mean of backgrounds.
@@ -143,3 +151,9 @@ class Clipping:
         spread = (squares / _DRAWS - leak[bright] ** 2) * _DRAWS / (_DRAWS - 1)
         variance[bright] = spread * (1 + 1 / _DRAWS)
         return leak, variance
+
+
+def _clipped_part(values):
+    """Return clipped scatter over standard deviation, and the relative spread of the former."""
+    batches = np.array([clipped_scatter(each) for each in np.array_split(values, _BATCHES)])
+    return float(clipped_scatter(values) / values.std()), float(batches.std() / batches.mean())
