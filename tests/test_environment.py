@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from miri_background.builds.index import uv_settings
+
 # Brackets keep the patterns from finding themselves.
 PACKAGE_INDEX = re.compile(
     r"py[p]i\.(org|io)|py[t]honhosted\.org|ana[c]onda\.(org|com)|npm[j]s\.org|[d]eb\.debian\.org"
@@ -182,7 +184,7 @@ def test_installer_is_taken_from_the_lock(repository, installing):
     assert [line.strip() for line in hashes] == _lock_entries(repository)[name]
 
 
-def test_settings_of_pip_are_those_of_uv(installing, tmp_path, monkeypatch):
+def test_settings_of_pip_are_those_of_uv(tmp_path, monkeypatch):
     """The environment comes before files; several values, and "quiet", are no obstacle."""
     (tmp_path / "pip.conf").write_text(
         "[global]\nindex-url = https://mirror/simple\nfind-links =\n  /first\n  /second\n"
@@ -192,7 +194,7 @@ def test_settings_of_pip_are_those_of_uv(installing, tmp_path, monkeypatch):
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_TRUSTED_HOST", "other")
-    found = installing["uv_settings"]()
+    found = uv_settings()
     expected = {
         "UV_DEFAULT_INDEX": "https://mirror/simple",
         "UV_FIND_LINKS": "/first /second",

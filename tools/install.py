@@ -9,8 +9,8 @@ With --anew, what seems to be there is installed again: an interrupted installat
 a part of it.
 """
 
-import ast
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -18,17 +18,10 @@ import tempfile
 from itertools import takewhile
 from pathlib import Path
 
-# uv does not read the settings of pip, but has environment variables of its own for them.
-SETTINGS = {
-    "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
-    "find-links": "UV_FIND_LINKS",
-    "trusted-host": "UV_INSECURE_HOST",
-    "proxy": "ALL_PROXY",
-    "cert": "SSL_CERT_FILE",
-}
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 HASHED = ("install", "--quiet", "--require-hashes")
+# The package is not installed yet, and neither is what it imports: this file of it needs nothing.
+INDEX = Path(__file__).resolve().parents[1] / "src" / "miri_background" / "builds" / "index.py"
 
 
 def entry(lock, name):
@@ -39,23 +32,6 @@ def entry(lock, name):
     return "".join([lines[first], *indented])
 
 
-def uv_settings():
-    """Return the settings of pip as environment variables of uv."""
-    # With the setting "quiet", pip lists nothing.
-    environment = os.environ | {"PIP_QUIET": "0", "PIP_VERBOSE": "0"}
-    listed = subprocess.run(
-        [*PIP, "config", "list"], env=environment, capture_output=True, text=True, check=False
-    ).stdout
-    found = {}
-    for line in listed.splitlines():
-        name, _, value = line.partition("=")
-        variable = SETTINGS.get(name.rpartition(".")[2])
-        if variable:
-            # What the environment says comes first, and holds; several values have lines each.
-            found.setdefault(variable, " ".join(ast.literal_eval(value).split()))
-    return found
-
-
 def main(path, *options):
     """Install, and return the exit code."""
     anew = "--anew" in options
@@ -64,6 +40,7 @@ def main(path, *options):
         first.write_text(entry(Path(path).read_text(encoding="utf-8"), "uv"), encoding="utf-8")
         ended = subprocess.run([*PIP, *HASHED, "--requirement", first], check=False)
     if ended.returncode == 0:
+        uv_settings = runpy.run_path(str(INDEX))["uv_settings"]
         # Its own settings are for making the lock.
         uv = (sys.executable, "-m", "uv", "--no-config", "pip", *HASHED)
         ended = subprocess.run(

@@ -92,6 +92,7 @@ def ask_git(root, *arguments):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="surrogateescape",  # names of files may have any bytes
             timeout=_PATIENCE,
             check=True,
         )

@@ -1,0 +1,1 @@
+"""Builds of the pipeline, releases and candidates, each in an environment of its own."""
