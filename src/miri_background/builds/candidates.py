@@ -11,6 +11,7 @@ import shutil
 import tomllib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -88,7 +89,7 @@ class Source:
         top = ask_git(self.path, "rev-parse", "--show-toplevel")
         # With the history, the package finds its own version, and which files are its own.
         options = ("--quiet", "--shared", "--no-checkout", "--template=", "--")
-        if ask_git(self.path, "clone", *options, top, str(directory)) is None:
+        if top is None or ask_git(self.path, "clone", *options, top, str(directory)) is None:
             self._refuse_copy()
         copy = directory / self.path.relative_to(Path(top).resolve())
         if self.kind == "commit":
@@ -143,6 +144,11 @@ class Candidate:
         return content_key(*((each.package, each.key) for each in (self.source, *self.with_)))
 
     @property
+    def stem(self):
+        """Name of the directory of its environment, but for the Python."""
+        return f"jwst-{self.name}-{self.key[:8]}"
+
+    @property
     def dated(self):
         """Day of the last commit (UTC), None if one of its packages is a wheel.
 
@@ -156,7 +162,7 @@ class Candidate:
 
     @property
     def elsewhere(self):
-        """Names of the packages that it takes from a repository, not from a package index.
+        """Name the packages that it takes from a repository, not from a package index.
 
         Returns
         -------
@@ -165,7 +171,7 @@ class Candidate:
         """
         given = {each.package for each in (self.source, *self.with_)}
         found = set()
-        for text in self.source.requirements:
+        for text in chain(*(each.requirements for each in (self.source, *self.with_))):
             try:
                 requirement = Requirement(text)
             except InvalidRequirement:
@@ -320,9 +326,8 @@ def _changes(path):
         raise NoEnvironment(msg)
     top = Path(ask_git(path, "rev-parse", "--show-toplevel"))
     states = []
-    for each in sorted(_names(listed)):
-        # Whether it was added to the index does not matter.
-        name = each[3:]
+    # Without the letters before them: whether it was added to the index does not matter.
+    for name in sorted(each[3:] for each in _names(listed)):
         file = top / name
         if file.is_symlink():
             states.append([name, "link", os.fspath(file.readlink())])

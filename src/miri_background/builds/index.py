@@ -15,7 +15,8 @@ __all__ = ["uv_settings"]
 _SETTINGS = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
-    "no-index": "UV_NO_INDEX",
+    # uv has no variable for having no index; without a network it has none but those on disk
+    "no-index": "UV_OFFLINE",
     "find-links": "UV_FIND_LINKS",
     "trusted-host": "UV_INSECURE_HOST",
     "proxy": "ALL_PROXY",

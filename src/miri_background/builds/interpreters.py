@@ -2,13 +2,16 @@
 
 import json
 import os
+import sys
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from miri_background.builds.uv import NoEnvironment, ask_uv, builds_home
 
 __all__ = ["Interpreter", "in_words", "interpreters"]
+
+# By the search path: to list them takes a second.
+_listed_before = {}
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,30 @@ class Interpreter:
         return self.version[:2]
 
 
-def interpreters():
+def interpreters(home=None):
     """Return the newest Python of each minor version that is installed, newest first.
 
     They are looked for as uv does, and among the versions that pyenv has installed.
 
+    Parameters
+    ----------
+    home : path-like, optional
+        Directory of environments, whose cache uv uses.
+
     Returns
     -------
     list of Interpreter
-        Of CPython only.
+        Of CPython only; at least one.
 
     Raises
     ------
     NoEnvironment
-        If there is no uv, or it does not list them.
+        If there is no uv, or it finds none.
     """
-    return list(_listed(_search_path()))
+    path = _search_path()
+    if path not in _listed_before:
+        _listed_before[path] = _listed(path, home or builds_home())
+    return list(_listed_before[path])
 
 
 def in_words(minors):
@@ -69,15 +80,15 @@ def _search_path():
         for each in os.environ.get("PATH", "").split(os.pathsep)
         if each and Path(each) != root / "shims"
     ]
-    return os.pathsep.join([*others, *map(str, versions)])
+    own = Path(sys.executable).resolve().parent
+    return os.pathsep.join([*others, *map(str, versions), str(own)])
 
 
-@cache
-def _listed(search_path):
-    """Return the Pythons on a search path; listed once in a process."""
+def _listed(search_path, home):
+    """Return the Pythons on a search path."""
     answer = ask_uv(
         *("python", "list", "--only-installed", "--output-format", "json"),
-        home=builds_home(),
+        home=home,
         PATH=search_path,
     )
     if answer.code != 0:
@@ -93,4 +104,7 @@ def _listed(search_path):
         known = newest.get(found.minor)
         if known is None or found.version > known.version:
             newest[found.minor] = found
+    if not newest:
+        msg = "uv finds no Python on this machine: install one that the builds are for."
+        raise NoEnvironment(msg)
     return tuple(sorted(newest.values(), key=lambda each: each.version, reverse=True))

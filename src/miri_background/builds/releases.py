@@ -1,5 +1,6 @@
 """What the package index knows of a release of jwst: its date, and the Pythons it is for."""
 
+import sys
 import tomllib
 from dataclasses import dataclass
 from datetime import date
@@ -37,6 +38,21 @@ class Release:
     version: str
     released: date | None
     pythons: tuple
+
+    @property
+    def name(self):
+        """The version."""
+        return self.version
+
+    @property
+    def stem(self):
+        """Name of the directory of its environment, but for the Python."""
+        return f"jwst-{self.version}"
+
+    @property
+    def dated(self):
+        """Day by which what it needs was on the package index (UTC), None if not known."""
+        return self.released
 
 
 def release_version(text):
@@ -85,7 +101,7 @@ def release_of(version, home=None):
         If the index does not answer, or has no such release.
     """
     version, home = release_version(version), home or builds_home()
-    newest = interpreters()[0].minor
+    newest = interpreters(home)[0].minor
     minors = [(3, each) for each in range(_OLDEST_MINOR[1], newest[1] + 1)]
     for minor in minors:
         # All files for this and later Pythons, of whatever system.
@@ -105,8 +121,8 @@ def release_of(version, home=None):
     return Release(version, min(uploads, default=None), tuple(sorted(compiled, reverse=True)))
 
 
-def _resolved(requirement, home, minor, *options):
-    """Return the package that meets a requirement, as in a pylock file (PEP 751), or None.
+def _asked(requirement, home, minor, *options):
+    """Return the answer to which package meets a requirement.
 
     Raises
     ------
@@ -115,17 +131,25 @@ def _resolved(requirement, home, minor, *options):
     """
     answer = ask_uv(
         *("pip", "compile", "--no-deps", "--no-header", "--format", "pylock.toml"),
-        *("--python-version", f"{minor[0]}.{minor[1]}", *options, "-"),
+        # Without a Python, each version that is asked for is looked for on this machine.
+        *("--python", sys.executable, "--python-version", f"{minor[0]}.{minor[1]}"),
+        *(*options, "-"),
         home=home,
         given=requirement,
         UV_HTTP_RETRIES=_RETRIES,
     )
     if answer.code > 1:
         msg = (
-            f"The package index does not answer ({answer.reason}): go online, or use builds that "
+            f"The package index cannot be asked ({answer.reason}): go online, or use builds that "
             "already have an environment."
         )
         raise NoEnvironment(msg)
+    return answer
+
+
+def _resolved(requirement, home, minor, *options):
+    """Return the package that meets a requirement, as in a pylock file (PEP 751), or None."""
+    answer = _asked(requirement, home, minor, *options)
     if answer.code == 1:
         return None
     (package,) = tomllib.loads(answer.output)["packages"]
@@ -134,19 +158,20 @@ def _resolved(requirement, home, minor, *options):
 
 def _unknown(version, home):
     """Return a sentence on a version that the package index does not have."""
-    minor = interpreters()[0].minor
+    minor = interpreters(home)[0].minor
     near = [
         found["version"]
         for found in (
-            _resolved(f"jwst<{version}", home, minor),
-            _resolved(f"jwst>{version}", home, minor, "--resolution", "lowest"),
+            _resolved(f"jwst<{version}", home, minor, "--universal"),
+            _resolved(f"jwst>{version}", home, minor, "--universal", "--resolution", "lowest"),
         )
         if found
     ]
     if not near:
+        reason = _asked("jwst", home, minor).reason
         return (
-            "The package index has no release of jwst at all: see whether pip or uv is set to "
-            "another index than the public one."
+            f"The package index has no release of jwst at all ({reason}): see whether pip or uv "
+            "is set to another index than the public one, or to work without a network."
         )
     nearest = f"the nearest {'is' if len(near) == 1 else 'are'} {' and '.join(near)}"
     return f"There is no release {version} of jwst: {nearest}."

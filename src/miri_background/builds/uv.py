@@ -78,8 +78,8 @@ class Answer:
             return f"exit code {self.code}"
         causes = [number for number, line in enumerate(block) if line.startswith("cause:")]
         innermost = block[causes[-1] if causes else 0 :]
-        if "[stderr]" in innermost:
-            # Of a package that could not be compiled, the last line of its own program.
+        if not {"[stderr]", "--- stderr"}.isdisjoint(innermost):
+            # Of a compiler or of git, the last line.
             innermost = innermost[-1:]
         text = " ".join(" ".join(innermost).removeprefix("cause:").removeprefix("error:").split())
         if len(text) > _LINES_QUOTED:
