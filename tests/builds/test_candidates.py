@@ -128,6 +128,24 @@ def test_clean_checkout_is_the_commit_that_it_is_at(checkout):
     assert candidate_of(checkout).key == candidate_of(f"{checkout}@3.1.0").key
 
 
+def test_commit_of_a_clone_that_lacks_files_is_refused(checkout, home):
+    """A partial clone has commits whose files it would have to fetch."""
+    blob = git(checkout, "rev-parse", "HEAD:jwst/__init__.py")
+    (checkout / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(NoEnvironment, match=r"git cannot copy 3\.1\.0-0-g.*a clone that is whole"):
+        environment_of(candidate_of(f"{checkout}@HEAD"), home)
+
+
+def test_checkout_full_of_data_is_refused(checkout):
+    """Exposures that lie in a checkout are no part of the pipeline, and take long to copy."""
+    with (checkout / "exposure.fits").open("wb") as file:
+        file.truncate(300_000_000)
+    with pytest.raises(NoEnvironment, match=r"300 MB of files that git does not know.*exposure"):
+        candidate_of(checkout)
+    (checkout / ".git" / "info" / "exclude").write_text("*.fits\n")
+    assert candidate_of(checkout).key == candidate_of(f"{checkout}@HEAD").key
+
+
 def test_change_during_the_copy_is_noticed(checkout, home):
     """An environment has the state that its name says."""
     wanted = candidate_of(checkout)

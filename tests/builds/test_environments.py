@@ -196,6 +196,12 @@ def test_environment_in_use_is_not_removed(made, home):
         pass
 
 
+def test_errors_of_users_are_their_own(made):
+    """What fails while an environment is used is not the environment."""
+    with pytest.raises(FileNotFoundError), in_use(made):
+        (made.directory / "nothing").read_text()
+
+
 def test_lock_is_held_by_uv_itself(made, home):
     """Killed while uv works, this process leaves nothing that a second one disturbs."""
     with (home / ".locks" / made.directory.name).open() as lock:

@@ -9,8 +9,10 @@ import os
 import re
 import shutil
 import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from errno import EDQUOT, ENOSPC
 from itertools import chain
 from pathlib import Path
 
@@ -19,14 +21,16 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from miri_background.builds.uv import NoEnvironment
 from miri_background.files import checksum, content_key
-from miri_background.outcomes import DiskFailed
-from miri_background.places import writable
+from miri_background.outcomes import Cause
 from miri_background.repository import ask_git
 
 __all__ = ["Candidate", "Source", "candidate_of"]
 
 # A command that only reads must not even refresh git's index.
 _READING = "--no-optional-locks"
+_NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
+# Bytes of files that git does not know: what has more is data, which is not to be copied.
+_MOST_UNKNOWN = 200_000_000
 _CHANGED_DIGITS = 6  # of the checksum of what is not committed, in a name
 
 
@@ -93,17 +97,18 @@ class Source:
             self._refuse_copy()
         copy = directory / self.path.relative_to(Path(top).resolve())
         if self.kind == "commit":
-            if ask_git(directory, "checkout", "--quiet", "--detach", self.commit) is None:
+            arguments = (*_NO_HOOKS, "checkout", "--quiet", "--detach", self.commit)
+            if ask_git(directory, *arguments) is None:
+                self._refuse_copy()
+            # Where git does not have a file, it makes the others, and reports success.
+            if ask_git(directory, "ls-files", "--deleted") != "":
                 self._refuse_copy()
             return copy
         moved = ask_git(directory, "update-ref", "--no-deref", "HEAD", self.commit)
         if moved is None or ask_git(directory, "read-tree", "HEAD") is None:
             self._refuse_copy()
-        try:
-            with writable(directory):
-                _copy_files(self.path, copy)
-        except DiskFailed as error:
-            raise NoEnvironment(str(error), error.cause) from error
+        with _readable(self.path):
+            _copy_files(self.path, copy)
         if _checkout(self.path).key != self.key:
             msg = f"{self.path} changed while it was copied: try again when nobody writes there."
             raise NoEnvironment(msg)
@@ -112,8 +117,8 @@ class Source:
     def _refuse_copy(self):
         """Say that git does not copy a repository."""
         msg = (
-            f"git cannot copy {self.described} of {self.path}: see whether the clone is whole "
-            f"(`git -C {self.path} fsck --connectivity-only`)."
+            f"git cannot copy {self.described} of {self.path}, where files of it may be missing, "
+            "as in a partial clone: name a clone that is whole."
         )
         raise NoEnvironment(msg)
 
@@ -325,9 +330,16 @@ def _changes(path):
         msg = f"git does not tell the state of {path} in time: name a commit of it as PATH@REF."
         raise NoEnvironment(msg)
     top = Path(ask_git(path, "rev-parse", "--show-toplevel"))
+    _refuse_data(path, [top / each[3:] for each in _names(listed) if each.startswith("??")])
+    with _readable(path):
+        return _states_key(top, _names(listed))
+
+
+def _states_key(top, listed):
+    """Return a checksum of the states of files that git lists, empty if it lists none."""
     states = []
     # Without the letters before them: whether it was added to the index does not matter.
-    for name in sorted(each[3:] for each in _names(listed)):
+    for name in sorted(each[3:] for each in listed):
         file = top / name
         if file.is_symlink():
             states.append([name, "link", os.fspath(file.readlink())])
@@ -337,6 +349,32 @@ def _changes(path):
         else:
             states.append([name])
     return content_key(states) if states else ""
+
+
+@contextmanager
+def _readable(path):
+    """Turn failures to read or copy a checkout into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        msg = (
+            f"{path} cannot be copied ({error.filename or path}: {error.strerror or error}): free "
+            "space or permissions, or name a commit as PATH@REF."
+        )
+        cause = Cause.DISK if error.errno in (ENOSPC, EDQUOT) else Cause.SET_UP
+        raise NoEnvironment(msg, cause) from error
+
+
+def _refuse_data(path, unknown):
+    """Refuse a checkout with much in it that git does not know."""
+    sizes = {file: file.lstat().st_size for file in unknown if os.path.lexists(file)}
+    if sum(sizes.values()) > _MOST_UNKNOWN:
+        msg = (
+            f"{path} holds {sum(sizes.values()) / 1e6:.0f} MB of files that git does not know, "
+            f"such as {max(sizes, key=sizes.get)}, which would be installed with it: move them "
+            "away, let git ignore them, or name a commit as PATH@REF."
+        )
+        raise NoEnvironment(msg)
 
 
 def _copy_files(path, copy):

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,7 +135,10 @@ def in_use(environment):
     NoEnvironment
         If it is being removed, or was.
     """
-    with _as_no_environment(environment.directory), _locked(environment.directory, shared=True):
+    with ExitStack() as held:
+        # Errors of those who use it are none of its own.
+        with _as_no_environment(environment.directory):
+            held.enter_context(_locked(environment.directory, shared=True))
         if _complete(environment.directory) is None:
             msg = f"{environment.directory} was removed by another process: start again."
             raise NoEnvironment(msg)
@@ -198,8 +201,10 @@ def remove_environments(home, names):
         if all(each in chosen or own is None for each, own in ours.items()):
             shutil.rmtree(cache_of(home), ignore_errors=True)
     if cache_of(home).is_dir():
-        # What is in no environment only is kept for the next, unless space is wanted.
-        ask_uv("cache", "prune", "--ci", home=home)
+        # What was kept for the next environment goes, too: space is wanted. Nothing of the others'
+        # is lost, since a file is there as long as it has a name.
+        with suppress(NoEnvironment):
+            ask_uv("cache", "prune", "--ci", home=home)
     return before - size_on_disk(home)
 
 

@@ -176,7 +176,7 @@ class Installation:
         elsewhere = self.wanted.elsewhere if isinstance(self.wanted, Candidate) else []
         if elsewhere:
             return (
-                f"{what}, which takes {' and '.join(elsewhere)} from elsewhere than a package "
+                f"{what}, which takes {', '.join(elsewhere)} from elsewhere than a package "
                 f"index, cannot be installed ({answer.reason}): give checkouts of those with it, "
                 f"or see {log}."
             ), Cause.SET_UP
