@@ -136,7 +136,7 @@ def test_lack_of_space_is_found_before_the_work(home, release, monkeypatch):
     """A full disk is not an error of the build."""
     left = shutil.disk_usage(home.parents[1])._replace(free=module.SIZE_OF_BUILD - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: left)
-    with pytest.raises(NoEnvironment, match=r"0\.7 GB left") as caught:
+    with pytest.raises(NoEnvironment, match=r"0\.8 GB left") as caught:
         environment_of(release, home)
     assert caught.value.cause is Cause.DISK
 
