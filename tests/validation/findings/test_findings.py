@@ -220,6 +220,24 @@ def test_background_that_is_there_twice(good, step, judged):
     assert all(metric.passed for metric in judgement.metrics)
 
 
+@pytest.mark.parametrize("names", [["a_rate.fits"], ["a_rate.fits", "b_rate.fits"]])
+def test_nothing_but_copies_of_one_background(good, step, judged, names):
+    """There is no difference that shows the noise, and a verdict all the same."""
+    copies = [replace(good.backgrounds[0], path=name) for name in names]
+    found, judgement = judged(step(replace(good, backgrounds=copies)))
+    assert ("background twice" in found) == (len(names) > 1)
+    assert all(metric.passed for metric in judgement.metrics)
+
+
+def test_science_exposure_as_its_only_background(good, step, judged):
+    """Nothing is left, and nothing that scatters."""
+    alone = replace(good, science=good.science[:1], backgrounds=good.science[:1])
+    found, judgement = judged(step(replace(alone, combined=[None], associations=["asn.json"])))
+    assert "science exposure among its own backgrounds" in found
+    assert any("Nothing is left that scatters" in each.worth for each in judgement.behaviours)
+    assert all(metric.passed for metric in judgement.metrics)
+
+
 def test_pixels_lost_for_one_background(altered):
     """The number is that of good science pixels that are lost."""
     (finding,) = judge_products(altered({}, {1: flagged})).findings

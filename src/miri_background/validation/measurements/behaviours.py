@@ -62,6 +62,8 @@ def _worth_of_errors(analysis, build, numbers):
         alone.append(np.nanmedian(rate))
         together.append(np.nanmedian(np.hypot(rate, background)))
     scatter, alone, together = (float(np.mean(each)) for each in (scatters, alone, together))
+    if scatter == 0:
+        return "Nothing is left that scatters, so that it does not show what errors are worth."
     return (
         f"On empty sky the subtracted images scatter by {scatter:.3g} DN/s; the errors of the "
         f"rates alone say {alone:.3g} DN/s ({alone / scatter:.0%} of it), with those of the "
