@@ -27,7 +27,7 @@ WANTED := $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON))
 # The stamp alone does not show that the checkout was moved or that the system's Python was replaced.
 UNUSABLE := $(if $(wildcard $(STAMP)),$(shell sh tools/venv_problem.sh "$(WANTED)"))
 
-.PHONY: help env validate nightly flight site closure faults test test-all test-fast bench lint format lock lab clean clean-runs clean-env FORCE
+.PHONY: help env validate nightly flight site closure faults builds test test-all test-fast bench lint format lock lab clean clean-runs clean-env FORCE
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## "; print "Targets:" } \
@@ -47,6 +47,12 @@ nightly: $(STAMP) ## judge what nightly.yaml names, and keep it in history/ (ARG
 
 faults: $(STAMP) ## break the step in every known way, and see that all is noticed (NAMES="median twice")
 	@.venv/bin/miri-background faults $(if $(NAMES),--names $(NAMES))
+
+# Releases that the cases of the museum were measured with.
+VERSIONS ?= 1.6.2 1.11.4 1.12.5 1.14.1 1.16.1 1.20.2 2.0.1 3.0.0
+
+builds: $(STAMP) ## try releases of jwst, each in an environment of its own (VERSIONS="2.0.1 3.0.0", ARGS=)
+	@.venv/bin/miri-background builds $(VERSIONS) $(ARGS)
 
 closure: $(STAMP) ## compare what the pipeline gets back with what was simulated (RUN=, ARGS=)
 	@.venv/bin/miri-background closure $(if $(RUN),--run "$(RUN)") $(ARGS)

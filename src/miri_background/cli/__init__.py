@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from miri_background.cli.advise import advise
+from miri_background.cli.builds import builds
 from miri_background.cli.compare import compare
 from miri_background.cli.data import data
 from miri_background.cli.endings import in_place_of_errors
@@ -64,6 +65,7 @@ _VERBS = Verbs(
     epilog=_EPILOG,
     sections={
         "Judge": [validate, check, advise, compare, okify],
+        "Builds of the pipeline": [builds],
         "Explore": [lab],
         "Nights": [nightly, history, site],
         "Data of others": [data],

@@ -19,7 +19,7 @@ from miri_background.validation.prediction.pixel_statistics import clipped_scatt
 from miri_background.validation.products.images import DO_NOT_USE, in_two_dimensions
 from miri_background.validation.products.stage2 import read_products
 
-__all__ = ["ComparedImages", "ComparedProducts", "compared_products"]
+__all__ = ["ComparedImages", "ComparedProducts", "compared_images", "compared_products"]
 
 _LINEAR, _FEW = 3.0, 8.0  # of a difference: up to which colours are linear; where few pixels differ
 # Cards that differ whenever a file is written again, and what is no value.
@@ -109,7 +109,7 @@ def _combined(sets):
     ]
     if None in found:
         return []
-    return _compared("Combined background", "combined", found, stretch_around_level, "linear")
+    return _of_images("Combined background", "combined", found)
 
 
 def _subtracted(sets):
@@ -122,7 +122,7 @@ def _subtracted(sets):
     counts = [np.count_nonzero(_differs(*(image.data for image in pair))) for pair in pairs]
     number = int(np.argmax(counts))
     name = f"Science exposure {number + 1} after the subtraction"
-    return _compared(name, "subtracted", pairs[number], _stretch_of_subtracted, "asinh")
+    return _of_images(name, "subtracted", pairs[number])
 
 
 def _read(side):
@@ -140,35 +140,65 @@ def _differs(first, second):
     return (first != second) & ~(np.isnan(first) & np.isnan(second))
 
 
-def _compared(name, file, pair, stretch_of, stretch):
+def _of_images(name, kind, pair):
     """Return one kind of image of two results, in a list; empty if it cannot be compared."""
-    if pair[0].shape != pair[1].shape:
-        return []
-    values = [image.data.astype(float) for image in pair]
-    usable = [(image.dq & DO_NOT_USE == 0) & np.isfinite(image.data) for image in pair]
+    found = compared_images(name, kind, [(image.data, image.dq) for image in pair])
+    return [] if found is None else [found]
+
+
+def compared_images(name, kind, pair, words=("first", "second")):
+    """Return one kind of image of two results, with what differs.
+
+    Parameters
+    ----------
+    name : str
+        What is shown.
+    kind : str
+        "combined" or "subtracted".
+    pair : sequence of (ndarray, ndarray)
+        Values, DN/s, and flags of both, shape (rows, columns).
+    words : sequence of str, optional
+        What both are called.
+
+    Returns
+    -------
+    ComparedImages or None
+        None where there is nothing that can be compared.
+    """
+    if pair[0][0].shape != pair[1][0].shape:
+        return None
+    values = [data.astype(float) for data, _ in pair]
+    usable = [(dq & DO_NOT_USE == 0) & np.isfinite(data) for data, dq in pair]
     good = usable[0] & usable[1]
     if not good.any():
-        return []
+        return None
     sentence = _in_words(values, good)
     if lone := np.count_nonzero(usable[0] != usable[1]):
         sentence += f" {counted(lone, 'pixel')} can be used in one of them only."
     shown = [Blocks.of(each, good) for each in values]
+    stretch_of, stretch = _STRETCHES[kind]
     norm = stretch_of(shown[0].values)
     unit = f"DN/s, {stretch}, {shown[0].words}"
     frames = []
-    for key, words, blocks in zip("ab", ("first", "second"), shown, strict=True):
-        figure = figure_of(blocks, norm, f"{name}: {words}", unit)
-        alt = f"{name} of the {words} result: median {np.median(blocks.values):.4g} DN/s."
-        frames.append((words, pictured(f"{file}_{key}", described(figure, alt), sentence)))
+    for key, word, blocks in zip("ab", words, shown, strict=True):
+        figure = figure_of(blocks, norm, f"{name}: {word}", unit)
+        alt = f"{name} of the {word} result: median {np.median(blocks.values):.4g} DN/s."
+        frames.append((word, pictured(f"{kind}_{key}", described(figure, alt), sentence)))
     difference = np.where(good, values[1] - values[0], 0.0)
     if difference.any():
-        frames.append(("difference", _difference(name, file, difference, sentence)))
-    return [ComparedImages(name, sentence, tuple(frames))]
+        frames.append(("difference", _difference(name, kind, difference, sentence)))
+    return ComparedImages(name, sentence, tuple(frames))
 
 
 def _stretch_of_subtracted(values):
     """Return the stretch of a subtracted image: that of the page of a verdict."""
     return stretch_of_rest(values, float(clipped_scatter(values)) or 1e-3)
+
+
+_STRETCHES = {
+    "combined": (stretch_around_level, "linear"),
+    "subtracted": (_stretch_of_subtracted, "asinh"),
+}
 
 
 def _difference(name, file, difference, sentence):

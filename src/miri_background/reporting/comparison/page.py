@@ -15,7 +15,7 @@ from miri_background.reporting.report.page import SCALE, day, looks
 from miri_background.reporting.words import counted
 from miri_background.validation.verdict.drift import compare
 
-__all__ = ["Comparison", "comparison_of"]
+__all__ = ["Comparison", "comparison_of", "shown_images"]
 
 _CIRCUMSTANCES = {
     "kind": "kind",
@@ -111,7 +111,7 @@ class Comparison:
     def html(self):
         """Return the page, all of it in one file."""
         sides = [_side_row(*each) for each in zip(("first", "second"), self._sides, strict=True)]
-        images = [_images(each) for each in self.products.images]
+        images = [shown_images(each) for each in self.products.images]
         return render(
             "report/comparison.html.j2",
             title=f"jwst {self.first.build} and jwst {self.second.build}",
@@ -214,8 +214,19 @@ def _metric_row(old, new, standard_errors=None):
     )
 
 
-def _images(compared):
-    """Return what a page has to know of one kind of image."""
+def shown_images(compared):
+    """Return what a page has to know of one kind of image.
+
+    Parameters
+    ----------
+    compared : ComparedImages
+        Of two results.
+
+    Returns
+    -------
+    dict
+        Name, sentence and frames, pictures in them.
+    """
     return {
         "name": compared.name,
         "sentence": compared.sentence,

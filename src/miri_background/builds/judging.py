@@ -1,0 +1,212 @@
+"""What came out of a case: from how the call ended, and from the products if it did."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from miri_background.builds.museum.inputs import ASSOCIATION
+from miri_background.outcomes import CannotJudge, Outcome
+from miri_background.runs.check import check
+
+__all__ = ["Result", "judged", "products_key"]
+
+_STEP_CARD = "S_BKDSUB"
+# Cards of which every build, day or place writes its own.
+_OWN_CARDS = ("DATE", "CAL_", "CRDS_", "R_", "FILENAME", "FILE_DATE", "SDP_VER", "PRD_VER")
+_MOST_SAID = 3  # criteria that a sentence names
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a build did in a case.
+
+    Parameters
+    ----------
+    case, build : str
+        Names.
+    outcome : str
+        One of `OUTCOMES`.
+    sentence : str
+        What was seen.
+    where : str
+        Of a crash, the last place of the pipeline.
+    seconds, memory : float
+        What the call took: wall time with imports, and most resident memory, bytes.
+    findings : list of str
+        Names of findings about the data.
+    metrics : dict
+        Value of each exact criterion, by its name, place and exposure.
+    products : str
+        Key of what the products hold; empty if there are none.
+    behaviours : dict
+        What the build does where the documentation leaves a choice, by name.
+    """
+
+    case: str
+    build: str
+    outcome: str
+    sentence: str = ""
+    where: str = ""
+    seconds: float = 0.0
+    memory: float = 0.0
+    findings: tuple = ()
+    metrics: dict = None
+    products: str = ""
+    behaviours: dict = None
+
+    def content(self):
+        """Return it as JSON has it."""
+        return asdict(self) | {"findings": list(self.findings)}
+
+
+def products_key(directory, names):
+    """Return the key of what products hold, equal for equal numbers and equal cards.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Holds them.
+    names : iterable of str
+        Their names.
+
+    Returns
+    -------
+    str
+        Empty if there is none.
+    """
+    import hashlib
+
+    digest, found = hashlib.sha256(), False
+    for name in sorted(names):
+        found = True
+        digest.update(name.encode())
+        with fits.open(directory / name, memmap=False) as hdus:
+            for hdu in hdus:
+                if hdu.name == "ASDF":
+                    continue
+                cards = sorted(
+                    f"{card.keyword}={card.value!r}"
+                    for card in hdu.header.cards
+                    if not card.keyword.startswith(_OWN_CARDS) and card.keyword != "HISTORY"
+                )
+                digest.update(json.dumps([hdu.name, cards]).encode())
+                if hdu.data is not None:
+                    digest.update(np.ascontiguousarray(hdu.data).tobytes())
+    return digest.hexdigest()[:16] if found else ""
+
+
+def judged(case, build, called, directory, backgrounds, known):
+    """Return how a build did in a case.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    build : str
+        Name of the build.
+    called : Called
+        How the call ended.
+    directory : pathlib.Path
+        Inputs and products.
+    backgrounds : sequence of str
+        Names of the files that are subtracted.
+    known : dict
+        Results by key of products, of what was judged before; added to.
+
+    Returns
+    -------
+    Result
+        With the outcome.
+    """
+    took = {"seconds": called.seconds, "memory": called.memory}
+    if called.ending == "crashed":
+        return Result(case.name, build, "crashed", called.error, called.where, **took)
+    if called.ending != "ended":
+        sentence = called.error or f"after {called.seconds:.0f} s and {called.memory / 1e9:.1f} GB"
+        return Result(case.name, build, called.ending, sentence, **took)
+    if case.call == "association":
+        return Result(case.name, build, *_association(directory), **took)
+    made = sorted(
+        path.name for path in directory.glob("*.fits*") if path.is_file() and not path.is_symlink()
+    )
+    key = products_key(directory, made)
+    if key not in known:
+        given = [directory / name for name in backgrounds]
+        known[key] = _judged_products(case, given, directory, made)
+    return Result(case.name, build, products=key, **known[key], **took)
+
+
+def _judged_products(case, backgrounds, directory, made):
+    """Return outcome, sentence, findings, metrics and behaviours of products."""
+    if skipped := _skipped(directory, made):
+        return {"outcome": "refused", "sentence": skipped}
+    if not case.backgrounds:
+        return _without_backgrounds(directory, made)
+    try:
+        found = check(
+            directory,
+            *_clipping(case),
+            association=directory / ASSOCIATION if case.call == "image2" else None,
+            # Without an association, what the step was given is known from the job.
+            backgrounds=[] if case.call == "image2" else backgrounds,
+        )
+    except CannotJudge as error:
+        return {"outcome": "not judged", "sentence": str(error)}
+    verdict = found.verdict
+    broken = [metric for metric in verdict.metrics if not metric.passed]
+    names = dict.fromkeys(metric.name for metric in broken)
+    outcome = "wrong" if verdict.outcome is Outcome.FAILED else "correct"
+    sentence = ""
+    if broken:
+        details = [each.detail for each in broken if each.detail]
+        sentence = f"{', '.join(list(names)[:_MOST_SAID])}: {(details or ['beyond its limit'])[0]}"
+    return {
+        "outcome": outcome,
+        "sentence": sentence,
+        "findings": tuple(dict.fromkeys(each.name for each in verdict.findings)),
+        "metrics": {" | ".join(map(str, metric.key)): metric.value for metric in verdict.metrics},
+        "behaviours": {each.aspect: each.name for each in verdict.behaviours},
+    }
+
+
+def _clipping(case):
+    """Return sigma and maxiters that a case is judged with."""
+    return (3.0 if case.sigma is None else case.sigma), case.maxiters
+
+
+def _skipped(directory, made):
+    """Return in words that the step was skipped, if the products say so, and are as they were."""
+    for name in made:
+        header = fits.getheader(directory / name)
+        if header.get(_STEP_CARD) == "SKIPPED":
+            return f"{name} has {_STEP_CARD} = 'SKIPPED'"
+    return ""
+
+
+def _without_backgrounds(directory, made):
+    """Return what became of a science exposure that there is no background for."""
+    subtracted = [name for name in made if fits.getheader(directory / name).get(_STEP_CARD)]
+    if not subtracted:
+        return {"outcome": "refused", "sentence": "nothing was subtracted, and nothing says so"}
+    name = subtracted[0]
+    rate = next(path for path in directory.glob("*_rate.fits") if path.is_symlink())
+    before, after = (fits.getdata(path, "SCI") for path in (rate, directory / name))
+    same = np.array_equal(before, after, equal_nan=True)
+    altered = "as they were" if same else "altered"
+    sentence = f"{name} has {_STEP_CARD} = 'COMPLETE' without a background, its data are {altered}"
+    return {"outcome": "wrong", "sentence": sentence}
+
+
+def _association(directory):
+    """Return outcome and sentence of an association that the helper has written."""
+    from miri_background.reading import read_json
+
+    (path,) = Path(directory).glob("*_asn.json")
+    members = read_json(path)["products"][0]["members"]
+    kinds = [each.get("exptype") for each in members]
+    if kinds[:1] == ["science"] and set(kinds[1:]) == {"background"}:
+        return "correct", ""
+    return "wrong", f"the types of its members are {', '.join(map(str, kinds))}"

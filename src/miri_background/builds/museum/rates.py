@@ -1,0 +1,128 @@
+"""Rates that every build reads: made once, by the installed pipeline, of simulated ramps.
+
+What differs between builds of calwebb_detector1 is not what is tried here: all get the same
+rates.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from miri_background.builds.museum.alterations import ALTERATIONS
+from miri_background.calibration.pipeline import detector1_rates
+from miri_background.calibration_choice import Calibration
+from miri_background.files import ProductRecords, checksum, content_key
+from miri_background.observation import Observation, exposures
+from miri_background.parallel import process_pool
+from miri_background.places import writable
+from miri_background.provenance import source_fingerprint
+from miri_background.references.choice import use_references
+from miri_background.run_directory import RunDirectory
+from miri_background.simulation.observing import take_exposures
+
+__all__ = ["PRODUCTS", "common_rate", "rates_of", "without_own_format"]
+
+PRODUCTS = ("rate", "rateints")
+_SOURCES = ("miri_background.builds.museum.alterations", "miri_background.builds.museum.rates")
+# Builds before 1.14 cannot read the extension that newer ones write, and newer ones cannot do
+# without it: all read one that says nothing (asdf-standard 1.5.0).
+_ASDF = b"""#ASDF 1.0.0
+#ASDF_STANDARD 1.5.0
+%YAML 1.1
+%TAG ! tag:stsci.edu:asdf/
+--- !core/asdf-1.1.0
+meta: {telescope: JWST}
+...
+"""
+
+
+def rates_of(observation, product, place, workers=0):
+    """Return the rates of an observation, made if they are not there.
+
+    Parameters
+    ----------
+    observation : dict
+        Parameters of an `Observation`.
+    product : str
+        One of `PRODUCTS`.
+    place : path-like
+        Directory of observations.
+    workers : int, optional
+        Number of processes; 0 for one per processor core.
+
+    Returns
+    -------
+    dict
+        "science" and "background": lists of paths, in the order of the dithers.
+
+    Raises
+    ------
+    CannotJudge
+        If they cannot be made.
+    """
+    observation = Observation.create(**observation)
+    calibration = Calibration.create(rate_product=product)
+    location = Path(place) / f"{observation.words}-{observation.key[:6]}"
+    run = RunDirectory(location, observation, calibration)
+    before = dict(os.environ)
+    try:
+        use_references(observation, calibration)
+        # Of its own: CRDS keeps, in a process, to the references that it saw first.
+        with process_pool(workers) as executor:
+            take_exposures(run, executor)
+            detector1_rates(run, executor)
+    finally:
+        run.release()
+        os.environ.clear()
+        os.environ.update(before)
+    return {
+        field: [run.rate(exposure) for exposure in exposures(observation, field)]
+        for field in ("science", "background")
+    }
+
+
+def without_own_format(hdus):
+    """Replace what only some builds can read in a rate by what all can.
+
+    Parameters
+    ----------
+    hdus : astropy.io.fits.HDUList
+        A rate; changed.
+    """
+    column = fits.Column("ASDF_METADATA", f"{len(_ASDF)}B", array=[np.frombuffer(_ASDF, np.uint8)])
+    plain = fits.BinTableHDU.from_columns([column], name="ASDF")
+    if "ASDF" in hdus:
+        hdus["ASDF"] = plain
+    else:
+        hdus.append(plain)
+
+
+def common_rate(path, target, alteration=""):
+    """Write a rate that every build reads, unless it is there.
+
+    Parameters
+    ----------
+    path : path-like
+        Rate of the installed pipeline.
+    target : path-like
+        What to write; compressed if its name says so.
+    alteration : str, optional
+        Name of what is done to it, one of `ALTERATIONS`.
+    """
+    target = Path(target)
+    records = ProductRecords(target.parent)
+    key = content_key(checksum(path), alteration, source_fingerprint(*_SOURCES))
+    if records.is_current(target, key):
+        return
+    with (
+        writable(target.parent),
+        records.writing(key, target) as (aside,),
+        fits.open(path, memmap=False) as hdus,
+    ):
+        without_own_format(hdus)
+        hdus[0].header["FILENAME"] = target.name
+        if alteration:
+            ALTERATIONS[alteration](hdus)
+        hdus.writeto(aside)

@@ -1,0 +1,119 @@
+"""Builds that are asked for: their environments, and what they do in the cases of the museum."""
+
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+
+from packaging.version import Version
+
+from miri_background.builds.candidates import candidate_of
+from miri_background.builds.environments import (
+    SIZE_OF_BUILD,
+    builds_home,
+    environment_of,
+    environments,
+    in_use,
+)
+from miri_background.builds.releases import release_version
+from miri_background.builds.trial import Build, Trial
+from miri_background.builds.tried import Tried, TriedBuild
+from miri_background.builds.uv import NoEnvironment
+from miri_background.files import content_key
+
+__all__ = ["installed_release", "try_builds"]
+
+_MUSEUM = "museum"  # directory of inputs and results, beside the environments
+
+
+def installed_release():
+    """Return the last release up to the jwst that is installed here.
+
+    Returns
+    -------
+    str
+        Such as "3.0.0", also of a development version after it.
+    """
+    installed = Version(version("jwst"))
+    return installed.base_version if not installed.is_prerelease else str(installed)
+
+
+def try_builds(
+    versions, cases, home=None, candidate="", with_=(), against="", limits=None, say=print
+):
+    """Try builds in cases, each in an environment of its own.
+
+    Parameters
+    ----------
+    versions : sequence of str
+        Releases of jwst.
+    cases : sequence of Case
+        In which cases.
+    home : path-like, optional
+        Directory of environments, by default `builds_home`.
+    candidate : str, optional
+        What is under review: a checkout, a wheel, or a checkout and a git ref, ``PATH@REF``.
+    with_ : sequence of str, optional
+        The same of packages that belong to it.
+    against : str, optional
+        Release that a candidate is compared with; by default the one that is installed here.
+    limits : Limits, optional
+        What each call may take.
+    say : callable, optional
+        Called with a line on what is done.
+
+    Returns
+    -------
+    tried : Tried
+        What came out.
+    trial : Trial
+        Which has the images of the products.
+
+    Raises
+    ------
+    CannotJudge
+        If a version is none, inputs cannot be made, or the directory cannot be written.
+    """
+    home = Path(home or builds_home()).expanduser().absolute()
+    against = release_version(against or installed_release()) if candidate else ""
+    wanted = dict.fromkeys(map(release_version, versions))
+    wanted |= {against: None} if against else {}
+    wanted = sorted(wanted, key=Version)
+    _announce(wanted, candidate, home, say)
+    rows, ready = [], []
+    with ExitStack() as held:
+        for name in (*wanted, *([None] if candidate else [])):
+            try:
+                asked = name or candidate_of(candidate, with_)
+                environment = environment_of(asked, home)
+                held.enter_context(in_use(environment))
+            except NoEnvironment as error:
+                label = name or candidate
+                say(f"{label}: no environment: {error}")
+                rows.append(TriedBuild(label, reason=str(error), candidate=name is None))
+                continue
+            found = environment.packages["jwst"]
+            say(f"{environment.name}: {environment.python}")
+            stamp = environment.stamp
+            rows.append(TriedBuild(environment.name, found, "", name is None, stamp))
+            key = content_key(environment.name, environment.packages, stamp["python"])
+            ready.append(Build(environment.name, found, environment.python, key))
+        trial = Trial(home / _MUSEUM, limits)
+        results = {}
+        for result in trial.results(ready, cases):
+            results[result.build, result.case] = result
+            words = f" ({result.sentence})" if result.outcome not in ("correct", "refused") else ""
+            say(f"{result.build}, {result.case}: {result.outcome}{words}")
+    return Tried(tuple(rows), tuple(cases), results, against), trial
+
+
+def _announce(wanted, candidate, home, say):
+    """Say before it is done what is installed, and what space that takes."""
+    there = {each.name for each in environments(home)}
+    new = [each for each in wanted if each not in there]
+    number = len(new) + bool(candidate)
+    if number:
+        what = ", ".join([*new, *([f"candidate {candidate}"] if candidate else [])])
+        say(
+            f"Environments in {home}, made if they are not there: {what}. Each takes up to "
+            f"{SIZE_OF_BUILD / 1e9:.1f} GB; --list shows them, --remove frees the space."
+        )
