@@ -16,6 +16,7 @@ from miri_background.parameters import every_parameter
 
 VERBS = {
     "Judge": ["validate", "check", "advise", "compare", "okify"],
+    "Builds of the pipeline": ["builds"],
     "Nights": ["nightly", "history", "site"],
     "Data of others": ["data"],
     "Look after the suite": [
@@ -52,6 +53,10 @@ OTHERS = {
     "check": ["--sigma", "--maxiters", "--association", "--output", "--json", "--no-page"],
     "advise": ["--sigma", "--maxiters", "--association", "--plot"],
     "compare": ["--output", "--history"],
+    "builds": [
+        *("--candidate", "--with", "--against", "--cases", "--time-limit", "--memory-limit"),
+        *("--output", "--home", "--list", "--remove"),
+    ],
     "okify": ["--reason", "--write"],
     "render": ["--output"],
     "faults": ["--names", "--output"],

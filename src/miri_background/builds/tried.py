@@ -37,6 +37,11 @@ class TriedBuild:
     candidate: bool = False
     stamp: dict = None
 
+    @property
+    def label(self):
+        """What it is called where there is little space."""
+        return "candidate" if self.candidate else self.name
+
 
 @dataclass(frozen=True)
 class Change:
@@ -147,7 +152,7 @@ def _changes(case, old, new):
     """Return in what one result differs from another one of the same case."""
     given = case, new.build, old.outcome, new.outcome
     if old.outcome != new.outcome:
-        said = new.sentence or old.sentence
+        said = new.sentence or (f"before: {old.sentence}" if old.sentence else "")
         return [Change(*given, _kind(old.outcome, new.outcome), said)]
     found = []
     before, after = old.behaviours or {}, new.behaviours or {}

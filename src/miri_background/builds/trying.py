@@ -71,30 +71,32 @@ def try_builds(
     Raises
     ------
     CannotJudge
-        If a version is none, inputs cannot be made, or the directory cannot be written.
+        If a version is none, a candidate is not there, inputs cannot be made, or the directory
+        cannot be written.
     """
     home = Path(home or builds_home()).expanduser().absolute()
     against = release_version(against or installed_release()) if candidate else ""
+    # What is not there is refused before anything is installed.
+    new = candidate_of(candidate, with_) if candidate else None
     wanted = dict.fromkeys(map(release_version, versions))
     wanted |= {against: None} if against else {}
     wanted = sorted(wanted, key=Version)
     _announce(wanted, candidate, home, say)
     rows, ready = [], []
     with ExitStack() as held:
-        for name in (*wanted, *([None] if candidate else [])):
+        for asked in (*wanted, *([new] if new else [])):
             try:
-                asked = name or candidate_of(candidate, with_)
                 environment = environment_of(asked, home)
                 held.enter_context(in_use(environment))
             except NoEnvironment as error:
-                label = name or candidate
+                label = new.name if asked is new else asked
                 say(f"{label}: no environment: {error}")
-                rows.append(TriedBuild(label, reason=str(error), candidate=name is None))
+                rows.append(TriedBuild(label, reason=str(error), candidate=asked is new))
                 continue
             found = environment.packages["jwst"]
             say(f"{environment.name}: {environment.python}")
             stamp = environment.stamp
-            rows.append(TriedBuild(environment.name, found, "", name is None, stamp))
+            rows.append(TriedBuild(environment.name, found, "", asked is new, stamp))
             key = content_key(environment.name, environment.packages, stamp["python"])
             ready.append(Build(environment.name, found, environment.python, key))
         trial = Trial(home / _MUSEUM, limits)

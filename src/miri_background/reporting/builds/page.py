@@ -1,11 +1,12 @@
 """What builds did, as a page that needs no other file, as Markdown, and as text."""
 
+from dataclasses import replace
 from importlib.metadata import version
 
 from markupsafe import Markup
 
 from miri_background.builds.outcomes import NO_ENVIRONMENT
-from miri_background.outcomes import headline
+from miri_background.outcomes import Outcome
 from miri_background.rendering import Part, render
 from miri_background.reporting.comparison.images import compared_images
 from miri_background.reporting.comparison.page import shown_images
@@ -24,6 +25,15 @@ _KINDS = {
     "values": "other values",
     "behaviour": "another behaviour",
 }
+# The answer in two words, by the outcome whose exit code it has.
+_ANSWERS = {
+    Outcome.PASSED: "nothing changed",
+    Outcome.DRIFTED: "changed, nothing is worse",
+    Outcome.FAILED: "something is worse",
+    Outcome.CANNOT_JUDGE: "could not judge",
+}
+# What is pictured of a case, the first that there is.
+_IMAGES = {"combined": "Combined background", "subtracted": "Subtracted image"}
 _MOST_PICTURES = 4  # cases of which pictures are shown
 _NAMED = 3  # cases that a sentence names
 
@@ -91,7 +101,7 @@ def _signed(outcome):
 
 def _table(tried):
     """Return heads and rows of builds and cases."""
-    heads = ["case", *(each.name for each in tried.builds)]
+    heads = ["case", *(each.label for each in tried.builds)]
     rows = [
         [case.name, *(_signed(tried.outcome_of(build, case)) for build in tried.builds)]
         for case in tried.cases
@@ -102,8 +112,12 @@ def _table(tried):
 def _change_rows(tried):
     """Return a row for each change: of a candidate, else against what is known."""
     found = tried.changes if tried.candidate else tried.unexpected
+    labels = {each.name: each.label for each in tried.builds}
     return [
-        (each.case.name, each.build, each.before, each.after, _KINDS[each.kind], each.sentence)
+        (
+            *(each.case.name, labels[each.build], each.before, each.after),
+            *(_KINDS[each.kind], each.sentence),
+        )
         for each in found
     ]
 
@@ -130,7 +144,7 @@ def text(tried):
         lines += [text_table(_CHANGE_HEADS[:-1], [row[:-1] for row in rows])]
         lines += [f"  {row[0]}, {row[1]}: {row[-1]}" for row in rows if row[-1]] + [""]
     lines += [f"{each.name}: {each.reason}" for each in tried.builds if each.reason]
-    return "\n".join([*lines, headline(tried.outcome, sentence_of(tried))])
+    return "\n".join([*lines, f"{_ANSWERS[tried.outcome].upper()}: {sentence_of(tried)}"])
 
 
 def markdown(tried):
@@ -146,7 +160,8 @@ def markdown(tried):
     str
         Markdown: answer, what changed, and all outcomes folded.
     """
-    lines = [f"**{tried.outcome.symbol} {tried.outcome.word}**: {sentence_of(tried)}", ""]
+    answer = _ANSWERS[tried.outcome]
+    lines = [f"**{tried.outcome.symbol} {answer}**: {sentence_of(tried)}", ""]
     rows = _change_rows(tried)
     if rows:
         lines += _markdown_table(_CHANGE_HEADS, rows)
@@ -194,6 +209,7 @@ def html_page(tried, images):
         "report/builds.html.j2",
         title=f"{new.name} against jwst {tried.against}" if new else "builds of jwst",
         outcome=tried.outcome,
+        answer=_ANSWERS[tried.outcome],
         sentence=sentence_of(tried),
         change_heads=_CHANGE_HEADS,
         changes=_change_rows(tried),
@@ -217,14 +233,12 @@ def _pictures(tried, images):
             images(tried.results[name, change.case.name].products)
             for name in (tried.against, tried.candidate.name)
         ]
-        for kind, words in (("combined", "combined background"), ("subtracted", "subtracted")):
+        for kind, words in _IMAGES.items():
             if all(f"{kind} data" in each for each in pair):
                 both = [(each[f"{kind} data"], each[f"{kind} dq"]) for each in pair]
-                shown = compared_images(
-                    f"{change.case.title}: {words}", kind, both, (tried.against, "candidate")
-                )
+                shown = compared_images(words, kind, both, (tried.against, "candidate"))
                 if shown is not None:
-                    found.append(shown)
+                    found.append(replace(shown, name=f"{change.case.title}: {words.lower()}"))
                     break
         if len(found) == _MOST_PICTURES:
             break
