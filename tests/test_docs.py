@@ -4,10 +4,12 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from miri_background.builds.museum.cases import chosen_cases
 from miri_background.parameters import KINDS, every_parameter
 
 ROOT = Path(__file__).parents[1]
@@ -71,3 +73,15 @@ def test_commands_have_legal_parameters(document):
         assert set(given) <= set(every_parameter())
         for kind in KINDS:
             kind.of(given)
+
+
+@pytest.mark.slow
+def test_reproducer_shows_what_the_museum_says():
+    """Pixels of the detector's columns 9 to 12, in the place where the installed jwst puts them."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/builds.md").read_text(), re.DOTALL)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=TIMEOUT, capture_output=True, text=True
+    )
+    misplaced = re.sub(r"\s+", " ", ran.stdout).startswith("[ 9. 10. 11. 12.")
+    (case,) = chosen_cases(["full-from-sub256"])
+    assert misplaced == (case.known(version("jwst")) == "wrong")

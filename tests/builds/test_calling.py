@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import sysconfig
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,16 @@ def test_nothing_is_left_running(build, tmp_path):
         number = one._process.pid
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)
+
+
+def test_stopped_by_another_thread(build, tmp_path):
+    """Whoever waits for a call is told at once."""
+    with RunningBuild(build, tmp_path / "imports.log", "https://nowhere.invalid") as one:
+        call(one, tmp_path / "one", "usual")
+        threading.Timer(0.5, one.stop).start()
+        began = time.monotonic()
+        assert call(one, tmp_path / "two", "hang").ending == "died"
+    assert time.monotonic() - began < 30
 
 
 def test_runner_is_for_old_interpreters():

@@ -93,12 +93,18 @@ class RunningBuild:
         """Return it; it starts with its first call."""
         return self
 
+    def stop(self):
+        """End the process, and all that it has started, whoever waits for it."""
+        process = self._process
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
     def __exit__(self, *_):
         """End the process, and all that it has started."""
         if self._process is None:
             return
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.stop()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             with suppress(OSError):
@@ -204,7 +210,7 @@ class RunningBuild:
         while True:
             code = self._answer(time.monotonic() + _BETWEEN_LOOKS)
             if code is not None:
-                return stopped, memory, code
+                return stopped, memory, code or "unknown"
             memory = max(memory, _memory(number))
             if memory > self._limits.memory:
                 stopped = "took too much memory"

@@ -82,7 +82,7 @@ class Trial:
         self.home, self._workers = Path(home).expanduser().absolute(), workers
         self._limits = limits or Limits()
         self._known, self._crds = {}, {}
-        self._judging = threading.Lock()
+        self._judging, self._running = threading.Lock(), []
 
     def results(self, builds, cases):
         """Yield how each build did in each case, as soon as it is known.
@@ -164,9 +164,12 @@ class Trial:
                         raise result
                     yield result
             finally:
+                # An interruption does not wait for what builds are doing.
                 ended.set()
                 for work in works:
                     work.cancel()
+                for running in list(self._running):
+                    running.stop()
 
     def _try_build(self, build, items, found, ended):
         """Try a build in cases, and put the results into a queue; an error ends it."""
@@ -174,15 +177,15 @@ class Trial:
             log = self.home / "results" / build.key / "imports.log"
             (server,) = {each["CRDS_SERVER_URL"] for each in self._crds.values()}
             with RunningBuild(build.python, log, server, self._limits) as running:
+                self._running.append(running)
                 for case, inputs, key in items:
-                    if ended.is_set():
-                        return
-                    found.put(self._try(running, build, case, inputs, key))
+                    if not ended.is_set():
+                        found.put(self._try(running, build, case, inputs, key, ended))
         except BaseException as error:  # noqa: BLE001 - it is raised where results are waited for
             found.put(error)
 
-    def _try(self, running, build, case, inputs, key):
-        """Return how a build did in a case, and keep it."""
+    def _try(self, running, build, case, inputs, key, ended):
+        """Return how a build did in a case, and keep it; None if that was interrupted."""
         with writable(self.home):
             directory = Path(tempfile.mkdtemp(prefix=".trying-", dir=self.home))
         try:
@@ -190,6 +193,8 @@ class Trial:
             called = running.call(_job(case, inputs), directory, self._references(case))
             # Judged one after the other, so that equal products are judged once.
             with self._judging:
+                if ended.is_set():
+                    return None
                 result = judged(
                     case, build.name, called, directory, inputs.backgrounds, self._known
                 )
