@@ -25,6 +25,7 @@ _NOT_FOR_OTHERS = (
     *("CRDS_CONTEXT", "CRDS_PATH", "CRDS_SERVER_URL", "CRDS_MODE", "CRDS_READONLY_CACHE"),
     "STPIPE_LOGCFG",
 )
+_IMPORTING = 300.0  # s that an import may take, of a disk of a network
 _BETWEEN_LOOKS = 0.1  # s, at time and memory of a call
 
 
@@ -166,13 +167,11 @@ class RunningBuild:
         content = job | places | {"directory": str(directory), "environment": environment}
         with writable(directory):
             asked.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        began = time.monotonic()
         self._say(f"{asked}\n")
-        number = self._answer(began + self._limits.seconds)
+        number = self._answer(time.monotonic() + self._limits.seconds + _IMPORTING)
         if number is None:
-            # The import does not end.
             self.__exit__()
-            return Called("timed out", "the build is not imported", "", self._limits.seconds, 0.0)
+            return Called("timed out", "the build is not imported", "", _IMPORTING, 0.0)
         if not number:
             code = self._process.wait()
             self.__exit__()

@@ -1,21 +1,25 @@
 """What came out of a case: from how the call ended, and from the products if it did."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
 from miri_background.builds.museum.inputs import ASSOCIATION
-from miri_background.outcomes import CannotJudge, Outcome
-from miri_background.runs.check import check
+from miri_background.outcomes import CannotJudge, Outcome, error_in_words
+from miri_background.provenance import provenance_of_check
+from miri_background.validation.judgement import judge_products
+from miri_background.validation.products.stage2 import product_sets, require_one_set
 
 __all__ = ["Result", "judged", "products_key"]
 
 _STEP_CARD = "S_BKDSUB"
 # Cards of which every build, day or place writes its own.
 _OWN_CARDS = ("DATE", "CAL_", "CRDS_", "R_", "FILENAME", "FILE_DATE", "SDP_VER", "PRD_VER")
+_DEFAULT_SIGMA = 3.0  # of the step, since jwst 1.6
 _MOST_SAID = 3  # criteria that a sentence names
 
 
@@ -146,16 +150,9 @@ def _judged_products(case, backgrounds, directory, made):
     if not case.backgrounds:
         return _without_backgrounds(directory, made)
     try:
-        found = check(
-            directory,
-            *_clipping(case),
-            association=directory / ASSOCIATION if case.call == "image2" else None,
-            # Without an association, what the step was given is known from the job.
-            backgrounds=[] if case.call == "image2" else backgrounds,
-        )
+        verdict = _verdict(case, backgrounds, directory)
     except CannotJudge as error:
         return {"outcome": "not judged", "sentence": str(error)}
-    verdict = found.verdict
     broken = [metric for metric in verdict.metrics if not metric.passed]
     names = dict.fromkeys(metric.name for metric in broken)
     outcome = "wrong" if verdict.outcome is Outcome.FAILED else "correct"
@@ -172,9 +169,26 @@ def _judged_products(case, backgrounds, directory, made):
     }
 
 
-def _clipping(case):
-    """Return sigma and maxiters that a case is judged with."""
-    return (3.0 if case.sigma is None else case.sigma), case.maxiters
+def _verdict(case, backgrounds, directory):
+    """Return the verdict on products, which have the clipping that was asked for, or are wrong."""
+    started = datetime.now(UTC)
+    sigma = _DEFAULT_SIGMA if case.sigma is None else case.sigma
+    associated = case.call == "image2"
+    found = product_sets(
+        directory,
+        sigma,
+        case.maxiters or 0,
+        association=directory / ASSOCIATION if associated else None,
+        # Without an association, what the step was given is known from the job.
+        backgrounds=[] if associated else backgrounds,
+    )
+    products = replace(found.products(require_one_set(found)), clipping_is_sure=True)
+    try:
+        judgement = judge_products(products)
+        return judgement.verdict(provenance_of_check(products, directory, "none", started))
+    except (ArithmeticError, LookupError, ValueError, TypeError) as error:
+        msg = f"The products cannot be judged ({error_in_words(error)}): please report it."
+        raise CannotJudge(msg) from error
 
 
 def _skipped(directory, made):
