@@ -22,6 +22,7 @@ _RUNNER = Path(__file__).with_name("runner.py")
 # Of the suite's own Python: they keep another one from starting, or change what it warns of.
 _NOT_FOR_OTHERS = (
     *("PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "PYTHONSTARTUP", "VIRTUAL_ENV", "MPLBACKEND"),
+    "PYTHONDONTWRITEBYTECODE",  # compiled once, an environment is imported faster
     *("CRDS_CONTEXT", "CRDS_PATH", "CRDS_SERVER_URL", "CRDS_MODE", "CRDS_READONLY_CACHE"),
     "STPIPE_LOGCFG",
 )
@@ -122,7 +123,7 @@ class RunningBuild:
         with stream:
             try:
                 self._process = subprocess.Popen(
-                    [str(self._python), "-B", "-u", str(_RUNNER)],
+                    [str(self._python), "-u", str(_RUNNER)],
                     env=inherited | chosen,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
