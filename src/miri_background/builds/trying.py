@@ -19,6 +19,7 @@ from miri_background.builds.trial import Build, Trial
 from miri_background.builds.tried import Tried, TriedBuild
 from miri_background.builds.uv import NoEnvironment
 from miri_background.files import content_key
+from miri_background.outcomes import SetUpWrong
 
 __all__ = ["installed_release", "try_builds"]
 
@@ -26,15 +27,26 @@ _MUSEUM = "museum"  # directory of inputs and results, beside the environments
 
 
 def installed_release():
-    """Return the last release up to the jwst that is installed here.
+    """Return the release of jwst that is installed here.
 
     Returns
     -------
     str
-        Such as "3.0.0", also of a development version after it.
+        Such as "3.0.0".
+
+    Raises
+    ------
+    SetUpWrong
+        If what is installed is no release.
     """
-    installed = Version(version("jwst"))
-    return installed.base_version if not installed.is_prerelease else str(installed)
+    installed = version("jwst")
+    if Version(installed).is_prerelease or Version(installed).local:
+        msg = (
+            f"jwst {installed} is installed here, which is no release: name the release that the "
+            "candidate is compared with, such as --against 3.0.0."
+        )
+        raise SetUpWrong(msg)
+    return installed
 
 
 def try_builds(
@@ -101,7 +113,9 @@ def try_builds(
             ready.append(Build(environment.name, found, environment.python, key))
         trial = Trial(home / _MUSEUM, limits)
         results = {}
-        for result in trial.results(ready, cases):
+        # A release is tried for a candidate, or because it was asked for.
+        worth = versions or any(each.candidate and not each.reason for each in rows)
+        for result in trial.results(ready, cases) if worth else ():
             results[result.build, result.case] = result
             words = f" ({result.sentence})" if result.outcome not in ("correct", "refused") else ""
             say(f"{result.build}, {result.case}: {result.outcome}{words}")

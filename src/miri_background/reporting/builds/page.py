@@ -247,7 +247,8 @@ def _pictures(tried, images):
 
 def _build_row(tried, build):
     """Return a row of one build: what it is, and what it takes."""
-    results = [tried.results[build.name, case.name] for case in tried.cases]
+    found = (tried.results.get((build.name, case.name)) for case in tried.cases)
+    results = [each for each in found if each]
     stamp = build.stamp or {}
     seconds = sum(each.seconds for each in results)
     memory = max((each.memory for each in results), default=0.0)
