@@ -17,6 +17,7 @@ from textwrap import shorten
 import psutil
 
 from miri_background.files import write_text_whole
+from miri_background.nightly.message import changes_of, state_of
 from miri_background.nightly.processes import Task, carried_out
 from miri_background.observation import exposures
 from miri_background.outcomes import (
@@ -188,6 +189,7 @@ class _Diary:
         self.directory, self.history, self.tell = directory, history, tell
         self._started = started
         self._records, self._problems = {}, []
+        self._message, self._before = matrix.message, state_of(history)
 
     def log(self, job):
         """Return the path of the log of a job."""
@@ -253,6 +255,7 @@ class _Diary:
         """Write night.json, let ``latest`` point to this night, and return how it ended."""
         records = tuple(self._records[name] for name in self.jobs)
         night = Night(self.directory, records, tuple(self._problems))
+        told = self._tell_others(night)
         content = {
             "schema_version": 1,
             "night": self.directory.name,
@@ -261,12 +264,24 @@ class _Diary:
             "outcome": night.outcome.word,
             "reason": night.reason(),
             "jobs": [record.id for record in records if record.id],
+            "message": told,
         }
         with self._problems_kept(), writable(self.directory):
             text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
             write_text_whole(self.directory / "night.json", text)
             point_latest_to(self.directory, _NIGHTS)
         return Night(self.directory, records, tuple(self._problems))
+
+    def _tell_others(self, night):
+        """Send a message if something changed, and return in words what became of it."""
+        changes = changes_of(night.records, self._before)
+        if self._message is None or not changes:
+            return "none"
+        problems = self._message.send(night, changes)
+        # The verdict is the same, whether somebody heard of it or not.
+        words = " ".join(problems) or f"sent: {len(changes)} changed"
+        self.tell(words if problems else f"Message {words}")
+        return words
 
 
 def _junit(job, record, cause):

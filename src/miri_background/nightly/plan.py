@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from miri_background.calibration_choice import Calibration
+from miri_background.nightly.message import Message
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.parameters import InvalidParameter, RunParameters, refuse_unknown
@@ -43,6 +44,7 @@ class _Content(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     time_limit: _Minutes = 60
+    message: Message | None = None
     observations: Annotated[dict[_Name, dict[str, Any] | None], Field(min_length=1)]
 
 
@@ -87,11 +89,14 @@ class Matrix(BaseModel):
     ----------
     jobs : tuple of Job
         In the order of the file.
+    message : Message, optional
+        Where a message goes when something changed.
     """
 
     model_config = ConfigDict(frozen=True)
 
     jobs: tuple[Job, ...]
+    message: Message | None = None
 
     def only(self, names):
         """Return the jobs of some names, in the order of the file.
@@ -116,7 +121,8 @@ class Matrix(BaseModel):
             if name not in known:
                 msg = f"There is no observation {name!r}: choose of {', '.join(known)}."
                 raise SetUpWrong(msg)
-        return Matrix(jobs=tuple(job for job in self.jobs if job.name in names))
+        jobs = tuple(job for job in self.jobs if job.name in names)
+        return Matrix(jobs=jobs, message=self.message)
 
 
 def night_seed(started):
@@ -169,7 +175,8 @@ def read_matrix(path, night_seed, seed=None):
         jobs=tuple(
             _job(path, name, entry or {}, given.time_limit, night_seed, seed)
             for name, entry in given.observations.items()
-        )
+        ),
+        message=given.message,
     )
 
 
