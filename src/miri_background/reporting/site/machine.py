@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from miri_background.outcomes import Outcome
 from miri_background.rendering import render
+from miri_background.reporting.site.slow_trends import slow_trends
 
 __all__ = ["BADGE", "FEED", "STATUS", "machine_files"]
 
@@ -66,6 +67,7 @@ def _status(standing):
         "sentence": standing.answer.sentence,
         "night": standing.night,
         "observations": observations,
+        "slow_trends": [each.sentence() for each in slow_trends(standing)],
         "problems": list(standing.problems),
         "written_by": f"miri-background {version('miri-background-validation')}",
     }
