@@ -162,7 +162,9 @@ def test_time_limit_ends_the_installation(home, release, monkeypatch):
 def test_interrupted_by_the_user_it_is_made_by_the_next(home, release):
     """Ctrl-C comes through, and the next call finds a lock that is free."""
     code = (
-        "import sys\n"
+        "import signal, sys\n"
+        # What is started in the background of a shell does not hear it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from miri_background.builds.environments import environment_of\n"
         "from miri_background.builds.releases import Release\n"
         f"environment_of({release!r}, sys.argv[1])\n"

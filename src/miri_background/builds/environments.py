@@ -28,7 +28,7 @@ from miri_background.builds.uv import NoEnvironment, ask_uv, builds_home, cache_
 from miri_background.files import write_text_whole
 from miri_background.outcomes import Cause, DiskFailed
 from miri_background.places import require_writable, writable
-from miri_background.reading import read_json
+from miri_background.reading import read_json, read_text
 
 __all__ = [
     "SIZE_OF_BUILD",
@@ -261,7 +261,7 @@ def _locked(directory, *, shared=False, patience=_PATIENCE):
 def _marked_name(directory):
     """Return the name of the build that a directory was begun for; None if it is not ours."""
     try:
-        return (directory / _MARKER).read_text("utf-8").strip()
+        return read_text(directory / _MARKER).strip()
     except (OSError, ValueError):
         return None
 

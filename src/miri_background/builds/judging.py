@@ -1,17 +1,19 @@
 """What came out of a case: from how the call ended, and from the products if it did."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 
 from miri_background.builds.museum.inputs import ASSOCIATION
 from miri_background.outcomes import CannotJudge, Outcome, error_in_words
 from miri_background.provenance import provenance_of_check
+from miri_background.reading import open_fits, read_json
 from miri_background.validation.judgement import judge_products
+from miri_background.validation.products.images import read_header, read_image
 from miri_background.validation.products.stage2 import product_sets, require_one_set
 
 __all__ = ["Result", "judged", "products_key"]
@@ -81,13 +83,11 @@ def products_key(directory, names):
     str
         Empty if there is none.
     """
-    import hashlib
-
     digest, found = hashlib.sha256(), False
     for name in sorted(names):
         found = True
         digest.update(name.encode())
-        with fits.open(directory / name, memmap=False) as hdus:
+        with open_fits(directory / name) as hdus:
             for hdu in hdus:
                 if hdu.name == "ASDF":
                     continue
@@ -118,7 +118,7 @@ def judged(case, build, called, directory, backgrounds, known):
     backgrounds : sequence of str
         Names of the files that are subtracted.
     known : dict
-        Results by key of products, of what was judged before; added to.
+        What was judged before, by case and key of products; added to.
 
     Returns
     -------
@@ -136,11 +136,20 @@ def judged(case, build, called, directory, backgrounds, known):
     made = sorted(
         path.name for path in directory.glob("*.fits*") if path.is_file() and not path.is_symlink()
     )
-    key = products_key(directory, made)
-    if key not in known:
+    try:
+        key = products_key(directory, made)
+    except (OSError, ValueError) as error:
+        sentence = f"a product cannot be read: {error}"
+        return Result(case.name, build, "not judged", sentence, **took)
+    # Of one case: what is right depends on what was asked for.
+    of_case = case.name, key
+    if of_case not in known:
         given = [directory / name for name in backgrounds]
-        known[key] = _judged_products(case, given, directory, made)
-    return Result(case.name, build, products=key, **known[key], **took)
+        try:
+            known[of_case] = _judged_products(case, given, directory, made)
+        except CannotJudge as error:
+            known[of_case] = {"outcome": "not judged", "sentence": str(error)}
+    return Result(case.name, build, products=key, **known[of_case], **took)
 
 
 def _judged_products(case, backgrounds, directory, made):
@@ -149,10 +158,7 @@ def _judged_products(case, backgrounds, directory, made):
         return {"outcome": "refused", "sentence": skipped}
     if not case.backgrounds:
         return _without_backgrounds(directory, made)
-    try:
-        verdict = _verdict(case, backgrounds, directory)
-    except CannotJudge as error:
-        return {"outcome": "not judged", "sentence": str(error)}
+    verdict = _verdict(case, backgrounds, directory)
     broken = [metric for metric in verdict.metrics if not metric.passed]
     names = dict.fromkeys(metric.name for metric in broken)
     outcome = "wrong" if verdict.outcome is Outcome.FAILED else "correct"
@@ -194,20 +200,19 @@ def _verdict(case, backgrounds, directory):
 def _skipped(directory, made):
     """Return in words that the step was skipped, if the products say so, and are as they were."""
     for name in made:
-        header = fits.getheader(directory / name)
-        if header.get(_STEP_CARD) == "SKIPPED":
+        if read_header(directory / name).get(_STEP_CARD) == "SKIPPED":
             return f"{name} has {_STEP_CARD} = 'SKIPPED'"
     return ""
 
 
 def _without_backgrounds(directory, made):
     """Return what became of a science exposure that there is no background for."""
-    subtracted = [name for name in made if fits.getheader(directory / name).get(_STEP_CARD)]
+    subtracted = [name for name in made if read_header(directory / name).get(_STEP_CARD)]
     if not subtracted:
         return {"outcome": "refused", "sentence": "nothing was subtracted, and nothing says so"}
     name = subtracted[0]
     rate = next(path for path in directory.glob("*_rate.fits") if path.is_symlink())
-    before, after = (fits.getdata(path, "SCI") for path in (rate, directory / name))
+    before, after = (read_image(path).data for path in (rate, directory / name))
     same = np.array_equal(before, after, equal_nan=True)
     altered = "as they were" if same else "altered"
     sentence = f"{name} has {_STEP_CARD} = 'COMPLETE' without a background, its data are {altered}"
@@ -216,8 +221,6 @@ def _without_backgrounds(directory, made):
 
 def _association(directory):
     """Return outcome and sentence of an association that the helper has written."""
-    from miri_background.reading import read_json
-
     (path,) = Path(directory).glob("*_asn.json")
     members = read_json(path)["products"][0]["members"]
     kinds = [each.get("exptype") for each in members]

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -114,7 +115,8 @@ class Trial:
                 if found is None:
                     missing.setdefault(build, []).append((case, inputs, key))
                 else:
-                    self._known.setdefault(found.products, _judgement(found))
+                    if found.products:
+                        self._known.setdefault((case.name, found.products), _judgement(found))
                     yield found
         yield from self._tried(missing)
 
@@ -234,8 +236,11 @@ class Trial:
         place = self._place_of_images(products)
         if not products or not place.is_file():
             return {}
-        with np.load(place) as kept:
-            return dict(kept)
+        try:
+            with np.load(place) as kept:
+                return dict(kept)
+        except (OSError, ValueError, BadZipFile):
+            return {}  # a page has no pictures of it
 
     def _place_of_images(self, products):
         return self.home / "images" / f"{products}.npz"

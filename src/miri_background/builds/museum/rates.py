@@ -18,6 +18,7 @@ from miri_background.observation import Observation, exposures
 from miri_background.parallel import process_pool
 from miri_background.places import writable
 from miri_background.provenance import source_fingerprint
+from miri_background.reading import open_fits
 from miri_background.references.choice import use_references
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures
@@ -119,7 +120,7 @@ def common_rate(path, target, alteration=""):
     with (
         writable(target.parent),
         records.writing(key, target) as (aside,),
-        fits.open(path, memmap=False) as hdus,
+        open_fits(path) as hdus,
     ):
         without_own_format(hdus)
         hdus[0].header["FILENAME"] = target.name
