@@ -1,6 +1,7 @@
 """The installed build in some cases of the museum: tried, judged, and found again."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -98,6 +99,17 @@ def test_time_limit_is_an_outcome(home, build):
     (found,) = Trial(home, Limits(seconds=0.2)).results([slow], chosen_cases(["sub256"]))
     assert found.outcome == "timed out"
     assert not list(home.glob(".trying-*"))
+
+
+def test_what_was_killed_is_removed(home, build, results):  # noqa: ARG001 - made before
+    """Long after; another process may be at work in a newer one."""
+    old, new = home / ".trying-old", home / ".trying-new"
+    for path in (old, new):
+        path.mkdir()
+    os.utime(old, (0, 0))
+    list(Trial(home).results([build], chosen_cases(["empty-list"])))
+    assert (old.exists(), new.exists()) == (False, True)
+    new.rmdir()
 
 
 def test_images_are_kept(home, results):

@@ -6,6 +6,7 @@ import queue
 import shutil
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ _SOURCES = (
     "miri_background.instrument",
     "miri_background.validation",
 )
+_TRYING = ".trying-"  # how the directories of calls begin
+_ABANDONED_AFTER = 3600.0  # s after the time limit of a call
 # Products of which pictures are made, by their suffix.
 _IMAGES = {"bsub": "subtracted", "bsubints": "subtracted", "combinedbackground": "combined"}
 
@@ -107,6 +110,7 @@ class Trial:
         """
         with writable(self.home):
             self.home.mkdir(parents=True, exist_ok=True)
+        self._remove_abandoned()
         ready = [self._ready(case) for case in cases]
         missing = {}
         for build in builds:
@@ -119,6 +123,13 @@ class Trial:
                         self._known.setdefault((case.name, found.products), _judgement(found))
                     yield found
         yield from self._tried(missing)
+
+    def _remove_abandoned(self):
+        """Remove the directories of calls whose process was killed."""
+        for path in self.home.glob(f"{_TRYING}*"):
+            with suppress(FileNotFoundError):  # another process has just finished with it
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER + self._limits.seconds:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _ready(self, case):
         """Return a case with its files, and the key of what decides its result."""
@@ -189,7 +200,7 @@ class Trial:
     def _try(self, running, build, case, inputs, key, ended):
         """Return how a build did in a case, and keep it; None if that was interrupted."""
         with writable(self.home):
-            directory = Path(tempfile.mkdtemp(prefix=".trying-", dir=self.home))
+            directory = Path(tempfile.mkdtemp(prefix=_TRYING, dir=self.home))
         try:
             inputs.put(directory)
             called = running.call(_job(case, inputs), directory, self._references(case))

@@ -78,6 +78,13 @@ def sentence_of(tried):
     )
 
 
+def _answer(tried):
+    """Return the answer in a few words."""
+    if tried.candidate is None and tried.outcome is Outcome.PASSED:
+        return "as known"
+    return _ANSWERS[tried.outcome]
+
+
 def _of_releases(tried):
     """Return the answer where no candidate is under review."""
     ready = [each for each in tried.builds if not each.reason]
@@ -144,7 +151,7 @@ def text(tried):
         lines += [text_table(_CHANGE_HEADS[:-1], [row[:-1] for row in rows])]
         lines += [f"  {row[0]}, {row[1]}: {row[-1]}" for row in rows if row[-1]] + [""]
     lines += [f"{each.name}: {each.reason}" for each in tried.builds if each.reason]
-    return "\n".join([*lines, f"{_ANSWERS[tried.outcome].upper()}: {sentence_of(tried)}"])
+    return "\n".join([*lines, f"{_answer(tried).upper()}: {sentence_of(tried)}"])
 
 
 def markdown(tried):
@@ -160,7 +167,7 @@ def markdown(tried):
     str
         Markdown: answer, what changed, and all outcomes folded.
     """
-    answer = _ANSWERS[tried.outcome]
+    answer = _answer(tried)
     lines = [f"**{tried.outcome.symbol} {answer}**: {sentence_of(tried)}", ""]
     rows = _change_rows(tried)
     if rows:
@@ -209,7 +216,7 @@ def html_page(tried, images):
         "report/builds.html.j2",
         title=f"{new.name} against jwst {tried.against}" if new else "builds of jwst",
         outcome=tried.outcome,
-        answer=_ANSWERS[tried.outcome],
+        answer=_answer(tried),
         sentence=sentence_of(tried),
         change_heads=_CHANGE_HEADS,
         changes=_change_rows(tried),
