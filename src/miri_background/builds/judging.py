@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,10 +62,6 @@ class Result:
     metrics: dict = None
     products: str = ""
     behaviours: dict = None
-
-    def content(self):
-        """Return it as JSON has it."""
-        return asdict(self) | {"findings": list(self.findings)}
 
 
 def products_key(directory, names):

@@ -13,9 +13,7 @@ call is written to the file that the job names.
 import inspect
 import json
 import os
-import platform
 import sys
-import time
 import traceback
 from pathlib import Path
 
@@ -84,13 +82,6 @@ def _where(error):
     return found
 
 
-def _version():
-    """Return the version of the pipeline."""
-    from importlib.metadata import version
-
-    return version("jwst")
-
-
 def _import():
     """Import the pipeline; where that fails, each call shows why."""
     try:
@@ -102,17 +93,14 @@ def _import():
 
 def _carry_out(job):
     """Carry a job out, and write what came of it."""
-    result = {"python": platform.python_version(), "error": "", "where": "", "jwst": ""}
-    started = time.time()
+    result = {"error": "", "where": ""}
     try:
-        result["jwst"] = _version()
         _CALLS[job["call"]](job)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
         traceback.print_exc()
         message = " ".join(str(error).split())[:_LONGEST]
         result["error"] = f"{type(error).__name__}: {message}"
         result["where"] = _where(error)
-    result["seconds"] = time.time() - started
     aside = Path(job["result"] + ".part")
     aside.write_text(json.dumps(result, indent=1), encoding="utf-8")
     aside.replace(job["result"])

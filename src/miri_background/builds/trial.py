@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -214,7 +214,7 @@ class Trial:
                 self._keep_images(directory, result.products)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        text = json.dumps(result.content() | {"key": key}, indent=1) + "\n"
+        text = json.dumps(asdict(result) | {"key": key}, indent=1) + "\n"
         place = self._place(build, case)
         with writable(place.parent):
             place.parent.mkdir(parents=True, exist_ok=True)

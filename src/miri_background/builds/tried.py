@@ -8,7 +8,7 @@ from miri_background.outcomes import Outcome
 
 __all__ = ["Change", "Tried", "TriedBuild"]
 
-# Less is worse: a wrong result that nothing tells of is worst.
+# Less is worse: a wrong result without an error is worst.
 _WORTH = {"correct": 3, "refused": 2, "wrong": 0}
 _OTHERWISE = 1
 

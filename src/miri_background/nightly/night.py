@@ -189,7 +189,8 @@ class _Diary:
         self.directory, self.history, self.tell = directory, history, tell
         self._started = started
         self._records, self._problems = {}, []
-        self._message, self._before = matrix.message, state_of(history)
+        self._message = matrix.message
+        self._before = state_of(history) if self._message else {}
 
     def log(self, job):
         """Return the path of the log of a job."""
@@ -274,8 +275,8 @@ class _Diary:
 
     def _tell_others(self, night):
         """Send a message if something changed, and return in words what became of it."""
-        changes = changes_of(night.records, self._before)
-        if self._message is None or not changes:
+        changes = changes_of(night.records, self._before) if self._message else []
+        if not changes:
             return "none"
         problems = self._message.send(night, changes)
         # The verdict is the same, whether somebody heard of it or not.

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-__all__ = ["ALTERATIONS", "PLACE"]
+__all__ = ["ALTERATIONS"]
 
 # Rows and columns that are altered: empty sky in every subarray, and away from its borders.
-PLACE = (slice(100, 104), slice(120, 124))
+_PLACE = (slice(100, 104), slice(120, 124))
 _DO_NOT_USE, _JUMP, _PERSISTENCE = 1, 4, 128  # bits of DQ; jwst documentation, "Data quality"
 _OUTLIER = 1e4  # DN/s, far above anything in the sky
 
@@ -17,12 +17,12 @@ def _image(hdus, name="SCI"):
 
 def _set(hdus, name, value):
     """Set the pixels of the place."""
-    _image(hdus, name)[(..., *PLACE)] = value
+    _image(hdus, name)[(..., *_PLACE)] = value
 
 
 def _flag(hdus, flag):
     """Add a flag to the pixels of the place."""
-    _image(hdus, "DQ")[(..., *PLACE)] |= np.uint32(flag)
+    _image(hdus, "DQ")[(..., *_PLACE)] |= np.uint32(flag)
 
 
 def missing(hdus):

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from miri_background.builds.museum.cases import observations
@@ -73,7 +74,7 @@ def inputs_of(case, home, workers=0):
     directory = home / "inputs" / case.name
 
     def rates(name, kind):
-        return rates_of(observations()[name], kind, home / "observations", workers)
+        return _rates(name, kind, home, workers)
 
     science = f"{_STEM}_{product}.fits"
     made = rates(case.science, product)["science"][0]
@@ -95,6 +96,12 @@ def inputs_of(case, home, workers=0):
         backgrounds.append(backgrounds[0])
     text = _association(case, science, backgrounds) if case.call == "image2" else ""
     return Inputs(directory, science, tuple(backgrounds), _STEM, text)
+
+
+@cache
+def _rates(name, product, home, workers):
+    """Return the rates of an observation of the museum, looked up once by each process."""
+    return rates_of(observations()[name], product, home / "observations", workers)
 
 
 def _association(case, science, backgrounds):

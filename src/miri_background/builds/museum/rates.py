@@ -23,7 +23,7 @@ from miri_background.references.choice import use_references
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures
 
-__all__ = ["PRODUCTS", "common_rate", "rates_of", "without_own_format"]
+__all__ = ["PRODUCTS", "common_rate", "rates_of"]
 
 PRODUCTS = ("rate", "rateints")
 _SOURCES = ("miri_background.builds.museum.alterations", "miri_background.builds.museum.rates")
@@ -84,7 +84,7 @@ def rates_of(observation, product, place, workers=0):
     }
 
 
-def without_own_format(hdus):
+def _without_own_format(hdus):
     """Replace what only some builds can read in a rate by what all can.
 
     Parameters
@@ -122,7 +122,7 @@ def common_rate(path, target, alteration=""):
         records.writing(key, target) as (aside,),
         open_fits(path) as hdus,
     ):
-        without_own_format(hdus)
+        _without_own_format(hdus)
         hdus[0].header["FILENAME"] = target.name
         if alteration:
             ALTERATIONS[alteration](hdus)

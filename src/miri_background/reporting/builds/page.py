@@ -62,9 +62,7 @@ def sentence_of(tried):
     total, changes = len(tried.cases), tried.changes
     cases = counted(total, "case")
     if not changes:
-        return (
-            f"{new.name} subtracts backgrounds as jwst {tried.against} does, in {cases} of {total}."
-        )
+        return f"{new.name} subtracts backgrounds as jwst {tried.against} does, in all of {cases}."
     parts = []
     for kind, words in _KINDS.items():
         names = [each.case.name for each in changes if each.kind == kind]
@@ -106,11 +104,11 @@ def _signed(outcome):
     return f"{_SIGNS.get(outcome, _OTHER_SIGN)} {outcome}"
 
 
-def _table(tried):
-    """Return heads and rows of builds and cases."""
+def _table(tried, head_of=lambda case: case.name):
+    """Return heads and rows of builds and cases, each row with a head of its own."""
     heads = ["case", *(each.label for each in tried.builds)]
     rows = [
-        [case.name, *(_signed(tried.outcome_of(build, case)) for build in tried.builds)]
+        [head_of(case), *(_signed(tried.outcome_of(build, case)) for build in tried.builds)]
         for case in tried.cases
     ]
     return heads, rows
@@ -204,14 +202,7 @@ def html_page(tried, images):
         HTML.
     """
     new = tried.candidate
-    heads, _ = _table(tried)
-    rows = [
-        [
-            Part(words=case.title, small=case.name),
-            *(_signed(tried.outcome_of(build, case)) for build in tried.builds),
-        ]
-        for case in tried.cases
-    ]
+    heads, rows = _table(tried, _head_of_case)
     return render(
         "report/builds.html.j2",
         title=f"{new.name} against jwst {tried.against}" if new else "builds of jwst",
@@ -221,7 +212,7 @@ def html_page(tried, images):
         change_heads=_CHANGE_HEADS,
         changes=_change_rows(tried),
         pictures=[shown_images(each) for each in _pictures(tried, images)],
-        heads=["case", *heads[1:]],
+        heads=heads,
         rows=rows,
         without=[(each.name, each.reason) for each in tried.builds if each.reason],
         builds=[_build_row(tried, each) for each in tried.builds if not each.reason],
@@ -276,10 +267,15 @@ def _build_row(tried, build):
     )
 
 
+def _head_of_case(case):
+    """Return title and name of a case."""
+    return Part(words=case.title, small=case.name)
+
+
 def _case_row(case):
     """Return a row of what a case is about."""
     threads = ", ".join(case.threads) or "no report found"
-    return Part(words=case.title, small=case.name), case.symptom, case.cause, threads
+    return _head_of_case(case), case.symptom, case.cause, threads
 
 
 def _ends(tried):

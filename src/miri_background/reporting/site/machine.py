@@ -6,7 +6,6 @@ from importlib.metadata import version
 
 from miri_background.outcomes import Outcome
 from miri_background.rendering import render
-from miri_background.reporting.site.slow_trends import slow_trends
 
 __all__ = ["BADGE", "FEED", "STATUS", "machine_files"]
 
@@ -67,7 +66,7 @@ def _status(standing):
         "sentence": standing.answer.sentence,
         "night": standing.night,
         "observations": observations,
-        "slow_trends": [each.sentence() for each in slow_trends(standing)],
+        "slow_trends": standing.slow_trends,
         "problems": list(standing.problems),
         "written_by": f"miri-background {version('miri-background-validation')}",
     }

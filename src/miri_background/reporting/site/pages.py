@@ -8,7 +8,6 @@ import yaml
 from miri_background.outcomes import Cause, Outcome
 from miri_background.rendering import Part, page_name, render
 from miri_background.reporting.site.notebooks import ENDED
-from miri_background.reporting.site.slow_trends import slow_trends
 from miri_background.reporting.site.standing import KINDS, NOT_RUN, kind_of
 from miri_background.validation.verdict.limits import criteria, critical_value
 
@@ -45,7 +44,7 @@ class Pages:
             "site/front.md.j2",
             answer=self._standing.answer,
             problems=self._standing.problems,
-            trends=[each.sentence() for each in slow_trends(self._standing)],
+            trends=self._standing.slow_trends,
             observations=list(self._standing.last),
             started=f"{min(run.started for run in last):%-d %B %Y at %H:%M}" if last else "",
             builds=_builds(last) or "unknown",

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from miri_background.outcomes import Outcome
 from miri_background.reporting.history import Record
+from miri_background.reporting.site.slow_trends import slow_trends
 from miri_background.validation.measurements.measurement import normal_deviation
 from miri_background.validation.verdict.limits import Metric, criteria, severity
 from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
@@ -272,6 +273,11 @@ class Standing:
             endings.append(f"{len(words) - len(amiss)} of {len(words)} passed")
         start = "Within the limits, but not as before" if worst in _GOOD else "Not all is well"
         return Answer(worst, f"{start}: {'; '.join(endings)}.")
+
+    @cached_property
+    def slow_trends(self):
+        """What creeps one way, a sentence for each metric."""
+        return [each.sentence() for each in slow_trends(self)]
 
     def _all_well(self, number):
         """Return the answer for a night in which all passed."""
