@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from miri_background.builds.museum.cases import chosen_cases
+from miri_background.museum.cases import chosen_cases
 from miri_background.parameters import KINDS, every_parameter
 
 ROOT = Path(__file__).parents[1]

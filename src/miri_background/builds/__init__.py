@@ -1,1 +1,1 @@
-"""Builds of the pipeline, releases and candidates, each in an environment of its own."""
+"""Builds of the pipeline, each in an environment of its own, and how they are called."""

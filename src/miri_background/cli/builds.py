@@ -147,8 +147,8 @@ def builds(
     require_own_page(output)
     require_own_page(summary)
     from miri_background.builds.calling import Limits
-    from miri_background.builds.museum.cases import chosen_cases
-    from miri_background.builds.trying import try_builds
+    from miri_background.museum.cases import chosen_cases
+    from miri_background.museum.trying import try_builds
     from miri_background.reporting.builds.page import html_page, markdown, text
 
     tried, trial = try_builds(

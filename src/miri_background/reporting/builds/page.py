@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from markupsafe import Markup
 
-from miri_background.builds.outcomes import NO_ENVIRONMENT
+from miri_background.museum.outcomes import NO_ENVIRONMENT
 from miri_background.outcomes import Outcome
 from miri_background.rendering import Part, render
 from miri_background.reporting.comparison.images import compared_images

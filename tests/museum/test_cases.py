@@ -3,9 +3,9 @@
 import pytest
 from packaging.version import Version
 
-from miri_background.builds.judging import Result
-from miri_background.builds.museum.cases import cases, chosen_cases
-from miri_background.builds.tried import Tried, TriedBuild
+from miri_background.museum.cases import cases, chosen_cases
+from miri_background.museum.judging import Result
+from miri_background.museum.tried import Tried, TriedBuild
 from miri_background.outcomes import Outcome, SetUpWrong
 
 

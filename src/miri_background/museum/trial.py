@@ -16,10 +16,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from miri_background.builds.calling import Limits, RunningBuild
-from miri_background.builds.judging import Result, judged
-from miri_background.builds.museum.cases import observations
-from miri_background.builds.museum.inputs import ASSOCIATION, inputs_of
 from miri_background.files import checksum, content_key, write_text_whole
+from miri_background.museum.cases import observations
+from miri_background.museum.inputs import ASSOCIATION, inputs_of
+from miri_background.museum.judging import Result, judged
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.places import writable
@@ -36,7 +36,11 @@ __all__ = ["Build", "Trial"]
 _LATER = ("assign_wcs", "flat_field", "photom", "resample")
 # What decides a result, beside the case's files and the build.
 _SOURCES = (
-    *(f"miri_background.builds.{name}" for name in ("calling", "judging", "museum", "runner")),
+    *(f"miri_background.builds.{name}" for name in ("calling", "runner")),
+    *(
+        f"miri_background.museum.{name}"
+        for name in ("alterations", "cases", "inputs", "judging", "rates")
+    ),
     "miri_background.instrument",
     "miri_background.validation",
 )

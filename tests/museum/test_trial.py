@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from miri_background.builds import trial as of_trial
 from miri_background.builds.calling import Limits
-from miri_background.builds.museum.cases import chosen_cases
-from miri_background.builds.trial import Build, Trial
-from miri_background.builds.tried import Tried, TriedBuild
+from miri_background.museum import trial as of_trial
+from miri_background.museum.cases import chosen_cases
+from miri_background.museum.trial import Build, Trial
+from miri_background.museum.tried import Tried, TriedBuild
 from miri_background.reporting.builds.page import html_page, markdown, text
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_equal_products_are_judged_once(home, build, results, monkeypatch):
     def never(*_):
         pytest.fail("the same products are judged again")
 
-    monkeypatch.setattr("miri_background.builds.judging._judged_products", never)
+    monkeypatch.setattr("miri_background.museum.judging._judged_products", never)
     chosen = chosen_cases(["sub256"])
     both = [build, replace(build, name="other", key="other")]
     found = {each.build: each for each in Trial(home).results(both, chosen)}

@@ -8,9 +8,9 @@ import yaml
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from miri_background.builds.museum.alterations import ALTERATIONS
-from miri_background.builds.museum.rates import PRODUCTS
-from miri_background.builds.outcomes import OUTCOMES
+from miri_background.museum.alterations import ALTERATIONS
+from miri_background.museum.outcomes import OUTCOMES
+from miri_background.museum.rates import PRODUCTS
 from miri_background.outcomes import SetUpWrong
 
 __all__ = ["Case", "cases", "chosen_cases", "observations"]

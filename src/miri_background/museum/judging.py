@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miri_background.builds.museum.inputs import ASSOCIATION
+from miri_background.museum.inputs import ASSOCIATION
 from miri_background.outcomes import CannotJudge, Outcome, error_in_words
 from miri_background.provenance import provenance_of_check
 from miri_background.reading import open_fits, read_json

@@ -15,10 +15,10 @@ from miri_background.builds.environments import (
     in_use,
 )
 from miri_background.builds.releases import release_version
-from miri_background.builds.trial import Build, Trial
-from miri_background.builds.tried import Tried, TriedBuild
 from miri_background.builds.uv import NoEnvironment
 from miri_background.files import content_key
+from miri_background.museum.trial import Build, Trial
+from miri_background.museum.tried import Tried, TriedBuild
 from miri_background.outcomes import SetUpWrong
 
 __all__ = ["installed_release", "try_builds"]

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from miri_background.builds.museum.alterations import ALTERATIONS
 from miri_background.calibration.pipeline import detector1_rates
 from miri_background.calibration_choice import Calibration
 from miri_background.files import ProductRecords, checksum, content_key
+from miri_background.museum.alterations import ALTERATIONS
 from miri_background.observation import Observation, exposures
 from miri_background.parallel import process_pool
 from miri_background.places import writable
@@ -26,7 +26,7 @@ from miri_background.simulation.observing import take_exposures
 __all__ = ["PRODUCTS", "common_rate", "rates_of"]
 
 PRODUCTS = ("rate", "rateints")
-_SOURCES = ("miri_background.builds.museum.alterations", "miri_background.builds.museum.rates")
+_SOURCES = ("miri_background.museum.alterations", "miri_background.museum.rates")
 # Builds before 1.14 cannot read the extension that newer ones write, and newer ones cannot do
 # without it: all read one that says nothing (asdf-standard 1.5.0).
 _ASDF = b"""#ASDF 1.0.0

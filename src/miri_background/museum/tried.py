@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from miri_background.builds.outcomes import NO_ENVIRONMENT
+from miri_background.museum.outcomes import NO_ENVIRONMENT
 from miri_background.outcomes import Outcome
 
 __all__ = ["Change", "Tried", "TriedBuild"]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from miri_background.builds.museum.cases import observations
-from miri_background.builds.museum.rates import common_rate, rates_of
 from miri_background.files import write_text_whole
+from miri_background.museum.cases import observations
+from miri_background.museum.rates import common_rate, rates_of
 from miri_background.places import writable
 
 __all__ = ["ASSOCIATION", "Inputs", "inputs_of"]

@@ -1,1 +1,0 @@
-"""The museum of known bugs: cases as data, each of which can be tried with any build."""
