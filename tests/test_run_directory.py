@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from miri_background import run_directory
+from miri_background.calibration import builds
 from miri_background.calibration_choice import Calibration
 from miri_background.files import checksum
 from miri_background.observation import Observation, exposures
@@ -362,7 +362,7 @@ def test_other_references_have_rates_of_their_own(open_run, tmp_path, changed):
 def test_other_build_has_rates_of_its_own(tmp_path, monkeypatch):
     """Rates of one build are not taken for those of another."""
     here = run_path(tmp_path, CALIBRATION)
-    monkeypatch.setattr(run_directory, "version", lambda _: "99.0")
+    monkeypatch.setattr(builds, "version", lambda _: "99.0")
     assert run_path(tmp_path, CALIBRATION).parent != here.parent
 
 

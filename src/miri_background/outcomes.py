@@ -25,6 +25,7 @@ __all__ = [
     "is_cannot_judge",
     "printable",
     "unforeseen",
+    "with_cause",
     "worst",
 ]
 
@@ -215,7 +216,24 @@ def unforeseen(error, message):
     # CRDS leaves the process where it finds no configuration.
     if isinstance(error, SystemExit) or _is_of_crds(error):
         return ReferencesUnfit(message)
-    cause = cause_of(type(error).__name__, str(error))
+    return with_cause(cause_of(type(error).__name__, str(error)), message)
+
+
+def with_cause(cause, message):
+    """Return what to raise for a cause.
+
+    Parameters
+    ----------
+    cause : Cause
+        Why there is no verdict.
+    message : str
+        One sentence that says what is wrong, where, and what to do.
+
+    Returns
+    -------
+    CannotJudge
+        Of the class that has the cause.
+    """
     return next(each for each in _with_subclasses(CannotJudge) if each.cause is cause)(message)
 
 

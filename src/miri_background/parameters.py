@@ -18,6 +18,7 @@ from miri_background.tables import html_table
 __all__ = [
     "DATA_SETS",
     "FILTERS",
+    "INSTALLED",
     "KINDS",
     "MOST_DITHERS",
     "CalibrationParameters",
@@ -29,6 +30,7 @@ __all__ = [
     "refuse_unknown",
 ]
 
+INSTALLED = "installed"  # the build of jwst that is in this environment
 MOST_DITHERS = 12  # dithers of the pattern, three sets of four
 FILTERS = (  # imaging filters, without coronagraphs
     "F560W",
@@ -300,7 +302,20 @@ class ObservationParameters(Description):
 
 
 class CalibrationParameters(Description):
-    """What is made of the level-1b files, by the pipeline that is installed."""
+    """What is made of the level-1b files: by which pipeline, and how."""
+
+    build: str = _parameter(
+        INSTALLED,
+        "",
+        "build of jwst",
+        legal="installed, a release such as 1.20.2, or the path of a checkout or wheel",
+    )
+    build_with: str = _parameter(
+        "",
+        "",
+        "checkouts of stcal, stdatamodels, stpipe that belong to the build",
+        legal="paths with commas between them",
+    )
 
     crds_cache: str = _parameter(
         "synthetic",

@@ -15,6 +15,8 @@ from miri_background.reading import open_fits
 from miri_background.repository import checkout_state
 
 __all__ = [
+    "PIPELINE",
+    "fingerprint_of_files",
     "level1b_checksum",
     "pipeline_fingerprint",
     "provenance_of_check",
@@ -25,10 +27,10 @@ __all__ = [
 ]
 
 # Packages that calwebb_detector1 and calwebb_image2 consist of.
-_PIPELINE = ("jwst", "stcal", "stdatamodels", "stpipe")
+PIPELINE = ("jwst", "stcal", "stdatamodels", "stpipe")
 # Packages that a verdict is computed with, and what a run needs beside.
 _JUDGING = ("numpy", "scipy", "astropy", "photutils", "miri-background-validation")
-_RUNNING = (*_PIPELINE, "crds", "astro-sedpy", *_JUDGING)
+_RUNNING = (*PIPELINE, "crds", "astro-sedpy", *_JUDGING)
 _CRDS = "crds://"  # before the names of reference files in headers
 _PLACES = ("references/jwst/miri", "references/jwst")  # in a cache, by either of CRDS's layouts
 _SOURCES = (".py", ".so", ".yaml", ".json")
@@ -51,24 +53,38 @@ def source_fingerprint(*modules):
     str
         16 hexadecimal digits.
     """
+    specs = map(find_spec, modules)
+    return fingerprint_of_files(
+        each.submodule_search_locations[0] if each.submodule_search_locations else each.origin
+        for each in specs
+    )
+
+
+def fingerprint_of_files(paths):
+    """Return a short hash of the source and data files of packages or modules.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        Directories of packages, and files of modules.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
     digest = hashlib.sha256()
-    for module in modules:
-        spec = find_spec(module)
-        roots = spec.submodule_search_locations
-        files = (
-            sorted(path for path in Path(roots[0]).rglob("*") if path.suffix in _SOURCES)
-            if roots
-            else [Path(spec.origin)]
-        )
-        for path in files:
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
+    for path in map(Path, paths):
+        files = (each for each in path.rglob("*") if each.suffix in _SOURCES)
+        for file in sorted(files) if path.is_dir() else [path]:
+            digest.update(file.name.encode())
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def pipeline_fingerprint():
     """Return the fingerprint of the calibration pipeline that is installed."""
-    return source_fingerprint(*_PIPELINE)
+    return source_fingerprint(*PIPELINE)
 
 
 def versions(packages=_RUNNING):
@@ -165,8 +181,8 @@ def provenance_of_run(run, references, started):
     level1b = {path.name: path for path in sorted((run.observed / "uncal").glob("*.fits"))}
     return {
         "kind": "run",
-        "versions": versions(),
-        "pipeline_fingerprint": pipeline_fingerprint(),
+        "versions": versions() | run.pipeline.versions(),
+        "pipeline_fingerprint": run.pipeline.fingerprint,
         "crds_context": references.context,
         "references": used_references(run.root, references.path),
         "simulator": run.observation.simulator,

@@ -16,9 +16,10 @@ import json
 import os
 import shutil
 import tempfile
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
 
+from miri_background.calibration.builds import pipeline_of, pipeline_stem
 from miri_background.calibration_choice import Calibration
 from miri_background.files import (
     ProductRecords,
@@ -119,7 +120,7 @@ def run_path(location, calibration, purpose=None):
     pathlib.Path
         Absolute.
     """
-    build = f"jwst-{version('jwst')}-{calibration.references_words}"
+    build = f"{pipeline_stem(calibration)}-{calibration.references_words}"
     observed = Path(location).expanduser().resolve()
     return observed / build / (purpose or calibration.words)
 
@@ -189,6 +190,11 @@ class RunDirectory:
         except CannotJudge:
             self.release()
             raise
+
+    @cached_property
+    def pipeline(self):
+        """The pipeline that calibrates; its environment is made if it is not there."""
+        return pipeline_of(self.calibration)
 
     def remove_leftovers(self):
         """Remove directories in which a run was writing that was killed, or interrupted."""

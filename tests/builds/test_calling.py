@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from miri_background.builds.calling import Limits, RunningBuild
@@ -19,7 +20,7 @@ import os, sys, time
 class Image2Pipeline:
     @staticmethod
     def call(association, output_dir=None, save_results=True, steps=None):
-        print("said", association)
+        print("said", association, flush=True)
         if association == "crash":
             raise ValueError("the array\\n has no pixels")
         if association == "hang":
@@ -130,6 +131,37 @@ def test_stopped_by_another_thread(build, tmp_path):
         began = time.monotonic()
         assert call(one, tmp_path / "two", "hang").ending == "died"
     assert time.monotonic() - began < 30
+
+
+CALLER = """
+import sys
+from miri_background.builds.calling import RunningBuild
+from pathlib import Path
+
+with RunningBuild(sys.argv[1], "imports.log", "https://nowhere.invalid") as running:
+    job = {"call": "image2", "association": "hang", "output": ".", "steps": {}}
+    running.call(job, Path(sys.argv[2]), {"CRDS_PATH": "/some/cache"})
+"""
+
+
+def test_call_ends_with_a_caller_that_is_killed(build, tmp_path):
+    """Nobody waits for it, and nobody else would end it."""
+    command = [sys.executable, "-c", CALLER, str(build), str(tmp_path)]
+    with subprocess.Popen(command, cwd=tmp_path) as caller:
+        log = tmp_path / "log.txt"
+        wait_until(lambda: log.exists() and "said hang" in log.read_text())
+        family = psutil.Process(caller.pid).children(recursive=True)
+        caller.kill()
+    assert len(family) == 2
+    assert not psutil.wait_procs(family, timeout=30)[1]
+
+
+def wait_until(true):
+    """Wait until something is true."""
+    until = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_runner_is_for_old_interpreters():

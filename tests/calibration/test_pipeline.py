@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 
 import pytest
 
-from miri_background.calibration import image2, pipeline
+from miri_background.calibration import builds, image2
 from miri_background.calibration.image2 import (
     image2_steps,
     subtract_backgrounds,
@@ -191,5 +191,5 @@ def test_missing_background_is_hidden_from_the_pipeline_only(calibrated):
 @pytest.mark.slow
 def test_rates_of_a_build_that_was_edited_are_made_again(calibrated, monkeypatch):
     """A pipeline that somebody changed by hand keeps its version, and not its rates."""
-    monkeypatch.setattr(pipeline, "pipeline_fingerprint", lambda: "edited")
+    monkeypatch.setattr(builds, "pipeline_fingerprint", lambda: "edited")
     assert made_again(calibrated) == len(exposures(FEW))

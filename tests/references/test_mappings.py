@@ -14,7 +14,12 @@ from jwst.pipeline import Detector1Pipeline, Image2Pipeline, Image3Pipeline
 from miri_background.observation import FIELDS, Observation
 from miri_background.references.any_cache import crds_environment
 from miri_background.references.cache import synthetic_cache
-from miri_background.references.mappings import CONTEXT, MATCH_KEYS
+from miri_background.references.mappings import (
+    CONTEXT,
+    MATCH_KEYS,
+    OLDER_CONTEXT,
+    context_for,
+)
 
 TIMEOUT = 300  # s, several times what certification takes
 
@@ -33,6 +38,7 @@ KINDS = {
 # Of these types a file is written for each way to read the detector.
 OF_THE_READOUT = ("dark", "reset", "readnoise")
 ALWAYS = "SUB256"
+OLDER = "jwst_miri_rscd_9000.fits"  # for builds before jwst 2.0
 EVERY_KIND = [
     name if name == ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in KINDS
 ]
@@ -94,10 +100,10 @@ def cache_of(synthetic_caches):
 def run_offline(cache_of):
     """Return a function that runs Python with the environment of a cache."""
 
-    def run(name, *arguments):
+    def run(name, *arguments, **variables):
         return subprocess.run(
             [sys.executable, *arguments],
-            env={**os.environ, **crds_environment(cache_of(name))},
+            env={**os.environ, **crds_environment(cache_of(name)), **variables},
             check=False,
             capture_output=True,
             text=True,
@@ -148,7 +154,33 @@ def test_crds_finds_every_reference(ask_crds, cache_of, name):
     folder = cache_of(name) / "references" / "jwst" / "miri"
     assert all(set(found) == set(MATCH_KEYS) for found in answers)
     named = {path for found in answers for path in found.values()}
-    assert named == {os.fspath(path) for path in folder.iterdir()}
+    assert named == {os.fspath(path) for path in folder.iterdir()} - {os.fspath(folder / OLDER)}
+
+
+def test_older_builds_read_the_table_that_they_know(run_offline, ask_crds):
+    """CRDS finds the same files for them, but for the table without the column of jwst 2.0."""
+    question = header(KINDS[ALWAYS]), list(MATCH_KEYS)
+    asked = run_offline(ALWAYS, "-c", ASK_CRDS, json.dumps([question]), CRDS_CONTEXT=OLDER_CONTEXT)
+    (older,), (newer,) = json.loads(asked.stdout), ask_crds(ALWAYS, question)
+    different = {name for name in newer if older[name] != newer[name]}
+    assert different == {"rscd"}
+    tables = [fits.getdata(found["rscd"], "RSCD_GROUP_SKIP") for found in (newer, older)]
+    assert [name.lower() for name in tables[1].names] == ["subarray", "readpatt", "group_skip"]
+    assert all((tables[0][name] == tables[1][name]).all() for name in tables[1].names)
+
+
+@pytest.mark.parametrize(
+    ("jwst", "context"),
+    [
+        ("1.6.2", OLDER_CONTEXT),
+        ("1.20.2", OLDER_CONTEXT),
+        ("2.0.0rc1", CONTEXT),
+        ("3.0.1.dev12+g1234567", CONTEXT),
+    ],
+)
+def test_context_is_that_of_the_build(jwst, context):
+    """The table has its newer column from jwst 2.0 on."""
+    assert context_for(jwst) == context
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +257,9 @@ def test_answers_need_no_more_than_the_cache(answers):
     ("name", "patterns"),
     [
         # It has a file of every kind of the fast ones, each for two subarrays.
-        ("mixed", ["references/jwst/miri/*", "mappings/jwst/*"]),
+        ("mixed", ["references/jwst/miri/*_[!_]*[1-9].*", "mappings/jwst/*"]),
+        # By itself: it selects by the same values as the newer one.
+        (ALWAYS, [f"references/jwst/miri/{OLDER}"]),
         # Only these differ in the slow one, which is of the full array.
         ("slow", [f"references/jwst/miri/*_{each}_*" for each in OF_THE_READOUT]),
     ],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from miri_background.calibration import builds
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import Outcome
 from miri_background.run_directory import RunDirectory
@@ -95,10 +96,17 @@ def test_other_baseline_is_noticed(run, tmp_path):
     assert recall(run, VALIDATION, given) is None
 
 
-@pytest.mark.parametrize("name", ["pipeline_fingerprint", "versions", "checkout_state"])
-def test_other_software_is_noticed(run, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("module", "name", "found"),
+    [
+        (builds, "pipeline_fingerprint", "another"),
+        (unchanged, "versions", {"numpy": "another"}),
+        (unchanged, "checkout_state", "another"),
+    ],
+)
+def test_other_software_is_noticed(run, monkeypatch, module, name, found):
     """A pipeline that was edited, an upgraded package, another commit of the suite."""
-    monkeypatch.setattr(unchanged, name, lambda: "another")
+    monkeypatch.setattr(module, name, lambda *_: found)
     assert recall(run, VALIDATION, PARAMETERS) is None
 
 

@@ -145,7 +145,7 @@ class RunningBuild:
         Parameters
         ----------
         job : dict
-            As `runner` takes it, without places.
+            As `runner` takes it, without places, but for another current directory.
         directory : pathlib.Path
             Current directory of the call; job, result and log are written there.
         environment : dict
@@ -165,7 +165,7 @@ class RunningBuild:
             self._start()
         places = {name: str(directory / f"{name}.txt") for name in ("result", "log")}
         asked = directory / "job.txt"
-        content = job | places | {"directory": str(directory), "environment": environment}
+        content = {"directory": str(directory)} | job | places | {"environment": environment}
         with writable(directory):
             asked.write_text(json.dumps(content, indent=1), encoding="utf-8")
         self._say(f"{asked}\n")

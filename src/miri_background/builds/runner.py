@@ -12,7 +12,10 @@ call is written to the file that the job names.
 
 import inspect
 import json
+import logging
 import os
+import select
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -20,6 +23,8 @@ from pathlib import Path
 # Whose lines are the cause: the last of them in a traceback.
 _OURS = ("jwst", "stcal", "stpipe", "stdatamodels")
 _LONGEST = 500  # characters of an error's message
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_BETWEEN_LOOKS = 0.05  # s, at whether a call has ended
 
 
 def _options(pipeline):
@@ -27,6 +32,19 @@ def _options(pipeline):
     # Old builds have a log configuration of their own, which nobody may ask them to leave.
     source = inspect.getsource(pipeline.call)
     return {"configure_log": False} if "configure_log" in source else {}
+
+
+def detector1(job):
+    """Run calwebb_detector1 on a level-1b file, as anybody would."""
+    from jwst.pipeline import Detector1Pipeline
+
+    Detector1Pipeline.call(
+        job["uncal"],
+        output_dir=job["output"],
+        save_results=True,
+        **job["parameters"],
+        **_options(Detector1Pipeline),
+    )
 
 
 def image2(job):
@@ -67,7 +85,7 @@ def association(job):
     path.write_text(made.dump()[1], encoding="utf-8")
 
 
-_CALLS = {"image2": image2, "step": step, "association": association}
+_CALLS = {"detector1": detector1, "image2": image2, "step": step, "association": association}
 
 
 def _where(error):
@@ -116,6 +134,8 @@ def _in_its_process(job):
             os.dup2(descriptor, target)
         os.chdir(job["directory"])
         os.environ.update(job["environment"])
+        # Builds that leave the log to their caller would keep to themselves what they did.
+        logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
         _carry_out(job)
         code = 0
     finally:
@@ -124,22 +144,36 @@ def _in_its_process(job):
         os._exit(code)
 
 
+def _ended(child):
+    """Wait for a call, and return its exit code; end with it if nobody waits for it any more."""
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        # Nothing is asked for during a call: what can be read is the end, as of a caller that
+        # was killed.
+        if select.select([0], [], [], _BETWEEN_LOOKS)[0]:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os._exit(1)
+
+
 def main():
     """Carry out one job after the other, until there is no more."""
     answers = os.fdopen(os.dup(1), "w")
     # What imports print is not an answer.
     os.dup2(2, 1)
     _import()
-    for line in sys.stdin:
-        job = json.loads(Path(line.rstrip("\n")).read_text(encoding="utf-8"))
+    # Read line by line: what were read ahead would not be seen during a call.
+    jobs = os.fdopen(0, "rb", 0)
+    for line in iter(jobs.readline, b""):
+        job = json.loads(Path(line.decode().rstrip("\n")).read_text(encoding="utf-8"))
         child = os.fork()
         if not child:
             _in_its_process(job)
         answers.write(f"began {child}\n")
         answers.flush()
-        _, status = os.waitpid(child, 0)
-        code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-        answers.write(f"ended {code}\n")
+        answers.write(f"ended {_ended(child)}\n")
         answers.flush()
 
 

@@ -5,22 +5,16 @@ import secrets
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir
 from functools import partial
 from pathlib import Path
 
-from miri_background.calibration.pipeline import (
-    explained,
-    import_pipeline,
-    pipeline_log,
-    references_chosen,
-)
+from miri_background.calibration.pipeline import called_image2, references_chosen
 from miri_background.files import checksum, content_key, for_each_file
 from miri_background.observation import PROGRAM, exposures
 from miri_background.outcomes import SetUpWrong
 from miri_background.parallel import completed
+from miri_background.parameters import INSTALLED
 from miri_background.places import writable
-from miri_background.provenance import pipeline_fingerprint
 
 __all__ = ["image2_steps", "steps_are_imported", "subtract_backgrounds", "write_associations"]
 
@@ -126,7 +120,7 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
     steps : dict
         Parameters of steps; see `image2_steps`.
     pipeline : type, optional
-        What to call instead of `jwst.pipeline.Image2Pipeline`.
+        What to call, here, instead of the calibration's pipeline.
 
     Returns
     -------
@@ -144,12 +138,13 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
     every = (*science, *backgrounds)
     rates = for_each_file(checksum, {each: run.rate(each) for each in every})
     # What is made by steps that may have been changed is never used again.
-    changed = secrets.token_hex(8) if steps_are_imported() else ""
+    here = run.calibration.build == INSTALLED and steps_are_imported()
+    changed = secrets.token_hex(8) if here else ""
     missing = []
     for exposure in science:
         made_from = [rates[each] for each in (exposure, *backgrounds)]
         choices = (steps, run.calibration.control, repr(pipeline), changed)
-        key = content_key(made_from, pipeline_fingerprint(), references_chosen(), *choices)
+        key = content_key(made_from, run.pipeline.fingerprint, references_chosen(), *choices)
         products = run.products(exposure)
         if not all(run.records.is_current(path, key) for path in products):
             for path in products:
@@ -163,9 +158,10 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
             log = run.log(f"{exposure.name}_image2")
             missing.append((key, association, products, log))
     if missing:
-        call = partial(_image2_products, run.records, steps, pipeline)
-        with ThreadPoolExecutor(1) as here:
-            chosen = here if changed else executor
+        image2 = partial(called_image2, pipeline=pipeline) if pipeline else run.pipeline.image2
+        call = partial(_image2_products, run.records, steps, image2)
+        with ThreadPoolExecutor(1) as one_thread:
+            chosen = one_thread if here else executor
             completed(chosen, call, missing, "Running calwebb_image2")
     return [path for exposure in science for path in run.products(exposure) if path.exists()]
 
@@ -184,29 +180,15 @@ def steps_are_imported():
     return any(f"jwst.{package}" in sys.modules for package in _PACKAGES)
 
 
-def _image2_products(records, steps, pipeline, item):
+def _image2_products(records, steps, image2, item):
     """Run calwebb_image2 on one association, and keep its products if it succeeds."""
     key, association, products, log = item
     directory = association.parent
-    pipeline = pipeline or import_pipeline("Image2Pipeline")
     with (
         writable(directory),
         tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
     ):
-        # calwebb_image2 looks for members in the current directory (jwst 3.0: not beside the
-        # association, and not in its parameter ``input_dir``).
-        with (
-            pipeline_log(log),
-            chdir(directory),
-            explained(f"calwebb_image2 on {association}", log),
-        ):
-            pipeline.call(
-                str(association),
-                output_dir=aside,
-                save_results=True,
-                configure_log=False,
-                steps=steps,
-            )
+        image2(association, aside, log, steps)
         for product in products:
             written = Path(aside) / product.name
             if written.exists():

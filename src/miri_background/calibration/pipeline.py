@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import warnings
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from miri_background.observation import exposures
 from miri_background.outcomes import unforeseen
 from miri_background.parallel import completed
 from miri_background.places import writable
-from miri_background.provenance import pipeline_fingerprint
 
 __all__ = [
     "calibrated_ramp",
+    "called_detector1",
+    "called_image2",
     "detector1_rates",
     "explained",
     "import_pipeline",
@@ -123,35 +124,94 @@ def detector1_rates(run, executor, steps=None):
         if run.observation.data != "simulated" and not uncal.exists():
             every.append(rate)  # of a data set, slopes may be all that there is
             continue
-        key = content_key(checksum(uncal), pipeline_fingerprint(), references_chosen(), steps)
+        key = content_key(checksum(uncal), run.pipeline.fingerprint, references_chosen(), steps)
         every.append(rate)
         run.records.refuse_foreign(rate)
         if not run.records.is_current(rate, key):
             log = run.log(f"{exposure.name}_detector1")
             missing.append((key, uncal, rate, log))
     if missing:
-        calibrate = partial(_detector1_rate, run.records, steps)
+        calibrate = partial(_detector1_rate, run.pipeline, run.records, steps)
         completed(executor, calibrate, missing, "Running calwebb_detector1")
     return every
 
 
-def _detector1_rate(records, steps, item):
+def _detector1_rate(pipeline, records, steps, item):
     """Run calwebb_detector1 on one level-1b file and write its rate file."""
     key, uncal, rate, log = item
-    _detector1_product(records, key, uncal, rate, log, steps=steps)
+    _detector1_product(pipeline, records, key, uncal, rate, log, steps=steps)
 
 
-def _detector1_product(records, key, uncal, product, log, **options):
+def called_detector1(uncal, output, log, **parameters):
+    """Run the installed calwebb_detector1 on a level-1b file.
+
+    Parameters
+    ----------
+    uncal : path-like
+        The level-1b file.
+    output : path-like
+        Directory for all that is saved.
+    log : path-like
+        Log file; written anew.
+    **parameters
+        As `jwst.pipeline.Detector1Pipeline.call` takes them.
+
+    Raises
+    ------
+    CannotJudge
+        If it ends with an error.
+    """
+    with pipeline_log(log), explained(f"calwebb_detector1 on {uncal}", log):
+        # Without save_results, neither the rates of integrations are saved nor the ramp.
+        import_pipeline("Detector1Pipeline").call(
+            str(uncal), output_dir=output, save_results=True, configure_log=False, **parameters
+        ).close()
+
+
+def called_image2(association, output, log, steps, pipeline=None):
+    """Run the installed calwebb_image2 on an association.
+
+    Parameters
+    ----------
+    association : pathlib.Path
+        Its members are beside it.
+    output : path-like
+        Directory for all that is saved.
+    log : path-like
+        Log file; written anew.
+    steps : dict
+        Parameters of steps.
+    pipeline : type, optional
+        What to call instead of `jwst.pipeline.Image2Pipeline`.
+
+    Raises
+    ------
+    CannotJudge
+        If it ends with an error.
+    """
+    # calwebb_image2 looks for members in the current directory (jwst 3.0: not beside the
+    # association, and not in its parameter ``input_dir``).
+    with (
+        pipeline_log(log),
+        chdir(association.parent),
+        explained(f"calwebb_image2 on {association}", log),
+    ):
+        (pipeline or import_pipeline("Image2Pipeline")).call(
+            str(association),
+            output_dir=output,
+            save_results=True,
+            configure_log=False,
+            steps=steps,
+        )
+
+
+def _detector1_product(pipeline, records, key, uncal, product, log, **parameters):
     """Run calwebb_detector1 on one level-1b file, and keep one of the products that it saves."""
     with (
         writable(product.parent),
         tempfile.TemporaryDirectory(prefix=".writing-", dir=product.parent) as aside,
     ):
-        with pipeline_log(log), explained(f"calwebb_detector1 on {uncal}", log):
-            # Without save_results, neither the rates of integrations are saved nor the ramp.
-            import_pipeline("Detector1Pipeline").call(
-                str(uncal), output_dir=aside, save_results=True, configure_log=False, **options
-            ).close()
+        pipeline.detector1(uncal, aside, log, **parameters)
         with records.writing(key, product) as (target,):
             (Path(aside) / product.name).rename(target)
 
@@ -177,11 +237,13 @@ def calibrated_ramp(run, exposure):
         If the pipeline ends with an error, or the directory cannot be written.
     """
     uncal, ramp = run.uncal(exposure), run.ramp(exposure)
-    key = content_key(checksum(uncal), pipeline_fingerprint(), references_chosen())
+    key = content_key(checksum(uncal), run.pipeline.fingerprint, references_chosen())
     run.records.refuse_foreign(ramp)
     if not run.records.is_current(ramp, key):
         log = run.log(f"{exposure.name}_ramp")
-        _detector1_product(run.records, key, uncal, ramp, log, save_calibrated_ramp=True)
+        _detector1_product(
+            run.pipeline, run.records, key, uncal, ramp, log, save_calibrated_ramp=True
+        )
     return ramp
 
 

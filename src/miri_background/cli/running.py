@@ -9,6 +9,7 @@ import click
 
 from miri_background.cli.endings import written
 from miri_background.cli.verbs import Topic
+from miri_background.parameters import INSTALLED
 from miri_background.places import refuse_foreign, require_writable
 
 __all__ = ["again_option", "require_directory", "run_notebook"]
@@ -72,12 +73,17 @@ def run_notebook(name, parameters, of_notebook, run, again):
     KeyboardInterrupt
         With the command line that goes on, if the run was interrupted.
     """
+    from miri_background.calibration.builds import pipeline_of
     from miri_background.run_directory import RunDirectory
     from miri_background.runs.latest import point_latest_to, require_latest
 
     named = parameters.get("working_directory")
     if not named:
         require_latest(Path("runs"))
+    build = run[1].build
+    if build != INSTALLED:
+        print(f"The pipeline is {build}: its environment is made if it is not there.", flush=True)
+        pipeline_of(run[1])
     # Refused here, a directory stays as it was; the notebook takes it over.
     run = RunDirectory(named or "kept", *run)
     run.release()

@@ -7,9 +7,7 @@ rates.
 import os
 from pathlib import Path
 
-import numpy as np
-from astropy.io import fits
-
+from miri_background.builds.common_files import without_own_format
 from miri_background.calibration.pipeline import detector1_rates
 from miri_background.calibration_choice import Calibration
 from miri_background.files import ProductRecords, checksum, content_key
@@ -26,17 +24,11 @@ from miri_background.simulation.observing import take_exposures
 __all__ = ["PRODUCTS", "common_rate", "rates_of"]
 
 PRODUCTS = ("rate", "rateints")
-_SOURCES = ("miri_background.museum.alterations", "miri_background.museum.rates")
-# Builds before 1.14 cannot read the extension that newer ones write, and newer ones cannot do
-# without it: all read one that says nothing (asdf-standard 1.5.0).
-_ASDF = b"""#ASDF 1.0.0
-#ASDF_STANDARD 1.5.0
-%YAML 1.1
-%TAG ! tag:stsci.edu:asdf/
---- !core/asdf-1.1.0
-meta: {telescope: JWST}
-...
-"""
+_SOURCES = (
+    "miri_background.builds.common_files",
+    "miri_background.museum.alterations",
+    "miri_background.museum.rates",
+)
 
 
 def rates_of(observation, product, place, workers=0):
@@ -84,22 +76,6 @@ def rates_of(observation, product, place, workers=0):
     }
 
 
-def _without_own_format(hdus):
-    """Replace what only some builds can read in a rate by what all can.
-
-    Parameters
-    ----------
-    hdus : astropy.io.fits.HDUList
-        A rate; changed.
-    """
-    column = fits.Column("ASDF_METADATA", f"{len(_ASDF)}B", array=[np.frombuffer(_ASDF, np.uint8)])
-    plain = fits.BinTableHDU.from_columns([column], name="ASDF")
-    if "ASDF" in hdus:
-        hdus["ASDF"] = plain
-    else:
-        hdus.append(plain)
-
-
 def common_rate(path, target, alteration=""):
     """Write a rate that every build reads, unless it is there.
 
@@ -122,7 +98,7 @@ def common_rate(path, target, alteration=""):
         records.writing(key, target) as (aside,),
         open_fits(path) as hdus,
     ):
-        _without_own_format(hdus)
+        without_own_format(hdus)
         hdus[0].header["FILENAME"] = target.name
         if alteration:
             ALTERATIONS[alteration](hdus)

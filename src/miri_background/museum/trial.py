@@ -36,7 +36,7 @@ __all__ = ["Build", "Trial"]
 _LATER = ("assign_wcs", "flat_field", "photom", "resample")
 # What decides a result, beside the case's files and the build.
 _SOURCES = (
-    *(f"miri_background.builds.{name}" for name in ("calling", "runner")),
+    *(f"miri_background.builds.{name}" for name in ("calling", "common_files", "runner")),
     *(
         f"miri_background.museum.{name}"
         for name in ("alterations", "cases", "inputs", "judging", "rates")

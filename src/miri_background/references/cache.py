@@ -17,10 +17,11 @@ from miri_background.files import checksum, content_key
 from miri_background.outcomes import ReferencesUnfit
 from miri_background.provenance import source_fingerprint
 from miri_background.reading import read_json
-from miri_background.references.mappings import CONTEXT, write_mappings
+from miri_background.references.mappings import CONTEXT, OLDER_SERIAL, write_mappings
 from miri_background.references.needs import DamagedReference
 from miri_background.references.reference_files import (
     ExposureKind,
+    write_older_references,
     write_references,
 )
 
@@ -65,7 +66,9 @@ def _write_cache(directory, kind):
     for folder in (configuration, mappings, references):
         folder.mkdir(parents=True)
 
-    write_mappings(mappings, write_references(references, kind))
+    selections = write_references(references, kind)
+    write_mappings(mappings, selections)
+    write_mappings(mappings, write_older_references(references, selections), OLDER_SERIAL)
     # What CRDS would have got from its server, as a Python literal.
     server_config = {
         "observatory": "jwst",

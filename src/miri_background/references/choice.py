@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from miri_background.calibration.builds import pipeline_of
 from miri_background.outcomes import SetUpWrong
 from miri_background.places import writable
 from miri_background.references.any_cache import (
@@ -15,7 +16,7 @@ from miri_background.references.any_cache import (
     require_references,
 )
 from miri_background.references.cache import synthetic_cache
-from miri_background.references.mappings import CONTEXT
+from miri_background.references.mappings import context_for
 from miri_background.simulation.mirisim.calibration import mirisim_calibration
 from miri_background.simulation.mirisim.installation import MIRISim
 
@@ -82,7 +83,7 @@ def use_references(observation, calibration, inside=None, mirisim_command="miris
             noise = mirisim_calibration(MIRISim(mirisim_command), observation).read_noise
         with writable(path):
             path = synthetic_cache(path, observation, noise)
-        context = context or CONTEXT
+        context = context or context_for(pipeline_of(calibration).version)
     elif server_url and choice != "central":
         with writable(path):
             path.mkdir(parents=True, exist_ok=True)

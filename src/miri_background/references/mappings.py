@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+from packaging.version import Version
+
 __all__ = [
     "CONTEXT",
+    "CONTEXTS",
     "MATCH_KEYS",
+    "OLDER_CONTEXT",
+    "OLDER_SERIAL",
     "SERIAL",
     "UNAVAILABLE_TYPES",
     "USE_AFTER",
+    "context_for",
     "reference_name",
     "write_mappings",
 ]
@@ -16,6 +22,12 @@ __all__ = [
 # names this context cannot be taken for one that was made with flight references.
 SERIAL = 9001
 CONTEXT = f"jwst_{SERIAL}.pmap"
+
+# The same but for rscd, whose table builds before jwst 2.0 know with a column less.
+OLDER_SERIAL = 9000
+OLDER_CONTEXT = f"jwst_{OLDER_SERIAL}.pmap"
+CONTEXTS = (CONTEXT, OLDER_CONTEXT)
+_FIRST_OF_NEWER = Version("2.0.0.dev0")
 
 # Before the first science exposure, so that any simulated date is covered.
 USE_AFTER = ("2022-01-01", "00:00:00")
@@ -70,6 +82,22 @@ UNAVAILABLE_TYPES = (*_UNUSED_TYPES, *(f"pars-{step}" for step in _DEFAULT_STEPS
 _OTHER_INSTRUMENTS = ("FGS", "NIRCAM", "NIRISS", "NIRSPEC", "SYSTEM")
 
 
+def context_for(jwst):
+    """Return the name of the context that a version of jwst reads.
+
+    Parameters
+    ----------
+    jwst : str
+        Such as "1.20.2".
+
+    Returns
+    -------
+    str
+        `CONTEXT`, or `OLDER_CONTEXT`.
+    """
+    return CONTEXT if Version(jwst) >= _FIRST_OF_NEWER else OLDER_CONTEXT
+
+
 def reference_name(reftype, extension, serial=SERIAL):
     """Return the CRDS name of a reference file or rmap of the imager."""
     return f"jwst_miri_{reftype}_{serial}.{extension}"
@@ -93,8 +121,8 @@ def _text(header, selector):
     return f"header = {header!r}\n\nselector = {selector}\n"
 
 
-def write_mappings(directory, selections):
-    """Write the context and everything that it refers to.
+def write_mappings(directory, selections, serial=SERIAL):
+    """Write a context and everything that it refers to.
 
     Parameters
     ----------
@@ -103,6 +131,8 @@ def write_mappings(directory, selections):
     selections : dict
         For each reference type in `MATCH_KEYS` a dictionary: tuple of header
         values, in the order of the match keys, to name of the reference file.
+    serial : int, optional
+        Number of the context and its mappings.
     """
     # Imported here: CRDS takes a second to import and reads its environment then,
     # which a caller may still want to set.
@@ -111,10 +141,10 @@ def write_mappings(directory, selections):
     directory = Path(directory)
     when = ("META.OBSERVATION.DATE", "META.OBSERVATION.TIME")
     imager_types = dict.fromkeys((name.upper() for name in UNAVAILABLE_TYPES), "N/A")
-    instrument_name = f"jwst_miri_{SERIAL}.imap"
+    context_name, instrument_name = f"jwst_{serial}.pmap", f"jwst_miri_{serial}.imap"
     mappings = []
     for reftype, files in selections.items():
-        name = imager_types[reftype.upper()] = reference_name(reftype, "rmap")
+        name = imager_types[reftype.upper()] = reference_name(reftype, "rmap", serial)
         header = _header(
             name,
             "REFERENCE",
@@ -132,8 +162,8 @@ def write_mappings(directory, selections):
     mappings.append((rmap.InstrumentContext, instrument_name, _text(header, imager_types)))
 
     instruments = {"MIRI": instrument_name, **dict.fromkeys(_OTHER_INSTRUMENTS, "N/A")}
-    header = _header(CONTEXT, "PIPELINE", parkey=("META.INSTRUMENT.NAME",))
-    mappings.append((rmap.PipelineContext, CONTEXT, _text(header, instruments)))
+    header = _header(context_name, "PIPELINE", parkey=("META.INSTRUMENT.NAME",))
+    mappings.append((rmap.PipelineContext, context_name, _text(header, instruments)))
 
     for kind, name, text in mappings:
         # CRDS's own writer formats the text and computes the checksum that its

@@ -47,7 +47,10 @@ def _check_rscd(path, needs):
                 f"it has no row for {wanted.subarray} in {wanted.readout_pattern}, "
                 "and the pipeline would skip the step"
             )
-        first, later = (int(table[name][found[0]]) for name in ("group_skip1", "group_skip"))
+        later = int(table["group_skip"][found[0]])
+        # Tables for builds before jwst 2.0 do not say it: one group is left out then.
+        known = "group_skip1" in table.dtype.names
+        first = int(table["group_skip1"][found[0]]) if known else 1
     skipped = max(first, later) if wanted.integrations > 1 else first
     if wanted.groups - skipped < _FITTED_GROUPS:
         raise ImplausibleReference(

@@ -4,11 +4,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from miri_background.observation import exposures
+from miri_background.reading import open_fits
 from miri_background.references import arrays, tables
 from miri_background.references.detectors import embedded_detector, mirisim_detector
-from miri_background.references.mappings import MATCH_KEYS, SERIAL, reference_name
+from miri_background.references.mappings import (
+    MATCH_KEYS,
+    OLDER_SERIAL,
+    SERIAL,
+    reference_name,
+)
 
-__all__ = ["ExposureKind", "write_references"]
+__all__ = ["ExposureKind", "write_older_references", "write_references"]
 
 # The dark is written in steps of this many groups, so that ramps of similar length
 # share a cache.
@@ -116,3 +122,29 @@ def write_references(directory, kind):
                 model.save(str(Path(directory) / name))
                 selections[reftype][match] = name
     return selections
+
+
+def write_older_references(directory, selections):
+    """Write what builds before jwst 2.0 read otherwise.
+
+    Parameters
+    ----------
+    directory : path-like
+        Where `write_references` has written.
+    selections : dict
+        What it returned.
+
+    Returns
+    -------
+    dict
+        The same for these builds.
+    """
+    ((match, newer),) = selections["rscd"].items()
+    older = reference_name("rscd", "fits", OLDER_SERIAL)
+    with open_fits(Path(directory) / newer) as hdus:
+        # Of the first integration they always leave out one group, as the newer table says.
+        table = hdus["RSCD_GROUP_SKIP"]
+        table.columns.del_col("group_skip1")
+        hdus[0].header["FILENAME"] = older
+        hdus.writeto(Path(directory) / older, checksum=True)
+    return selections | {"rscd": {match: older}}

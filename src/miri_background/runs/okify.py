@@ -8,7 +8,7 @@ from pathlib import Path
 from miri_background.files import checksum
 from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong
 from miri_background.places import writable
-from miri_background.references.mappings import CONTEXT
+from miri_background.references.mappings import CONTEXTS
 from miri_background.repository import ask_git, checkout_state, repository_file
 from miri_background.run_directory import recorded_verdicts
 from miri_background.validation.measurements.measurement import Measurement
@@ -229,7 +229,7 @@ def _require_released_pipeline(run, verdict):
             "baselines are of released versions only."
         )
         raise CannotJudge(msg)
-    if provenance["crds_context"] != CONTEXT:
+    if provenance["crds_context"] not in CONTEXTS:
         msg = (
             f"{run} was calibrated with references of {provenance['crds_context']}: "
             "okify a run with --crds-cache synthetic, whose references everybody has."

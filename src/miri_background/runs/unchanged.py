@@ -7,7 +7,7 @@ from pathlib import Path
 from miri_background.calibration.image2 import steps_are_imported
 from miri_background.files import checksum, content_key, for_each_file, write_text_whole
 from miri_background.outcomes import Outcome
-from miri_background.provenance import pipeline_fingerprint, source_fingerprint, versions
+from miri_background.provenance import source_fingerprint, versions
 from miri_background.reading import NotRegularFile, read_json
 from miri_background.references.any_cache import cache_directory
 from miri_background.repository import checkout_state, repository_file
@@ -95,8 +95,8 @@ def _state(run, name, parameters, references=None):
         "suite": source_fingerprint("miri_background"),
         "checkout": checkout_state(),
         "notebook": checksum(repository_file("notebooks", f"{name}.ipynb")),
-        "pipeline": pipeline_fingerprint(),
-        "versions": versions(),
+        "pipeline": run.pipeline.fingerprint,
+        "versions": versions() | run.pipeline.versions(),
         "parameters": content_key(given),
         "environment": content_key(
             {each: os.environ[each] for each in sorted(os.environ) if each.startswith(_VARIABLES)}

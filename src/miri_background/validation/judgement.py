@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from miri_background.instrument.readout import subarrays
-from miri_background.references.mappings import CONTEXT
+from miri_background.references.mappings import CONTEXTS
 from miri_background.validation.findings.clipping import other_clipping
 from miri_background.validation.findings.examination import (
     examined,
@@ -58,7 +58,7 @@ def use_of_truth(products):
         return "none"
     truths = (*products.science_truth, *products.background_truth)
     rates = (*products.science, *products.backgrounds)
-    matching = all(image.header.get("CRDS_CTX") == CONTEXT for image in rates)
+    matching = all(image.header.get("CRDS_CTX") in CONTEXTS for image in rates)
     return "compared" if matching and all(truth.exact for truth in truths) else "expected"
 
 

@@ -5,7 +5,7 @@ from functools import reduce
 import numpy as np
 
 from miri_background.instrument.footprint import illuminated, regions
-from miri_background.references.mappings import CONTEXT
+from miri_background.references.mappings import CONTEXTS
 from miri_background.validation.measurements.against_truth import CONTRASTS
 from miri_background.validation.measurements.analysis import ExactAnalysis
 from miri_background.validation.measurements.build import skipped
@@ -159,6 +159,6 @@ def _without_truth(products):
     if not all(each.exact for each in (*products.science_truth, *products.background_truth)):
         return "the truth is not of the simulator that made the ramps"
     rates = (*products.science, *products.backgrounds)
-    contexts = sorted({str(image.header.get("CRDS_CTX")) for image in rates} - {CONTEXT})
+    contexts = sorted({str(image.header.get("CRDS_CTX")) for image in rates} - {*CONTEXTS})
     used = f"references of {', '.join(contexts)}" if contexts else "other references"
-    return f"the rates were made with {used}, and the truth belongs to those of {CONTEXT}"
+    return f"the rates were made with {used}, and the truth belongs to those of {CONTEXTS[0]}"
