@@ -1,7 +1,6 @@
 """A directory belongs to one observation, a run in it to one calibration; the rest is untouched."""
 
 import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -13,11 +12,10 @@ import pytest
 
 from miri_background.calibration import builds
 from miri_background.calibration_choice import Calibration
-from miri_background.files import checksum
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.places import writable
-from miri_background.run_directory import RunDirectory, recorded_verdicts, run_path, space_needed
+from miri_background.run_directory import RunDirectory, run_path, space_needed
 
 OBSERVATION = Observation()
 OTHER_OBSERVATION = Observation(seed=7)
@@ -439,13 +437,6 @@ def test_second_run_of_an_observation_waits_for_the_first(open_run, open_elsewhe
         open_run(tmp_path, calibration=OTHER_CALIBRATION)
 
 
-def test_attempts_are_counted_for_each_calibration(open_run, tmp_path):
-    """A verdict on one way to clip is none on another."""
-    open_run(tmp_path).write_verdict(Written("first"))
-    both = (CALIBRATION, OTHER_CALIBRATION)
-    assert [open_run(tmp_path, calibration=each).attempt for each in both] == [2, 1]
-
-
 # ------------------------------------------------------------------ verdicts
 
 
@@ -466,28 +457,20 @@ class Written:
         path.write_text(self.text)
 
 
-def test_attempts_are_verdicts(open_run, tmp_path):
-    """What is begun again before any verdict is still the first attempt."""
-    attempts = []
-    for text in ("first", "second"):
-        attempts += [open_run(tmp_path).attempt for _ in range(2)]
-        open_run(tmp_path).write_verdict(Written(text))
-    assert attempts == [1, 1, 2, 2]
-
-
-def test_record_has_the_checksum_of_each_verdict(open_run, tmp_path):
-    """The last one is that of the metrics file that is there."""
+def test_verdict_takes_the_place_of_the_one_before(open_run, tmp_path):
+    """It is the suite's own; a file that somebody has edited stays."""
     run = open_run(tmp_path)
     for text in ("first", "second"):
         run.write_verdict(Written(text))
-    checksums = [hashlib.sha256(text.encode()).hexdigest() for text in ("first", "second")]
-    assert recorded_verdicts(run.root) == checksums
-    assert checksum(run.metrics) == checksums[-1]
+    assert run.metrics.read_text() == "second"
+    run.metrics.write_text("edited")
+    with pytest.raises(CannotJudge, match=r"metrics\.json"):
+        run.write_verdict(Written("third"))
 
 
-def test_verdict_that_cannot_be_written_is_no_attempt(open_run, tmp_path):
-    """A verdict that its schema refuses leaves no file and no record."""
+def test_verdict_that_cannot_be_written_leaves_nothing(open_run, tmp_path):
+    """Not a part of a file."""
     run = open_run(tmp_path)
     with pytest.raises(TypeError):
         run.write_verdict(Written(None))
-    assert (run.attempt, run.metrics.exists()) == (1, False)
+    assert not run.metrics.exists()

@@ -192,7 +192,6 @@ def provenance_of_run(run, references, started):
         "inputs": for_each_file(checksum, level1b),
         # Files differ in the time at which they were written; their ramps need not.
         "level1b_sci_sha256": for_each_file(level1b_checksum, level1b),
-        "attempt": run.attempt,
         **checkout_state(),
     }
 

@@ -35,7 +35,7 @@ from miri_background.parameters import InvalidParameter
 from miri_background.places import locked, refuse_foreign, writable
 from miri_background.reading import NotRegularFile, read_json, read_text
 
-__all__ = ["RunDirectory", "recorded_verdicts", "run_path", "space_needed"]
+__all__ = ["RunDirectory", "run_path", "space_needed"]
 
 # Measured, bytes per pixel: what an exposure has, whatever its groups ...
 _BYTES_OF_TRUTH = 10
@@ -84,19 +84,8 @@ def _verdicts_record(root):
     return Path(root) / ".records" / "verdicts"
 
 
-def recorded_verdicts(root):
-    """Return what is recorded of each verdict that was given in a run directory.
-
-    Parameters
-    ----------
-    root : path-like
-        The run directory.
-
-    Returns
-    -------
-    list of str
-        SHA-256 of each metrics file, the last one's last.
-    """
+def _recorded_verdicts(root):
+    """Return the SHA-256 of each metrics file that was written in a run directory."""
     try:
         return read_text(_verdicts_record(root)).split()
     except (FileNotFoundError, NotRegularFile):
@@ -328,13 +317,8 @@ class RunDirectory:
         """Return the path of a log file."""
         return self.root / "logs" / f"{name}.log"
 
-    @property
-    def attempt(self):
-        """Number of the verdict that comes next in this directory, from 1."""
-        return len(recorded_verdicts(self.root)) + 1
-
     def write_verdict(self, verdict):
-        """Write the metrics file of a verdict, and record that one was given.
+        """Write the metrics file of a verdict, and record that it is the suite's.
 
         Parameters
         ----------
@@ -346,11 +330,11 @@ class RunDirectory:
             replace_whole(self.metrics, ours=self._is_verdict) as (aside,),
         ):
             verdict.write(aside)
-            verdicts = [*recorded_verdicts(self.root), checksum(aside)]
-            # Recorded first: killed in between, a run counts one verdict too many, never too few.
+            verdicts = [*_recorded_verdicts(self.root), checksum(aside)]
+            # Recorded first: killed in between, it is known whose the file is.
             text = "\n".join(verdicts) + "\n"
             write_text_whole(_verdicts_record(self.root), text, ours=Path.is_file)
 
     def _is_verdict(self, path):
         """Return whether a metrics file is one that was recorded here."""
-        return checksum(path) in recorded_verdicts(self.root)
+        return checksum(path) in _recorded_verdicts(self.root)

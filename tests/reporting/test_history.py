@@ -53,7 +53,6 @@ def verdict(residual=0.0, level1b="a"):
         "simulator": "embedded",
         "observation": {},
         "calibration": {},
-        "attempt": 1,
         "suite_commit": None,
         "suite_dirty": None,
     }

@@ -1,4 +1,4 @@
-"""Only a first run of a committed suite on a released pipeline becomes a baseline."""
+"""Only a run of a committed suite on a released pipeline becomes a baseline."""
 
 import json
 import os
@@ -10,7 +10,6 @@ import pytest
 
 from miri_background import repository as of_package
 from miri_background.calibration_choice import Calibration
-from miri_background.files import checksum
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
 from miri_background.references.mappings import CONTEXT
@@ -43,7 +42,6 @@ PROVENANCE = {
     "peak_memory_bytes": 10**9,
     "inputs": {"a_uncal.fits": "0" * 64},
     "level1b_sci_sha256": {"a_uncal.fits": "1" * 64},
-    "attempt": 1,
     "suite_commit": "2" * 40,
     "suite_dirty": False,
 }
@@ -129,11 +127,11 @@ def test_nothing_is_written_before_it_is_asked_for(finished_run, propose, checko
 
 
 def test_baseline_is_written_whole(finished_run, propose):
-    """It has the metrics of the run, and why, when and by whom they were said to be right."""
+    """It has the metrics of the run, and why they are right."""
     proposal = propose(finished_run(0.5))
     proposal.write()
     written = load_baseline(proposal.path)
-    assert (written.reason, written.okified_by) == (REASON, "A. Uthor")
+    assert written.reason == REASON
     assert written.verdict.metrics == verdict(0.5).metrics
 
 
@@ -147,7 +145,7 @@ def test_first_baseline_is_shown_with_all_metrics(finished_run, propose):
 def okified(checkout, shift=0.0, **changes):
     """Write a baseline into a repository."""
     judged = verdict(shift, **changes)
-    return Baseline(judged, "so it was", "2026-01-02", "Somebody").write(checkout / "baselines")
+    return Baseline(judged, "so it was").write(checkout / "baselines")
 
 
 def test_change_is_shown_with_its_numbers(finished_run, propose, checkout):
@@ -163,7 +161,7 @@ def test_reason_of_the_old_baseline_is_shown(finished_run, propose, checkout):
     """Who replaces it knows why it was right."""
     okified(checkout)
     changes = propose(finished_run(0.5)).changes
-    assert "Okified on 2026-01-02 by Somebody: so it was" in changes
+    assert ".json: so it was" in changes
 
 
 def test_next_release_is_compared_with_the_one_before(finished_run, propose, checkout):
@@ -236,25 +234,6 @@ def edited(run, old, new):
     path.write_text(text.replace(old, new))
 
 
-def recorded(run):
-    """Record the metrics file of a run as if the suite had written it."""
-    (run / ".records" / "verdicts").write_text(checksum(run / "metrics.json") + "\n")
-
-
-def test_edited_metrics_file_is_refused(finished_run, propose):
-    """A number that was changed by hand is noticed by the checksum."""
-    run = finished_run(0.5)
-    edited(run, '"value": 0.001', '"value": 0.0')
-    assert "is not the file that the suite wrote there" in refusal(propose, run)
-
-
-def test_run_of_unknown_origin_is_refused(finished_run, propose):
-    """So is a metrics file that nobody recorded."""
-    run = finished_run()
-    shutil.rmtree(run / ".records")
-    assert "is not the file that the suite wrote there" in refusal(propose, run)
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -270,7 +249,6 @@ def test_verdict_by_other_criteria_is_refused(finished_run, propose, old, new):
     """What does not follow from the values by this suite's criteria is not its verdict."""
     run = finished_run(0.5)
     edited(run, old, new)
-    recorded(run)
     assert "was judged by other criteria than those of this suite" in refusal(propose, run)
 
 
@@ -287,21 +265,6 @@ def test_other_schema_is_refused(finished_run, propose):
     version = json.loads((run / "metrics.json").read_text())["schema_version"]
     edited(run, f'"schema_version": {version}', '"schema_version": 1')
     assert "is not a whole metrics file" in refusal(propose, run)
-
-
-def test_rerun_is_refused(tmp_path, propose):
-    """The best of several tries is no evidence, even if the last was recorded as the first."""
-    run = RunDirectory(tmp_path / "run", OBSERVATION)
-    for _ in range(2):
-        run.write_verdict(verdict())
-    run.release()
-    assert "was judged 2 times" in refusal(propose, run.root)
-
-
-@pytest.mark.parametrize(("attempt", "said"), [(3, "judged 3 times"), (None, "judged 1 times")])
-def test_later_attempt_is_refused(finished_run, propose, attempt, said):
-    """So is one that says so itself, or does not know."""
-    assert said in refusal(propose, finished_run(attempt=attempt))
 
 
 @pytest.mark.parametrize("name", ["criteria.yaml", "new.py"])
@@ -351,12 +314,6 @@ def test_real_references_are_refused(finished_run, propose):
     """Baselines are calibrated with references that everybody has."""
     said = refusal(propose, finished_run(crds_context="jwst_1293.pmap"))
     assert "was calibrated with references of jwst_1293.pmap" in said
-
-
-def test_nameless_user_is_refused(finished_run, propose, checkout):
-    """A baseline says who found it right."""
-    git(checkout, "config", "--unset", "user.name")
-    assert "git does not know who you are" in refusal(propose, finished_run())
 
 
 # ------------------------------------------------------------------ state of the suite
@@ -454,7 +411,7 @@ def moved_baseline(finished, tmp_path):
         for metric in judged.metrics
     ]
     before = Verdict(judge(measurements), judged.provenance)
-    Baseline(before, "off on purpose", "2026-01-02", "Somebody").write(tmp_path)
+    Baseline(before, "off on purpose").write(tmp_path)
     return tmp_path
 
 
@@ -468,17 +425,6 @@ def test_run_that_drifted_ends_with_code_3(
     assert ended.returncode == 3, ended.stdout
     assert "PASSED, BUT DRIFTED FROM THE BASELINE: 1 metric changed" in ended.stdout
     assert json.loads((finished_copy / "metrics.json").read_text())["exit_code"] == 3
-
-
-@pytest.mark.long
-def test_rerun_counts_as_another_attempt(finished, finished_copy, command_line, small_options):
-    """A run directory that was judged again says so."""
-    command_line("validate", "--again", "--run", finished_copy.parents[1], *small_options)
-    attempts = [
-        load_metrics(directory / "metrics.json").provenance["attempt"]
-        for directory in (finished[0], finished_copy)
-    ]
-    assert attempts == [1, 2]
 
 
 def test_run_without_baseline_says_so(finished):

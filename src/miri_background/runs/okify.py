@@ -2,15 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from miri_background.files import checksum
 from miri_background.outcomes import CannotJudge, Outcome, SetUpWrong
 from miri_background.places import writable
 from miri_background.references.mappings import CONTEXTS
-from miri_background.repository import ask_git, checkout_state, repository_file
-from miri_background.run_directory import recorded_verdicts
+from miri_background.repository import checkout_state, repository_file
 from miri_background.validation.measurements.measurement import Measurement
 from miri_background.validation.verdict.baselines import (
     Baseline,
@@ -90,15 +87,12 @@ def propose_baseline(run, reason, baselines=None, checkout=None):
         raise SetUpWrong(msg)
     directory = baseline_directory(baselines)
     verdict = load_metrics(run / "metrics.json")
-    _require_untouched(run)
     _require_passed(run, verdict)
     _require_same_criteria(run, verdict)
-    _require_first_attempt(run, verdict)
     _require_known_suite(run, verdict, checkout)
     _require_released_pipeline(run, verdict)
     _require_same_pipeline(verdict, directory)
     found = find_baseline(verdict.provenance, directory)
-    today = datetime.now(UTC).date().isoformat()
     # What changed since an older baseline is no part of the new one.
     numbers = Verdict(
         verdict.metrics,
@@ -108,8 +102,7 @@ def propose_baseline(run, reason, baselines=None, checkout=None):
         not_judged=verdict.not_judged,
         findings=verdict.findings,
     )
-    baseline = Baseline(numbers, reason.strip(), today, _who(checkout))
-    return Proposal(baseline, directory, _changes(verdict, found))
+    return Proposal(Baseline(numbers, reason.strip()), directory, _changes(verdict, found))
 
 
 def _changes(verdict, found):
@@ -119,20 +112,8 @@ def _changes(verdict, found):
             "There is no baseline of this or an earlier release of jwst for this observation: "
             f"all {len(verdict.metrics)} metrics begin one.\n\n{verdict.text_table()}"
         )
-    said = f"Okified on {found.date} by {found.okified_by}: {found.reason}"
-    return f"{compare(verdict, found.verdict, found.name).text()}\n\n{said}"
-
-
-def _require_untouched(run):
-    """Refuse a metrics file that is not as the suite wrote it."""
-    path = run / "metrics.json"
-    recorded = recorded_verdicts(run)
-    if not recorded or recorded[-1] != checksum(path):
-        msg = (
-            f"{path} is not the file that the suite wrote there (it was edited, or its record in "
-            f"{run / '.records'} is missing): run the validation again, in a new directory."
-        )
-        raise CannotJudge(msg)
+    changed = compare(verdict, found.verdict, found.name).text()
+    return f"{changed}\n\nReason of {found.name}: {found.reason}"
 
 
 def _require_same_criteria(run, verdict):
@@ -189,17 +170,6 @@ def _require_passed(run, verdict):
         raise CannotJudge(msg)
 
 
-def _require_first_attempt(run, verdict):
-    """Refuse a run directory that was judged more than once."""
-    attempts = len(recorded_verdicts(run))
-    if attempts > 1 or verdict.provenance["attempt"] != 1:
-        msg = (
-            f"{run} was judged {max(attempts, verdict.provenance['attempt'] or 0)} times, and the "
-            "best of several tries is no evidence: run the validation once, in a new directory."
-        )
-        raise CannotJudge(msg)
-
-
 def _require_known_suite(run, verdict, checkout):
     """Refuse a run by, or a checkout of, a suite that differs from its commit."""
     for suite, state in (
@@ -249,12 +219,3 @@ def _require_same_pipeline(verdict, directory):
                 "it is, on such a machine, or remove its baselines to begin them anew."
             )
             raise CannotJudge(msg)
-
-
-def _who(checkout):
-    """Return the name that git knows the user by."""
-    name = ask_git(checkout, "config", "user.name")
-    if not name:
-        msg = "git does not know who you are: say it with `git config user.name NAME`."
-        raise SetUpWrong(msg)
-    return name

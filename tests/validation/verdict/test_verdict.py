@@ -43,7 +43,6 @@ PROVENANCE = {
     "peak_memory_bytes": 10**9,
     "inputs": {"a_uncal.fits": "0" * 64},
     "level1b_sci_sha256": {"a_uncal.fits": "1" * 64},
-    "attempt": 1,
     "suite_commit": "2" * 40,
     "suite_dirty": False,
 }

@@ -14,7 +14,7 @@ __all__ = ["Side", "side_of"]
 
 _METRICS = "metrics.json"
 _OF_CHECK = "check"  # below a run of this suite
-_OF_BASELINE = "okified_by"  # what only a baseline has
+_OF_BASELINE = "reason"  # what only a baseline has
 
 
 @dataclass(frozen=True)

@@ -42,16 +42,10 @@ class Baseline:
         Of the run that became the baseline.
     reason : str
         Why its numbers are right.
-    date : str
-        Day on which that was said, ISO 8601.
-    okified_by : str
-        Who said it.
     """
 
     verdict: Verdict
     reason: str
-    date: str
-    okified_by: str
 
     @property
     def jwst(self):
@@ -77,10 +71,8 @@ class Baseline:
             The file.
         """
         content = {
-            "schema_version": 1,
+            "schema_version": 2,
             "reason": self.reason,
-            "date": self.date,
-            "okified_by": self.okified_by,
             "metrics": self.verdict.content(),
         }
         require(content, baseline_schema)
@@ -205,10 +197,7 @@ def load_baseline(path):
         if isinstance(content, dict) and "metrics" in content:
             content["metrics"] = upgraded(content["metrics"])
         require(content, baseline_schema)
-        baseline = Baseline(
-            verdict_of(content["metrics"]),
-            *(content[name] for name in ("reason", "date", "okified_by")),
-        )
+        baseline = Baseline(verdict_of(content["metrics"]), content["reason"])
         name = baseline.name
     except (OSError, ValueError, CannotJudge) as error:
         msg = (
