@@ -26,6 +26,7 @@ from miri_background.reporting.site.interface import INTERFACE, TITLE
 from miri_background.reporting.site.machine import machine_files
 from miri_background.reporting.site.notebooks import published, section_of_figure, title_of
 from miri_background.reporting.site.pages import Pages
+from miri_background.reporting.site.run_files import RunFiles
 from miri_background.reporting.site.standing import Standing
 from miri_background.reporting.site.trends import history_svg, repainted
 from miri_background.repository import repository_file
@@ -145,6 +146,12 @@ class Places:
             self._notebooks[key] = _read(directory / f"{run.record.notebook}.ipynb")
         return self._notebooks[key]
 
+    def files(self, run):
+        """Return the files that belong to the page of a run."""
+        directory = run.record.run_directory(self._history)
+        # A notebook has a megabyte: those that have a page can be taken along.
+        return RunFiles(run, directory, self.notebook(run) if self.observation(run) else None)
+
     def has_notebook(self, run):
         """Tell whether the executed notebook of a run is there."""
         return self.notebook(run) is not None
@@ -200,10 +207,13 @@ def build_site(history, output):
         standing = Standing(loaded)
         with tempfile.TemporaryDirectory(prefix=".site-", dir=output.parent) as aside:
             sources, built = Path(aside) / "sources", Path(aside) / "html"
-            _write_sources(sources, standing, Places(standing, history))
+            beside = _write_sources(sources, standing, Places(standing, history))
             warnings = _run_sphinx(sources, built)
             for name, content in machine_files(standing).items():
                 (built / name).write_text(content, encoding="utf-8")
+            for name, content in beside.items():
+                (built / name).parent.mkdir(exist_ok=True)
+                (built / name).write_bytes(content)
             (built / _MARK).write_text(json.dumps(_checksums(built)), encoding="utf-8")
             _put_in_place(built, output, Path(aside) / "former")
     return Site(output / "index.html", standing.answer, warnings)
@@ -309,18 +319,21 @@ def _write(path, text):
 
 
 def _write_sources(sources, standing, places):
-    """Write the sources of all pages."""
-    pages = Pages(standing, places)
+    """Write the sources of all pages, and return the files beside pages of runs."""
+    pages, beside = Pages(standing, places), {}
     documents = _write_documents(sources)
     _write(sources / "index.md", pages.front())
     _write(sources / "documents.md", pages.documents(documents))
     _write(sources / "runs" / "index.md", pages.runs())
     for run in places.runs:
-        path = sources / f"{places.run(run).removesuffix('.html')}.md"
-        _write(path, pages.run(run))
+        place = places.run(run).removesuffix(".html")
+        _write(sources / f"{place}.md", pages.run(run))
+        contents = places.files(run).contents()
+        beside |= {f"{place}/{name}": content for name, content in contents.items()}
     for run in places.observed:
         _write_observation(sources, run, places, pages)
     _write_metrics(sources, standing, places, pages)
+    return beside
 
 
 def _write_documents(sources):

@@ -247,6 +247,8 @@ class Pages:
         return render(
             "site/run.md.j2",
             run=run,
+            files=self._places.files(run),
+            place=page_name(record.id),
             cause=_cause(run),
             links=links,
             circumstances=_circumstances(run, provenance),
