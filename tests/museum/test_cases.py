@@ -7,6 +7,7 @@ from miri_background.museum.cases import cases, chosen_cases
 from miri_background.museum.judging import Result
 from miri_background.museum.tried import Tried, TriedBuild
 from miri_background.outcomes import Outcome, SetUpWrong
+from miri_background.reporting.builds.page import sentence_of
 
 
 def case(name):
@@ -88,6 +89,14 @@ def test_candidate_beside_a_release(old, new, kind, outcome):
     found = tried(old, new)
     assert [each.kind for each in found.changes] == ([kind] if kind else [])
     assert found.outcome is outcome
+
+
+def test_what_was_not_tried_is_said():
+    """A few cases may be those that see nothing."""
+    others = len(cases()) - 1
+    assert f"; {others} others of the museum were not tried." in sentence_of(
+        tried(CORRECT, CORRECT)
+    )
 
 
 def test_candidate_without_environment():

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from markupsafe import Markup
 
+from miri_background.museum.cases import cases as every_case
 from miri_background.museum.outcomes import NO_ENVIRONMENT
 from miri_background.outcomes import Outcome
 from miri_background.rendering import Part, render
@@ -60,9 +61,12 @@ def sentence_of(tried):
     if missing:
         return f"{missing[0].name} has no environment: {missing[0].reason}"
     total, changes = len(tried.cases), tried.changes
-    cases = counted(total, "case")
+    cases, others = counted(total, "case"), len(every_case()) - total
     if not changes:
-        return f"{new.name} subtracts backgrounds as jwst {tried.against} does, in all of {cases}."
+        # What was not tried may be what would have shown a change.
+        left = f"; {others} others of the museum were not tried" if others else ""
+        same = f"{new.name} subtracts backgrounds as jwst {tried.against} does, in all of {cases}"
+        return f"{same}{left}."
     parts = []
     for kind, words in _KINDS.items():
         names = [each.case.name for each in changes if each.kind == kind]
