@@ -75,6 +75,7 @@ CORRECT = {"outcome": "correct", "products": "a"}
         (CORRECT, {"outcome": "crashed"}, "worse", Outcome.FAILED),
         ({"outcome": "crashed"}, {"outcome": "wrong"}, "worse", Outcome.FAILED),
         ({"outcome": "wrong"}, CORRECT, "better", Outcome.DRIFTED),
+        ({"outcome": "wrong"}, {"outcome": "timed out"}, "other", Outcome.DRIFTED),
         ({"outcome": "crashed"}, {"outcome": "timed out"}, "other", Outcome.DRIFTED),
         (
             CORRECT | {"behaviours": {"errors": "not propagated"}},

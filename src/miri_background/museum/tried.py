@@ -72,7 +72,10 @@ class Change:
 def _kind(before, after):
     """Return whether an outcome is worse or better than another one."""
     first, second = (_WORTH.get(each, _OTHERWISE) for each in (before, after))
-    return "worse" if second < first else "better" if second > first else "other"
+    if second < first:
+        return "worse"
+    # A crash in place of a wrong result is no result either.
+    return "better" if second > first and after in _WORTH else "other"
 
 
 @dataclass(frozen=True)
