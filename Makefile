@@ -74,6 +74,8 @@ test-all: RUNS := $(RENDERED)
 test-all: SIZE :=
 test: $(STAMP) ## run the tests, and the validation notebook cell by cell at test size
 test-all: $(STAMP) ## run every test and every notebook, as by night
+# Both cores have a test file each: more threads of matrix products would only wait for them.
+test test-all test-fast: export OPENBLAS_NUM_THREADS := 1
 test test-all:
 	@rm -rf $(RENDERED)
 	@.venv/bin/miri-background render --output $(RENDERED) $(SIZE)
