@@ -21,7 +21,7 @@ from miri_background.references.choice import use_references
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures
 
-__all__ = ["PRODUCTS", "common_rate", "rates_of"]
+__all__ = ["PRODUCTS", "calibrated_run", "common_rate", "rates_of"]
 
 PRODUCTS = ("rate", "rateints")
 _SOURCES = (
@@ -55,7 +55,37 @@ def rates_of(observation, product, place, workers=0):
     CannotJudge
         If they cannot be made.
     """
-    observation = Observation.create(**observation)
+    run = calibrated_run(Observation.create(**observation), product, place, workers)
+    return {
+        field: [run.rate(exposure) for exposure in exposures(run.observation, field)]
+        for field in ("science", "background")
+    }
+
+
+def calibrated_run(observation, product, place, workers=0):
+    """Return the directory of an observation with its truth and rates, made if they are not there.
+
+    Parameters
+    ----------
+    observation : Observation
+        What is simulated and calibrated.
+    product : str
+        One of `PRODUCTS`.
+    place : path-like
+        Directory of observations.
+    workers : int, optional
+        Number of processes; 0 for one per processor core.
+
+    Returns
+    -------
+    RunDirectory
+        Which other processes may use.
+
+    Raises
+    ------
+    CannotJudge
+        If they cannot be made.
+    """
     calibration = Calibration.create(rate_product=product)
     location = Path(place) / f"{observation.words}-{observation.key[:6]}"
     run = RunDirectory(location, observation, calibration)
@@ -70,10 +100,7 @@ def rates_of(observation, product, place, workers=0):
         run.release()
         os.environ.clear()
         os.environ.update(before)
-    return {
-        field: [run.rate(exposure) for exposure in exposures(observation, field)]
-        for field in ("science", "background")
-    }
+    return run
 
 
 def common_rate(path, target, alteration=""):
