@@ -1,0 +1,44 @@
+"""One number of a trial."""
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Score"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of a trial.
+
+    Parameters
+    ----------
+    case : str
+        "errors", "flags" or "place".
+    data : str
+        What was observed.
+    variant : str
+        Which background step.
+    quantity : str
+        What the number is of.
+    value, error : float
+        The number and its standard error.
+    backgrounds : int
+        How many were averaged.
+    clipping : str, optional
+        Sigma and iterations.
+    group : str, optional
+        Which pixels.
+    predicted : float, optional
+        What the suite predicts; not a number where it does not.
+    """
+
+    case: str
+    data: str
+    variant: str
+    quantity: str
+    value: float
+    error: float
+    backgrounds: int
+    clipping: str = ""
+    group: str = ""
+    predicted: float = math.nan
