@@ -7,7 +7,7 @@ import textwrap
 
 from miri_background.rendering import macros
 
-__all__ = ["html_table", "text_table"]
+__all__ = ["html_table", "markdown_table", "text_table"]
 
 _UNLIMITED = 10_000  # characters: no line of a table is longer
 _TITLE = "\ue000"  # stands for a title until the table is set; for private use in Unicode
@@ -33,6 +33,28 @@ def html_table(caption, heads, rows, numbers=()):
         The table; empty without rows.
     """
     return str(macros().table(caption, heads, rows, numbers))
+
+
+def markdown_table(heads, rows):
+    """Return a table as lines of Markdown.
+
+    Parameters
+    ----------
+    heads : iterable of str
+        Heads of the columns.
+    rows : iterable of iterable of str
+        Cells, a row each.
+
+    Returns
+    -------
+    list of str
+        The last line is empty, so that what follows does not belong to the table.
+    """
+
+    def line(cells):
+        return "| " + " | ".join(str(each).replace("|", "\\|") for each in cells) + " |"
+
+    return [line(heads), line("---" for _ in heads), *map(line, rows), ""]
 
 
 def text_table(heads, rows, right=(), widest=None):

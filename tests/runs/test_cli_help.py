@@ -16,7 +16,7 @@ from miri_background.parameters import every_parameter
 
 VERBS = {
     "Judge": ["validate", "check", "advise", "compare", "okify"],
-    "Builds of the pipeline": ["builds"],
+    "Builds of the pipeline": ["builds", "fixes"],
     "Nights": ["nightly", "history", "site"],
     "Data of others": ["data"],
     "Look after the suite": [
@@ -45,6 +45,7 @@ PARAMETERS = {
     "compare": {"baselines"},
     "okify": {"baselines"},
     "faults": {"workers"},
+    "fixes": {"workers"},
     "false-alarms": {"workers"},
     "nightly": {"workers"},
 }
@@ -57,6 +58,7 @@ OTHERS = {
         *("--candidate", "--with", "--against", "--cases", "--time-limit", "--memory-limit"),
         *("--output", "--home", "--list", "--remove"),
     ],
+    "fixes": ["--cases", "--seeds", "--output", "--home"],
     "okify": ["--reason", "--write"],
     "render": ["--output"],
     "faults": ["--names", "--output"],

@@ -13,6 +13,7 @@ from miri_background.cli.compare import compare
 from miri_background.cli.data import data
 from miri_background.cli.endings import in_place_of_errors
 from miri_background.cli.explore import lab
+from miri_background.cli.fixes import fixes
 from miri_background.cli.judge import check, okify, validate
 from miri_background.cli.nights import history, nightly, site
 from miri_background.cli.tend import (
@@ -65,7 +66,7 @@ _VERBS = Verbs(
     epilog=_EPILOG,
     sections={
         "Judge": [validate, check, advise, compare, okify],
-        "Builds of the pipeline": [builds],
+        "Builds of the pipeline": [builds, fixes],
         "Explore": [lab],
         "Nights": [nightly, history, site],
         "Data of others": [data],

@@ -13,7 +13,7 @@ from miri_background.reporting.comparison.images import compared_images
 from miri_background.reporting.comparison.page import shown_images
 from miri_background.reporting.report.page import looks
 from miri_background.reporting.words import counted
-from miri_background.tables import text_table
+from miri_background.tables import markdown_table, text_table
 
 __all__ = ["html_page", "markdown", "sentence_of", "text"]
 
@@ -173,21 +173,12 @@ def markdown(tried):
     lines = [f"**{tried.outcome.symbol} {answer}**: {sentence_of(tried)}", ""]
     rows = _change_rows(tried)
     if rows:
-        lines += _markdown_table(_CHANGE_HEADS, rows)
+        lines += markdown_table(_CHANGE_HEADS, rows)
     heads, all_rows = _table(tried)
     lines += ["<details><summary>All cases</summary>", ""]
-    lines += [*_markdown_table(heads, all_rows), "</details>", ""]
+    lines += [*markdown_table(heads, all_rows), "</details>", ""]
     lines += [f"Made by miri-background {version('miri-background-validation')}."]
     return "\n".join(lines) + "\n"
-
-
-def _markdown_table(heads, rows):
-    """Return the lines of a table."""
-
-    def line(cells):
-        return "| " + " | ".join(str(each).replace("|", "\\|") for each in cells) + " |"
-
-    return [line(heads), line("---" for _ in heads), *map(line, rows), ""]
 
 
 def html_page(tried, images):

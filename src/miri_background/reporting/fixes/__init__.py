@@ -1,0 +1,1 @@
+"""What candidate fixes of the background step are worth, for those who decide on them."""
