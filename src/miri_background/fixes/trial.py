@@ -73,7 +73,12 @@ def try_fixes(cases, home, seeds=4, workers=0):
                 use_references(run.observation, Calibration())
             with process_pool(workers) as executor:
                 items = [
-                    (home, each, {words: runs[words, each.seed] for words in each.observations})
+                    (
+                        home,
+                        each,
+                        _key(each),
+                        {words: runs[words, each.seed] for words in each.observations},
+                    )
                     for each in missing
                 ]
                 completed(executor, _try, items, "Trying background steps")
@@ -121,7 +126,7 @@ def _written(score):
 
 def _try(item):
     """Try the steps of a piece, and keep what came out."""
-    home, piece, runs = item
+    home, piece, key, runs = item
     (science,), backgrounds = exposed(runs[piece.data])
     with pipeline_log(home / "results" / f"{piece.name}.log"):
         if piece.case == "errors":
@@ -133,7 +138,7 @@ def _try(item):
             others = exposed(runs[piece.other])[1][:count]
             scores, images = place_scores(piece.words, science, others)
             _keep_images(home, piece, images)
-    content = {"key": _key(piece), "scores": [_written(each) for each in scores]}
+    content = {"key": key, "scores": [_written(each) for each in scores]}
     write_text_whole(
         home / "results" / f"{piece.name}.json",
         json.dumps(content, indent=1) + "\n",

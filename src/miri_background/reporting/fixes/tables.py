@@ -246,8 +246,7 @@ def place_tables(tried):
                     for quantity in quantities
                 ]
                 if any(scores):
-                    noise = [each for each in scores if each and each.quantity.startswith("noise")]
-                    expected = tuple(map(_predicted, noise))
+                    expected = (_predicted(scores[-1]),) if group == "covered" else ()
                     found.append((data, variant.name, *map(score_text, scores), *expected))
         return found
 
