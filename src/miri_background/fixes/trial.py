@@ -9,7 +9,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from miri_background.builds.museum.rates import calibrated_run
 from miri_background.calibration.pipeline import pipeline_log
 from miri_background.calibration_choice import Calibration
 from miri_background.files import content_key, write_text_whole
@@ -20,6 +19,7 @@ from miri_background.fixes.place import place_scores
 from miri_background.fixes.score import Score
 from miri_background.fixes.taken import exposed
 from miri_background.fixes.tried import Tried, together
+from miri_background.museum.rates import calibrated_run
 from miri_background.parallel import completed, process_pool
 from miri_background.places import writable
 from miri_background.provenance import pipeline_fingerprint, source_fingerprint
