@@ -1,0 +1,170 @@
+"""What of a mosaic is exact: members, header, values, weights, and the errors that it reports."""
+
+import numpy as np
+
+from miri_background.instrument.aperture import ARCSEC_TO_RAD
+from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
+
+__all__ = ["exact_measurements", "expected_errors", "resampled_measurements"]
+
+_UNIT = "MJy/sr"
+_DONE = {
+    "S_RESAMP": "resampling",
+    "S_OUTLIR": "outlier detection",
+    "S_FLAT": "the flat field",
+    "S_PHOTOM": "flux calibration",
+}
+_AREA = 1e-5  # of a pixel's solid angle: seven digits of a header, squared
+# The corners of a pixel are taken from the middles of its neighbours by the pipeline, and from the
+# distortion here; at its steepest the two differ by so much of the light and of the weight.
+_VALUES, _WEIGHTS = 1e-3, 2e-3
+_LEAST = 1e-6  # MJy/sr: single precision of values near 1
+
+
+def exact_measurements(mosaic, stems=None):
+    """Yield what contradicts itself in a mosaic's members and header.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+        The mosaic.
+    stems : list of str, optional
+        Beginnings of the names of the exposures that it should be made of, each once.
+
+    Yields
+    ------
+    Measurement
+        Two counts.
+    """
+    wrong = _wrong_members(mosaic, stems)
+    yield Measurement(
+        "mosaic members", WHOLE_ARRAY, None, float(len(wrong)), detail="; ".join(wrong[:1])
+    )
+    wrong = _contradictions(mosaic)
+    yield Measurement(
+        "mosaic header", WHOLE_ARRAY, None, float(len(wrong)), detail="; ".join(wrong[:2])
+    )
+
+
+def _wrong_members(mosaic, stems):
+    """Return what is wrong with the members, in words."""
+    wrong = [
+        f"{name} is there {mosaic.named.count(name)} times"
+        for name in dict.fromkeys(mosaic.named)
+        if mosaic.named.count(name) > 1
+    ]
+    for member in mosaic.members:
+        if member.header.get("BKGDTARG"):
+            wrong.append(f"{member.path.name} is of a background field (BKGDTARG)")
+        elif member.header.get("S_BKDSUB") != "COMPLETE":
+            done = member.header.get("S_BKDSUB")
+            wrong.append(f"{member.path.name} had no background subtracted (S_BKDSUB = {done})")
+    if stems is not None:
+        wrong += [
+            f"{stem} is not in it"
+            for stem in stems
+            if not any(name.startswith(stem) for name in mosaic.named)
+        ]
+        wrong += [
+            f"{name} does not belong to it"
+            for name in mosaic.named
+            if not any(name.startswith(stem) for stem in stems)
+        ]
+    return wrong
+
+
+def _contradictions(mosaic):
+    """Return what contradicts itself in the header, in words."""
+    header, extension = mosaic.header, mosaic.extension
+    found = []
+    if extension.get("BUNIT") != _UNIT:
+        found.append(f"BUNIT = {extension.get('BUNIT')!r}, and {_UNIT} is needed")
+    found += [
+        f"{words} was not done ({name} = {header.get(name)!r})"
+        for name, words in _DONE.items()
+        if header.get(name) != "COMPLETE"
+    ]
+    areas = {"PIXAR_A2": mosaic.pixel_scale**2}
+    areas["PIXAR_SR"] = areas["PIXAR_A2"] * ARCSEC_TO_RAD**2
+    for name, area in areas.items():
+        said = extension.get(name)
+        if not isinstance(said, float) or not abs(said / area - 1) <= _AREA:
+            found.append(f"{name} = {said!r}, and a pixel of its world coordinates has {area:.6g}")
+    for member in mosaic.members:
+        if member.header.get("FILTER") != header.get("FILTER"):
+            found.append(f"{member.path.name} has FILTER = {member.header.get('FILTER')}")
+        if member.extension.get("BUNIT") != _UNIT:
+            found.append(f"{member.path.name} has BUNIT = {member.extension.get('BUNIT')!r}")
+    return found
+
+
+def resampled_measurements(mosaic, resampling):
+    """Yield how many pixels are not the weighted mean of the exposures, and how errors differ.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+        The mosaic.
+    resampling : Resampling
+        What resampling should do.
+
+    Yields
+    ------
+    Measurement
+        Counts of values and weights, and the errors beyond those of the exposures.
+    """
+    inside = np.zeros(resampling.shape, dtype=bool)
+    inside[1:-1, 1:-1] = True  # the pipeline's kernel is cut at the edge of the grid
+    has = resampling.weight > 0
+    images = [member.data - member.level for member in mosaic.members]
+    mean, size = resampling.of(images), resampling.of([np.abs(each) for each in images])
+    with np.errstate(invalid="ignore"):
+        same = np.abs(mosaic.data - mean) <= _VALUES * size + _LEAST
+        alike = np.abs(mosaic.weight - resampling.weight) <= _WEIGHTS * resampling.weight
+    # Where next to nothing falls on a pixel of the mosaic, rounding decides whether it has a value.
+    least = _WEIGHTS * np.median(resampling.weight[has]) if has.any() else 0.0
+    full = np.maximum(resampling.weight, np.nan_to_num(mosaic.weight)) > least
+    for name, good in (("mosaic value", same), ("mosaic weight", alike)):
+        wrong = inside & full & ~good
+        yield Measurement(
+            name, WHOLE_ARRAY, None, float(np.count_nonzero(wrong)), detail=_first(wrong)
+        )
+    errors = expected_errors(mosaic, resampling)
+    judged = inside & full & mosaic.covered & (errors > 0)
+    ratio = np.median(mosaic.err[judged] / errors[judged]) if judged.any() else np.nan
+    yield Measurement("mosaic error", WHOLE_ARRAY, None, 100 * float(ratio - 1))
+
+
+def _first(wrong):
+    """Return where the first wrong pixel is, in words; empty if there is none."""
+    if not wrong.any():
+        return ""
+    row, column = np.unravel_index(np.argmax(wrong), wrong.shape)
+    return f"first at column {column + 1}, row {row + 1}"
+
+
+def expected_errors(mosaic, resampling):
+    """Return the errors that follow from those of the exposures, MJy/sr.
+
+    Of each exposure the mean error of the pixels that fall on one of the mosaic, and of those the
+    error of the weighted mean: as of pixels that each fall on one of the mosaic as a whole.  Sums
+    over many pixels have right errors then, and single pixels scatter less.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+        The mosaic.
+    resampling : Resampling
+        What resampling does.
+
+    Returns
+    -------
+    ndarray
+        Zero where no exposure counts.
+    """
+    total = np.zeros(resampling.weight.size)
+    for part, member in zip(resampling.parts, mosaic.members, strict=True):
+        for variance in member.variances.values():
+            deviation = np.sqrt(np.where(member.usable & (variance > 0), variance, 0.0)).ravel()
+            total += (part @ deviation) ** 2  # the share times the mean error, squared
+    return np.sqrt(total).reshape(resampling.shape)

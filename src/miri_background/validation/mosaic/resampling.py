@@ -1,0 +1,163 @@
+"""What resampling makes of the exposures of a mosaic: a weighted mean, and so a matrix.
+
+Each pixel of the mosaic is the mean of the exposures' pixels that overlap it, weighted by the part
+of their area on it and by a weight of their own.  Written as sparse matrices, one for each
+exposure, that gives the mosaic of any images, the variance of any sum over it, and how much the
+noise of neighbours has in common.
+"""
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array
+
+from miri_background.outcomes import CannotJudge
+from miri_background.validation.mosaic.overlaps import overlap_areas
+
+__all__ = ["Resampling", "member_weights"]
+
+_EXPOSURE_TIMES = ("XPOSURE", "EFFEXPTM", "TMEASURE")
+
+
+def member_weights(member, kind):
+    """Return the weights of an exposure's pixels.
+
+    Parameters
+    ----------
+    member : Member
+        The exposure.
+    kind : str
+        "ivm" for the inverse variance of the read noise, "exptime" for the time.
+
+    Returns
+    -------
+    ndarray
+        Zero where a pixel does not go into the mosaic.
+    """
+    if kind == "ivm" and "VAR_RNOISE" in member.variances:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weight = 1.0 / member.variances["VAR_RNOISE"].astype(float)
+        weight[~np.isfinite(weight)] = 0.0
+    else:
+        headers = (member.extension, member.header)
+        times = [each[name] for name in _EXPOSURE_TIMES for each in headers if name in each]
+        weight = np.full(member.data.shape, float(times[0]) if times and kind == "exptime" else 1.0)
+    return np.where(member.usable, weight, 0.0)
+
+
+class Resampling:
+    """How the pixels of the exposures become those of the mosaic.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+        With all its exposures.
+
+    Raises
+    ------
+    CannotJudge
+        If it has no exposures beside it, or was made with another kernel than is known here.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and columns of the mosaic.
+    parts : list of scipy.sparse.csr_array
+        Of each exposure, shape (pixels of the mosaic, pixels of the exposure): how much each of
+        its pixels counts.  All rows of all exposures together add up to 1, or to 0 where the
+        mosaic has no value.
+    weight : ndarray
+        Sum of the weights, as the pipeline writes it.
+    """
+
+    def __init__(self, mosaic):
+        _require_known(mosaic)
+        self.shape = mosaic.data.shape
+        kind = mosaic.header.get("RESWHT", "ivm")
+        shares = [self._shares(mosaic, member, kind) for member in mosaic.members]
+        total = sum(share.sum(axis=1) for share in shares)
+        self.weight = total.reshape(self.shape)
+        with np.errstate(divide="ignore"):
+            inverse = np.where(total > 0, 1 / total, 0.0)
+        self.parts = [csr_array(diags_array(inverse) @ share) for share in shares]
+
+    def _shares(self, mosaic, member, kind):
+        """Return the weight that each pixel of an exposure brings to each of the mosaic."""
+        weight = member_weights(member, kind)
+        x, y = mosaic.wcs.wcs_world2pix(*member.corners, 0)
+        areas = overlap_areas(x, y, weight > 0, self.shape)
+        # Of its own area: a pixel has its weight once, however large the mosaic's are.
+        own = _area_of(x, y).ravel()
+        return csr_array(areas @ diags_array(weight.ravel() / own))
+
+    def of(self, images):
+        """Return the mosaic of images of the exposures.
+
+        Parameters
+        ----------
+        images : iterable of ndarray
+            One for each exposure; what is not finite has no weight.
+
+        Returns
+        -------
+        ndarray
+            Shape of the mosaic; 0 where no exposure counts.
+        """
+        flat = sum(
+            part @ np.nan_to_num(image.ravel().astype(float), posinf=0, neginf=0)
+            for part, image in zip(self.parts, images, strict=True)
+        )
+        return flat.reshape(self.shape)
+
+    def variance(self, variances):
+        """Return the variance of each pixel of the mosaic, of independent pixels.
+
+        Parameters
+        ----------
+        variances : iterable of ndarray
+            One for each exposure.
+
+        Returns
+        -------
+        ndarray
+            Shape of the mosaic.
+        """
+        flat = sum(
+            part.multiply(part) @ np.nan_to_num(each.ravel().astype(float), posinf=0, neginf=0)
+            for part, each in zip(self.parts, variances, strict=True)
+        )
+        return flat.reshape(self.shape)
+
+    def of_sums(self, sums):
+        """Return how much each pixel of each exposure counts in weighted sums over the mosaic.
+
+        Parameters
+        ----------
+        sums : scipy.sparse.sparray or ndarray
+            Shape (sums, pixels of the mosaic).
+
+        Returns
+        -------
+        list of scipy.sparse.csr_array
+            Of each exposure, shape (sums, pixels of the exposure).
+        """
+        return [csr_array(sums) @ part for part in self.parts]
+
+
+def _area_of(x, y):
+    """Return the areas of the quadrilaterals between corners (shoelace formula)."""
+    dx1, dy1 = x[1:, 1:] - x[:-1, :-1], y[1:, 1:] - y[:-1, :-1]
+    dx2, dy2 = x[1:, :-1] - x[:-1, 1:], y[1:, :-1] - y[:-1, 1:]
+    return np.abs(dx1 * dy2 - dx2 * dy1) / 2
+
+
+def _require_known(mosaic):
+    """Refuse a mosaic whose exposures are not there, or that another kernel has made."""
+    found = {member.path.name for member in mosaic.members}
+    missing = [name for name in mosaic.named if name not in found]
+    if missing or not mosaic.members:
+        what = missing[0] if missing else "any exposure (*_crf.fits)"
+        msg = f"{mosaic.path} has not {what} beside it: save the results of outlier_detection, too."
+        raise CannotJudge(msg)
+    fraction = mosaic.header.get("PIXFRAC", 1.0)
+    if fraction != 1:
+        msg = f"{mosaic.path} was made with PIXFRAC = {fraction}, and 1 is known here."
+        raise CannotJudge(msg)

@@ -1,0 +1,142 @@
+"""The matrix of resampling gives the mosaic that the drizzle package makes, and its noise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from miri_background.outcomes import CannotJudge
+from miri_background.validation.mosaic.exact import exact_measurements, resampled_measurements
+from miri_background.validation.mosaic.resampling import Resampling, member_weights
+
+DRAWS = 400
+SIGMAS = 5.0  # standard errors of a number that was drawn
+INSIDE = (slice(1, -1), slice(1, -1))  # the kernel of the package is cut at the edge of the grid
+
+
+@pytest.fixture
+def resampling(mosaic):
+    """Return what resampling does."""
+    return Resampling(mosaic)
+
+
+def measured(mosaic):
+    """Return the numbers of what is exact in a mosaic, by criterion."""
+    resampled = resampled_measurements(mosaic, Resampling(mosaic))
+    return {each.criterion: each.value for each in (*exact_measurements(mosaic), *resampled)}
+
+
+def test_mosaic_is_that_of_the_drizzle_package(mosaic, resampling):
+    """Values and weights, to the rounding of single precision."""
+    mean = resampling.of([member.data - member.level for member in mosaic.members])
+    # Rounding leaves a little weight along borders that the grid's lines meet.
+    has = mosaic.covered[INSIDE] & (mosaic.weight[INSIDE] > 1e-3 * np.median(mosaic.weight))
+    assert mosaic.data[INSIDE][has] == pytest.approx(mean[INSIDE][has], rel=1e-5)
+    assert mosaic.weight[INSIDE][has] == pytest.approx(resampling.weight[INSIDE][has], rel=1e-4)
+
+
+def test_uniform_sky_stays_uniform(mosaic, resampling):
+    """A mean has weights that add up to one."""
+    ones = resampling.of([np.ones(member.data.shape) for member in mosaic.members])
+    assert ones[resampling.weight > 0] == pytest.approx(1.0)
+
+
+def test_noise_of_pixels_and_of_sums_is_that_of_draws(mosaic, resampling):
+    """Neighbours have noise in common: a sum of 25 scatters more than its pixels say."""
+    generator = np.random.default_rng(11)
+    variances = [member.variances["VAR_RNOISE"] for member in mosaic.members]
+    rows, columns = np.mgrid[20:25, 24:29]
+    places = (rows * mosaic.data.shape[1] + columns).ravel()
+    sums = csr_array((np.ones(25), (np.zeros(25, dtype=int), places)), shape=(1, mosaic.data.size))
+    counted = resampling.of_sums(sums)
+    of_sum = sum(
+        float((each.multiply(each) @ variance.ravel())[0])
+        for each, variance in zip(counted, variances, strict=True)
+    )
+    drawn = [
+        resampling.of([np.sqrt(each) * generator.standard_normal(each.shape) for each in variances])
+        for _ in range(DRAWS)
+    ]
+    scatter = np.var([each.ravel()[places] for each in drawn], axis=0)
+    of_pixels = resampling.variance(variances).ravel()[places]
+    error = np.sqrt(2 / DRAWS)
+    assert scatter.mean() / of_pixels.mean() == pytest.approx(1, abs=SIGMAS * error)
+    found = np.var([each.ravel()[places].sum() for each in drawn])
+    assert found / of_sum == pytest.approx(1, abs=SIGMAS * error)
+    assert of_sum > 1.5 * of_pixels.sum()
+
+
+@pytest.mark.parametrize("kind", ["ivm", "exptime"])
+def test_bad_pixels_have_no_weight(members, kind):
+    """Whatever the others have."""
+    member = members[0]
+    weight = member_weights(member, kind)
+    assert ((weight == 0) == (member.dq != 0)).all()
+
+
+def test_correct_mosaic_has_nothing_wrong(mosaic):
+    """All counts are zero, and errors follow from those of the exposures."""
+    err = 1 / np.sqrt(np.maximum(mosaic.weight, 1e-9))
+    numbers = measured(replace(mosaic, err=err))
+    assert numbers.pop("mosaic error") == pytest.approx(0, abs=2)
+    assert set(numbers.values()) == {0.0}
+
+
+def wrong_header(mosaic, **cards):
+    """Return a mosaic with other cards beside its values."""
+    extension = mosaic.extension.copy()
+    extension.update(cards)
+    return replace(mosaic, extension=extension)
+
+
+def changed_member(mosaic, **cards):
+    """Return a mosaic of which an exposure has other cards."""
+    first = mosaic.members[0]
+    header = first.header.copy()
+    header.update(cards)
+    return replace(mosaic, members=[replace(first, header=header), *mosaic.members[1:]])
+
+
+WRONG = {
+    "value": (lambda each: replace(each, data=each.data + 0.1), "mosaic value"),
+    "a hole": (
+        lambda each: replace(each, data=np.where(each.weight > 0, np.nan, 0)),
+        "mosaic value",
+    ),
+    "weight": (lambda each: replace(each, weight=each.weight * 1.1), "mosaic weight"),
+    "error": (lambda each: replace(each, err=each.err * 9), "mosaic error"),
+    "unit": (lambda each: wrong_header(each, BUNIT="Jy"), "mosaic header"),
+    "area": (lambda each: wrong_header(each, PIXAR_SR=3e-13), "mosaic header"),
+    "other level": (lambda each: changed_member(each, BKGLEVEL=1.0), "mosaic value"),
+    "a background": (lambda each: changed_member(each, BKGDTARG=True), "mosaic members"),
+    "unsubtracted": (lambda each: changed_member(each, S_BKDSUB="SKIPPED"), "mosaic members"),
+    "twice": (lambda each: replace(each, named=[*each.named, each.named[0]]), "mosaic members"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_counted(mosaic, name):
+    """By the criterion that is for it."""
+    change, criterion = WRONG[name]
+    assert abs(measured(change(mosaic))[criterion]) > (1 if criterion == "mosaic error" else 0)
+
+
+def test_members_that_should_be_there_are_named(mosaic):
+    """One that is missing, and one that does not belong."""
+    stems = ["exposure1", "exposure2", "exposure9"]
+    (members, _) = exact_measurements(mosaic, stems)
+    assert (members.value, members.detail) == (2.0, "exposure9 is not in it")
+
+
+def test_missing_exposure_is_named(mosaic):
+    """Without it, nothing is known of values."""
+    with pytest.raises(CannotJudge, match=r"exposure1_crf\.fits beside it"):
+        Resampling(replace(mosaic, members=mosaic.members[1:]))
+
+
+def test_another_kernel_is_refused(mosaic):
+    """What is not known here is not judged."""
+    mosaic.header["PIXFRAC"] = 0.5
+    with pytest.raises(CannotJudge, match=r"PIXFRAC = 0\.5"):
+        Resampling(mosaic)
