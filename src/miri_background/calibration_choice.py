@@ -17,12 +17,14 @@ class Calibration(CalibrationParameters):
 
     @property
     def words(self):
-        """What decides the products of calwebb_image2, short, for file names."""
+        """What decides the products after the rates, short, for file names."""
         parts = [f"sigma{self.sigma:g}", f"maxiters{self.maxiters}"]
         if self.rate_product != "rate":
             parts.append(self.rate_product)
         if self.control != "none":
             parts.append(self.control.replace(" ", "-"))
+        if self.through != "image2":
+            parts.append(self.through)
         return "-".join(parts)
 
     @property

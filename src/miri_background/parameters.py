@@ -334,6 +334,9 @@ class CalibrationParameters(Description):
     control: Literal["none", "step skipped", "background missing"] = _parameter(
         "none", "", "what is broken on purpose, to see the validation fail"
     )
+    through: Literal["image2", "image3"] = _parameter(
+        "image2", "", "last stage that is run and judged; image3 makes the mosaic, too"
+    )
 
 
 class RunParameters(Description):

@@ -8,6 +8,7 @@ An observation has a directory, and in it are its ramps once::
             rate/
             sigma2-maxiters3/               a run: what a choice of clipping makes of the rates
                 calibration.json  image2/  figures/  logs/  metrics.json
+                image3/                 the mosaic, where the calibration goes so far
 
 The directory of the run also has links to all that it was made from.
 """
@@ -35,7 +36,16 @@ from miri_background.parameters import InvalidParameter
 from miri_background.places import locked, refuse_foreign, writable
 from miri_background.reading import NotRegularFile, read_json, read_text
 
-__all__ = ["RunDirectory", "run_path", "space_needed"]
+__all__ = [
+    "ASSOCIATION_NAME",
+    "MOSAIC_NAME",
+    "RunDirectory",
+    "run_path",
+    "space_needed",
+]
+
+# What calwebb_image3 calls its products, and puts into the names of exposures with outliers.
+MOSAIC_NAME, ASSOCIATION_NAME = "mosaic", "a3001"
 
 # Measured, bytes per pixel: what an exposure has, whatever its groups ...
 _BYTES_OF_TRUTH = 10
@@ -43,6 +53,9 @@ _BYTES_PER_GROUP = 2.55  # 16-bit pixels and reference output
 
 # ... and each of its rates, subtracted images and calibrated images, and combined background.
 _BYTES_PER_IMAGE = 21
+# ... and what calwebb_image3 writes: an exposure with its world coordinates, and of the mosaic's
+# pixels, which are a quarter more, values, errors, parts of the variance, weights and segments.
+_BYTES_PER_OUTLIERS, _BYTES_PER_MOSAIC = 33, 40
 _BYTES_OF_TABLES = 2e6  # catalogue and cosmic rays of an exposure, headers
 _MARGIN = 1.2  # files written aside, logs, figures, notebook
 
@@ -75,6 +88,8 @@ def space_needed(observation, calibration):
         images = 3 * layers + 1 if exposure.field == "science" else layers
         per_pixel = _BYTES_OF_TRUTH + _BYTES_PER_GROUP * readout.groups * readout.integrations
         per_pixel += _BYTES_PER_IMAGE * images
+        if calibration.through == "image3" and exposure.field == "science":
+            per_pixel += _BYTES_PER_OUTLIERS + (_BYTES_PER_MOSAIC if exposure.dither == 0 else 0)
         total += _BYTES_OF_TABLES + rows * columns * per_pixel
     return _MARGIN * total
 
@@ -165,7 +180,8 @@ class RunDirectory:
                 # What somebody has edited is refused before the work, not after it.
                 require_own(self.metrics, ours=self._is_verdict)
                 self.remove_leftovers()
-                for name in ("image2", "figures", "logs"):
+                kept = ["image2", "figures", "logs"]
+                for name in kept + ["image3"] * (self.calibration.through == "image3"):
                     (self.root / name).mkdir(parents=True, exist_ok=True)
                 self._claim(self.root / "calibration.json", self.calibration)
                 for target in (
@@ -224,7 +240,7 @@ class RunDirectory:
         """Refuse to start what cannot be finished for lack of space."""
         there = sum(
             entry.stat().st_size
-            for name in ("uncal", "truth", "rate", "image2")
+            for name in ("uncal", "truth", "rate", "image2", "image3")
             for entry in (self.root / name).glob("*.fits")
             if entry.is_file() and not entry.is_symlink()
         )
@@ -294,6 +310,20 @@ class RunDirectory:
         suffixes = (f"bsub{kind}", "combinedbackground", f"cal{kind}")
         return [self.image2(exposure, suffix) for suffix in suffixes]
 
+    def outliers(self, exposure):
+        """Return the path of a science exposure in which calwebb_image3 has flagged outliers."""
+        # calwebb_image3 puts the name of the association between name and suffix.
+        return self.root / "image3" / f"{exposure.name}_{ASSOCIATION_NAME}_crf.fits"
+
+    def mosaic(self, suffix, extension="fits"):
+        """Return the path of a product of calwebb_image3."""
+        return self.root / "image3" / f"{MOSAIC_NAME}_{suffix}.{extension}"
+
+    @property
+    def mosaic_association(self):
+        """Path of the association that names the exposures of the mosaic."""
+        return self.root / "image3" / "image3_asn.json"
+
     @property
     def products_directories(self):
         """The directories of large files: a run that is judged can do without them."""
@@ -302,6 +332,7 @@ class RunDirectory:
             self.observed / "truth",
             self.calibrated / "rate",
             self.root / "image2",
+            self.root / "image3",
         ]
 
     def association(self, exposure):

@@ -29,6 +29,7 @@ SECTIONS[VALIDATION] = [
     "Subtracted images",
     "Residuals",
     "Structure",
+    "calwebb_image3",
     "Passing criteria",
     "What to know about these products",
     "Another choice",

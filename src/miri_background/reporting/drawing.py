@@ -86,7 +86,8 @@ def picture(figure, scale=1.0):
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-        The figure; closed afterwards.
+        The figure; closed afterwards.  Its attribute ``colours`` names the map of its images, if
+        that is another than usual.
     scale : float, optional
         Pixels of the file for each of a page: 2 for screens that have them so fine.
 
@@ -102,7 +103,7 @@ def picture(figure, scale=1.0):
     drawn = Picture.open(stream).convert("RGB")
     # The map's own colours and greys: an adapted palette would merge rare colours of a scale.
     palette = Picture.new("P", (1, 1))
-    palette.putpalette(_palette())
+    palette.putpalette(_palette(getattr(figure, "colours", _MAP)))
     drawn = drawn.quantize(palette=palette, dither=Picture.Dither.NONE)
     described_so = PngInfo()
     for keyword, attribute in WORDS_OF_PICTURES.items():
@@ -113,10 +114,10 @@ def picture(figure, scale=1.0):
     return compact.getvalue()
 
 
-def _palette():
-    """Return red, green, blue of the colours that the figures use, 0 to 255."""
+def _palette(colours_of_images):
+    """Return red, green, blue of the colours that a figure uses, 0 to 255."""
     greys = np.linspace(0, 1, 40)[:, np.newaxis] * np.ones(3)
-    map_colours = plt.get_cmap(_MAP)(np.linspace(0, 1, 132))[:, :3]
+    map_colours = plt.get_cmap(colours_of_images)(np.linspace(0, 1, 132))[:, :3]
     # Marker colours and their blends with white, as edges of lines have.
     blends = [
         1 - part * (1 - np.array(to_rgb(colour)))

@@ -209,7 +209,7 @@ class Judgement:
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
             return mixed + advisories(self.analysis)
 
-    def verdict(self, provenance, baselines=None):
+    def verdict(self, provenance, baselines=None, mosaic=None):
         """Return the verdict, compared with a baseline where there is one.
 
         Parameters
@@ -218,18 +218,24 @@ class Judgement:
             What the result depends on.
         baselines : path-like, optional
             Directory of baselines, by default that of the checkout.
+        mosaic : MosaicJudgement, optional
+            What was made of the same exposures by calwebb_image3.
 
         Returns
         -------
         Verdict
             Metrics, behaviours, advisories, and what changed.
         """
+        later = [] if mosaic is None else mosaic.metrics
         verdict = Verdict(
-            self.metrics,
+            [*self.metrics, *later],
             provenance,
             self.behaviours,
             self.advisories,
-            not_judged=not_judged(self.analysis, self.metrics),
+            not_judged=[
+                *not_judged(self.analysis, self.metrics),
+                *([] if mosaic is None else mosaic.not_judged),
+            ],
             findings=self.findings,
         )
         verdict.drift = compare_with_baseline(verdict, baselines)

@@ -106,7 +106,7 @@ def described(provenance):
 def _subject(observation, calibration):
     """Return filter, subarray and key of what decides a run's numbers, as file names have them."""
     choice = calibration.model_dump(
-        mode="json", include={"rate_product", "sigma", "maxiters"}, exclude_defaults=True
+        mode="json", include={"rate_product", "sigma", "maxiters", "through"}, exclude_defaults=True
     )
     key = content_key(observation.changes(), choice)
     return f"{observation.filter}-{observation.subarray}-{key}"
