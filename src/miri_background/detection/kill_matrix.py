@@ -39,7 +39,17 @@ from miri_background.validation.products.images import read_truth
 from miri_background.validation.products.stage2 import read_products
 from miri_background.validation.verdict.limits import criteria
 
-__all__ = ["CONTROL", "OBSERVED", "KillMatrix", "Kills", "kill_matrix", "take_rates"]
+__all__ = [
+    "CONTROL",
+    "OBSERVED",
+    "REFUSED",
+    "KillMatrix",
+    "Kills",
+    "described_run",
+    "kill_matrix",
+    "ratios_of_broken",
+    "take_rates",
+]
 
 OBSERVED = {"science_exposures": 2}  # the fewest that let each criterion see its fault
 
@@ -47,7 +57,7 @@ PURPOSE = "detection-power"  # name of the directory of a run for this
 CONTROL = "nothing"  # is broken: the row that has to pass
 # What the predecessor of this suite looked at: one pixel of empty sky, within this of the value.
 _PREDECESSORS_PIXEL, _PREDECESSORS_VALUE, _PREDECESSORS_LIMIT = (850, 500), 0.01, 0.8
-_REFUSED = "reading"  # of the products, which are refused
+REFUSED = "reading"  # of the products, which are refused
 _FOUND = "finding"  # about the rates, which names what is not the step's
 _KEYS = 5  # criteria on a line of the key
 _CONTENT = ("outcome", "criteria", "missed", "idle", "rows")  # of the file
@@ -100,6 +110,10 @@ class KillMatrix:
 
     rows: list
 
+    file = "criteria"  # which file has the criteria
+    every = tuple(FAULTS)  # names of all faults that they are tried on
+    compared = True  # whether it is known what the predecessor would have noticed
+
     @property
     def faults(self):
         """The rows without the control."""
@@ -123,7 +137,7 @@ class KillMatrix:
     @property
     def criteria(self):
         """The names of all criteria, the cheapest first."""
-        return [_REFUSED, *criteria()["criteria"], _FOUND]
+        return [REFUSED, *criteria(self.file)["criteria"], _FOUND]
 
     def unique(self, criterion):
         """Return the faults that a criterion notices and no cheaper one does.
@@ -158,7 +172,7 @@ class KillMatrix:
     @property
     def idle(self):
         """Criteria that notice nothing that a cheaper one does not notice as well."""
-        return [name for name in criteria()["criteria"] if not self.unique(name)]
+        return [name for name in criteria(self.file)["criteria"] if not self.unique(name)]
 
     @property
     def outcome(self):
@@ -209,7 +223,8 @@ class KillMatrix:
         table = text_table(("  fault", "".join(letters.values()), "first noticed by"), rows)
         key = [f"{letter} {name:18}" for name, letter in letters.items()]
         lines = ["".join(key[at : at + _KEYS]).rstrip() for at in range(0, len(key), _KEYS)]
-        lines.append("predecessor: its one pixel of empty sky would have shown it, too")
+        if self.compared:
+            lines.append("predecessor: its one pixel of empty sky would have shown it, too")
         return "\n".join([table, "", *lines])
 
     def counts(self):
@@ -221,13 +236,13 @@ class KillMatrix:
             One or two lines.
         """
         caught = len(self.faults) - len(self.missed)
-        text = (
-            f"{caught} of {len(self.faults)} faults are caught; "
-            f"the predecessor would have caught {len(self.predecessor)}."
-        )
+        text = f"{caught} of {len(self.faults)} faults are caught"
+        if self.compared:
+            text += f"; the predecessor would have caught {len(self.predecessor)}"
+        text += "."
         if any(row.predecessor for row in self.rows if row.fault == CONTROL):
             text += "\nIts pixel is off where nothing is broken, too, by noise: it shows nothing."
-        whole = {row.fault for row in self.faults} == set(FAULTS)
+        whole = {row.fault for row in self.faults} == set(self.every)
         if whole and self.idle:
             text += f"\nNothing of its own is caught by: {', '.join(self.idle)}."
         return text
@@ -319,7 +334,7 @@ def kill_matrix(directory, executor, names=None):
 
 def _require_fit(directory):
     """Refuse a directory that is not that of a run, or lacks what faults are run on."""
-    observation, calibration = _described(directory)
+    observation, calibration = described_run(directory)
     if calibration.rate_product != "rate":
         msg = (
             f"{directory} is a run with rate_product = {calibration.rate_product}, and faults are "
@@ -356,8 +371,25 @@ def _calibrated(run, exposure):
 
 def _ratios(judgement):
     """Return by criterion that is broken how far its worst metric is over the limit."""
-    ratios = {_FOUND: np.inf} if judgement.findings else {}
-    for metric in judgement.metrics:
+    found = {_FOUND: np.inf} if judgement.findings else {}
+    return found | ratios_of_broken(judgement.metrics)
+
+
+def ratios_of_broken(metrics):
+    """Return by criterion that is broken how far its worst metric is over the limit.
+
+    Parameters
+    ----------
+    metrics : list of Metric
+        What was judged.
+
+    Returns
+    -------
+    dict of float
+        Infinite where no limit allows anything, or the value is not a number.
+    """
+    ratios = {}
+    for metric in metrics:
         if not metric.passed:
             share = share_of_limit(metric.value, metric.limit)
             ratios[metric.name] = max(share, ratios.get(metric.name, 0.0))
@@ -386,7 +418,7 @@ def _judged(directory, broken):
             except CannotJudge:
                 if broken is None:
                     raise
-                return {_REFUSED: np.inf}, None
+                return {REFUSED: np.inf}, None
             if untouched:
                 _expectations.clear()
                 # Of the rates, which stay where they are.
@@ -403,7 +435,7 @@ _expectations = {}  # of runs whose rates have no fault, in this process
 
 def _with_rates_of(directory, scratch, broken):
     """Return a run directory with the rates and the truth of another one, changed by a fault."""
-    observation, calibration = _described(directory)
+    observation, calibration = described_run(directory)
     if broken is not None and broken.rates is None:
         # A fault of the step is in each exposure: one exposure is enough.
         observation = observation.model_copy(update={"science_exposures": 1})
@@ -438,8 +470,24 @@ def _spoil(run, broken):
 
 
 @lru_cache(maxsize=1)
-def _described(directory):
-    """Return the observation and the calibration of a run."""
+def described_run(directory):
+    """Return the observation and the calibration of a run.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        The run.
+
+    Returns
+    -------
+    list of Observation and Calibration
+        As it recorded them.
+
+    Raises
+    ------
+    CannotJudge
+        If it is not the directory of a run.
+    """
     found = []
     for kind, name in ((Observation, "observation"), (Calibration, "calibration")):
         path = directory / f"{name}.json"

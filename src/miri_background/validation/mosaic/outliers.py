@@ -67,7 +67,7 @@ def outlier_measurements(mosaic, expected):
 
 
 def alignment(mosaic, expected, truths):
-    """Yield how far exposures lie from where they are, on average, by their world coordinates.
+    """Yield how far off the world coordinates of exposures are, root mean square over sources.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def alignment(mosaic, expected, truths):
     Measurement
         The furthest exposure, milliarcsec.
     """
-    offsets = []
+    sizes, means = [], []
     for member, number in zip(mosaic.members, expected.numbers, strict=True):
         catalogue = truths[number].catalogue
         x, y = source_positions(catalogue)
@@ -91,15 +91,15 @@ def alignment(mosaic, expected, truths):
         on = (x > 0) & (x < columns - 1) & (y > 0) & (y < rows - 1)
         ra, dec = member.wcs(x[on], y[on], with_bounding_box=False)
         true_ra, true_dec = (catalogue[name].to_value("deg")[on] for name in ("ra", "dec"))
-        east = (ra - true_ra) * np.cos(np.deg2rad(true_dec))
-        offsets.append([np.mean(east), np.mean(dec - true_dec)])
-    offsets = np.array(offsets) * 3600 * _MILLIARCSEC
-    sizes = np.hypot(*offsets.T)
+        off = np.array([(ra - true_ra) * np.cos(np.deg2rad(true_dec)), dec - true_dec])
+        off *= 3600 * _MILLIARCSEC
+        sizes.append(np.sqrt(np.mean(np.sum(off**2, axis=0))))
+        means.append(off.mean(axis=1))
     worst = int(np.argmax(np.nan_to_num(sizes, nan=np.inf)))
     yield Measurement(
         "exposure position",
         WHOLE_ARRAY,
         worst + 1,
         float(sizes[worst]),
-        detail=f"{offsets[worst][0]:.1f} mas east, {offsets[worst][1]:.1f} mas north",
+        detail=f"on average {means[worst][0]:.1f} mas east, {means[worst][1]:.1f} mas north",
     )
