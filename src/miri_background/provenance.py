@@ -20,6 +20,7 @@ __all__ = [
     "level1b_checksum",
     "pipeline_fingerprint",
     "provenance_of_check",
+    "provenance_of_mosaic",
     "provenance_of_run",
     "source_fingerprint",
     "used_references",
@@ -232,6 +233,38 @@ def provenance_of_check(products, directory, truth, started):
         **_circumstances(started),
         "inputs": for_each_file(checksum, inputs),
         **_observed(products, directory),
+    }
+
+
+def provenance_of_mosaic(mosaic, directory, started):
+    """Return what the verdict on a mosaic depends on that was already there.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+        What was judged.
+    directory : pathlib.Path
+        Where it is.
+    started : datetime.datetime
+        When the check began.
+
+    Returns
+    -------
+    dict
+        As the schema of metrics.json describes it.
+    """
+    inputs = {
+        str(path.relative_to(directory) if path.is_relative_to(directory) else path): path
+        for path in mosaic.inputs
+    }
+    return {
+        "kind": "check of mosaic",
+        "versions": versions(_JUDGING),
+        "directory": str(directory.resolve()),
+        "truth": "none",
+        "calibrated": _calibrations([mosaic.header]),
+        **_circumstances(started),
+        "inputs": for_each_file(checksum, inputs),
     }
 
 

@@ -75,7 +75,8 @@ def validate(again, **values):
 @click.argument(
     "directory",
     type=click.Path(path_type=Path),
-    help="rates, associations, *_bsub and *_combinedbackground; truth/ is used where it is",
+    help="rates, associations, *_bsub and *_combinedbackground, or a mosaic *_i2d with its *_crf; "
+    "truth/ is used where it is",
 )
 @clipping_options
 @click.option(
@@ -115,7 +116,7 @@ def validate(again, **values):
     help="write neither report.html nor report_files/",
 )
 def check(directory, output, baselines, expect, as_json, no_page, **choices):
-    """Judge products of calwebb_image2 that are there.
+    """Judge products of calwebb_image2 that are there, and the mosaic of calwebb_image3.
 
     The products may be of any pipeline build and any data; the pipeline is never run. Of several
     sets of backgrounds, each is judged; the worst outcome decides.
@@ -128,6 +129,7 @@ def check(directory, output, baselines, expect, as_json, no_page, **choices):
             require_products_directory(directory)
         _require_choices(choices["sigma"], choices["maxiters"], expect, baselines)
         from miri_background.runs.check import (
+            check_mosaics,
             remove_earlier_sets,
             require_place,
             sets_to_check,
@@ -137,9 +139,15 @@ def check(directory, output, baselines, expect, as_json, no_page, **choices):
         try:
             require_place(directory, output, not no_page)
             remove_earlier_sets(directory, output)
-            found = sets_to_check(directory, **choices)
-            judge = _judge_one if len(found.sets) == 1 else _judge_several
             judging = {"baselines": baselines, "expect": expect or ""}
+            try:
+                found = sets_to_check(directory, **choices)
+                judge = _judge_one if len(found.sets) == 1 else _judge_several
+            except CannotJudge:
+                found = check_mosaics(directory)
+                if not found:
+                    raise
+                judge = _judge_mosaic
             outcome, text, paths = judge(found, output, stream, not no_page, judging)
         except CannotJudge as error:
             write_reason(directory, output, error, not no_page)
@@ -170,6 +178,17 @@ def _judge_one(found, output, stream, page, judging):
 
     judged = check_set(found, found.sets[0], **judging)
     print(report(judged), file=stream)
+    paths, problem = written(write_check, judged, output, page)
+    outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
+    return outcome, judged.verdict.json_text(), paths
+
+
+def _judge_mosaic(found, output, stream, page, _):
+    """Judge the mosaic of a directory, and return outcome, metrics.json, and files."""
+    from miri_background.runs.check import ending, report_of_mosaic, write_check
+
+    (judged,) = found
+    print(report_of_mosaic(judged), file=stream)
     paths, problem = written(write_check, judged, output, page)
     outcome = ended(judged.verdict.outcome, f"\n{ending(judged)}", problem, stream)
     return outcome, judged.verdict.json_text(), paths

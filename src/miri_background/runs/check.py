@@ -1,14 +1,14 @@
 """Judging products that are already there, whoever wrote them."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from miri_background.files import require_own, write_text_whole
 from miri_background.outcomes import CannotJudge, CriterionFailed, error_in_words, unforeseen
 from miri_background.places import require_writable, writable
-from miri_background.provenance import provenance_of_check
+from miri_background.provenance import provenance_of_check, provenance_of_mosaic
 from miri_background.reading import read_json
 from miri_background.reporting.junit import is_junit_of_check, junit_error, junit_xml
 from miri_background.reporting.report.page_files import PageFiles
@@ -23,11 +23,14 @@ __all__ = [
     "OWN_RESULTS",
     "SETS",
     "Check",
+    "MosaicCheck",
     "check",
+    "check_mosaics",
     "check_set",
     "ending",
     "remove_earlier_sets",
     "report",
+    "report_of_mosaic",
     "require_one_set",
     "require_place",
     "results_place",
@@ -75,6 +78,101 @@ class Check:
             f"{stem_of(science[0].path)} {header['FILTER']} {header['SUBARRAY']}, "
             f"{len(science)} + {len(backgrounds)} exposures"
         )
+
+
+@dataclass(frozen=True)
+class MosaicCheck:
+    """A mosaic that was judged without what it was made of, and the verdict.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Holds the mosaic.
+    judgement : MosaicJudgement
+        What was measured.
+    verdict : Verdict
+        The judgement.
+    """
+
+    directory: Path
+    judgement: object
+    verdict: Verdict
+
+    @property
+    def name(self):
+        """Name of the mosaic, its filter and exposures."""
+        mosaic = self.judgement.mosaic
+        name = mosaic.header.get("FILTER", "")
+        return f"{stem_of(mosaic.path)} {name}, mosaic of {len(mosaic.named)} exposures"
+
+
+def check_mosaics(directory):
+    """Judge the mosaics of a directory that has nothing of what they were made of.
+
+    Parameters
+    ----------
+    directory : path-like
+        Holds ``*_i2d.fits``, and perhaps ``*_cat.ecsv``, ``*_segm.fits`` and ``*_crf.fits``.
+
+    Returns
+    -------
+    list of MosaicCheck
+        Empty if there is no mosaic of several exposures.
+
+    Raises
+    ------
+    CannotJudge
+        If a mosaic is damaged, or there are several: they have to be in directories of their own.
+    """
+    directory, started = Path(directory), datetime.now(UTC)
+    with _foreseen(directory):
+        from miri_background.validation.mosaic.judgement import MosaicJudgement
+        from miri_background.validation.mosaic.reading import find_mosaics, read_mosaic
+
+        found = find_mosaics(directory)
+        if len(found) > 1:
+            msg = (
+                f"{directory} has {len(found)} mosaics, such as {found[0].name} and "
+                f"{found[1].name}: put each with its exposures into a directory of its own."
+            )
+            raise CannotJudge(msg)
+        checks = []
+        for path in found:
+            judgement = MosaicJudgement(read_mosaic(path))
+            provenance = provenance_of_mosaic(judgement.mosaic, directory, started)
+            verdict = Verdict(
+                judgement.metrics,
+                provenance,
+                not_judged=judgement.not_judged,
+                findings=judgement.findings,
+            )
+            checks.append(MosaicCheck(directory, judgement, verdict))
+        return checks
+
+
+def report_of_mosaic(check):
+    """Return what was judged of a mosaic, and the verdict, as text for a terminal.
+
+    Parameters
+    ----------
+    check : MosaicCheck
+        The judged mosaic.
+
+    Returns
+    -------
+    str
+        Files, table, findings.
+    """
+    verdict = check.verdict
+    lines = [
+        check.name,
+        *(f"  {name}" for name in verdict.provenance["inputs"]),
+        "",
+        verdict.text_table(),
+        "",
+        Notes(verdict).text(),
+    ]
+    return "\n".join(lines).rstrip()
 
 
 def check(
@@ -168,12 +266,17 @@ def check_set(found, chosen, baselines=None, expect=""):
         products = found.products(chosen)
         # Imported here, so that products that cannot be judged are refused at once.
         from miri_background.validation.judgement import judge_products
+        from miri_background.validation.mosaic.judgement import mosaic_of
 
         judgement = judge_products(products, expect=expect)
         # Products may have been made with other clipping parameters than the given ones.
         products = judgement.analysis.products
+        mosaic = mosaic_of(directory, judgement.analysis)
+        if mosaic is not None:
+            inputs = (*products.inputs, *mosaic.mosaic.inputs)
+            products = replace(products, inputs=inputs)
         provenance = provenance_of_check(products, directory, judgement.truth, started)
-        verdict = judgement.verdict(provenance, baselines)
+        verdict = judgement.verdict(provenance, baselines, mosaic)
     return Check(directory, products, found.clipping, verdict, judgement.analysis)
 
 
@@ -276,11 +379,12 @@ def results_place(directory, output=None):
 def _is_metrics_of_check(path):
     """Return whether a file is what a check has written as metrics.json."""
     try:
-        return read_json(path)["provenance"]["kind"] in ("check", "check of sets")
+        return read_json(path)["provenance"]["kind"] in _KINDS
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
+_KINDS = ("check", "check of sets", "check of mosaic")
 SETS = "sets"  # directory of the results of each set of backgrounds, if there are several
 
 # Files that a check writes, and whether one in their place is of a check.
@@ -373,9 +477,10 @@ def write_check(check, output=None, page=True):
         for path, text in texts.items():
             write_text_whole(path, text, ours=OWN_RESULTS[path.name])
         # Written last: what has a page has its numbers beside it.  Imported here, with drawing.
-        from miri_background.runs.check_page import page_of_check
+        from miri_background.runs.check_page import page_of_check, page_of_mosaic
 
-        pages = page_of_check(check, OWN_RESULTS).write(place) if page else []
+        page_of = page_of_mosaic if isinstance(check, MosaicCheck) else page_of_check
+        pages = page_of(check, OWN_RESULTS).write(place) if page else []
     return [*texts, *pages]
 
 

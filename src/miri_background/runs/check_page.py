@@ -13,7 +13,7 @@ from miri_background.reporting.report.page import ReportPage, day, tables_of
 from miri_background.reporting.report.page_files import PAGE
 from miri_background.reporting.words import counted
 
-__all__ = ["page_of_check", "page_of_sets", "page_without_verdict"]
+__all__ = ["page_of_check", "page_of_mosaic", "page_of_sets", "page_without_verdict"]
 
 
 def page_of_check(check, beside=()):
@@ -68,6 +68,51 @@ def _drawn(check):
         if check.analysis is None:
             return drawn, None
         return drawn, advised(advise(check.products, check.analysis.lit))
+
+
+def page_of_mosaic(check, beside=()):
+    """Return the page of a mosaic that was judged by itself.
+
+    Parameters
+    ----------
+    check : MosaicCheck
+        The judged mosaic.
+    beside : sequence of str, optional
+        Names of files that are written beside it.
+
+    Returns
+    -------
+    ReportPage
+        With the mosaic and its catalogue, and every limit.
+    """
+    verdict, scope, pictures = check.verdict, "", []
+    try:
+        pictures = _pictures_of_mosaic(check)
+    except Exception as error:  # noqa: BLE001 - what cannot be drawn takes no verdict back
+        reason = error_in_words(error)
+        scope = f"Pictures could not be drawn ({reason}): please report it."
+    provenance = verdict.provenance
+    return ReportPage(
+        title=check.name,
+        answer=Answer.of(verdict, scope),
+        when=day(provenance["started"]),
+        verdict=verdict,
+        pictures=pictures,
+        files=[(name, name) for name in beside],
+        tables=tables_of(provenance),
+    )
+
+
+def _pictures_of_mosaic(check):
+    """Return the pictures of a mosaic."""
+    from miri_background.reporting.mosaic_figures import catalogue_figure
+    from miri_background.reporting.report import pictures
+
+    figure = catalogue_figure(check.judgement)
+    words = "The mosaic with the entries of its catalogue."
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        limits = pictures.pictures_of(check.verdict.metrics)
+        return [pictures.pictured("mosaic", figure, words), *limits]
 
 
 def page_without_verdict(directory, reason):

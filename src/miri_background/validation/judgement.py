@@ -236,7 +236,7 @@ class Judgement:
                 *not_judged(self.analysis, self.metrics),
                 *([] if mosaic is None else mosaic.not_judged),
             ],
-            findings=self.findings,
+            findings=[*self.findings, *([] if mosaic is None else mosaic.findings)],
         )
         verdict.drift = compare_with_baseline(verdict, baselines)
         return verdict

@@ -7,8 +7,9 @@ from pathlib import Path
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.mosaic.exact import exact_measurements, resampled_measurements
 from miri_background.validation.mosaic.expectation import MosaicExpectation
+from miri_background.validation.mosaic.findings import mosaic_findings
 from miri_background.validation.mosaic.outliers import alignment, outlier_measurements
-from miri_background.validation.mosaic.reading import find_mosaics, read_mosaic
+from miri_background.validation.mosaic.reading import find_mosaics, named_exposures, read_mosaic
 from miri_background.validation.mosaic.resampling import Resampling
 from miri_background.validation.mosaic.sky import depth, sky_measurements
 from miri_background.validation.mosaic.sources import (
@@ -21,7 +22,7 @@ from miri_background.validation.products.finding import stem_of
 from miri_background.validation.verdict.limits import criteria, judge
 from miri_background.validation.verdict.verdict import NotJudged
 
-__all__ = ["MosaicJudgement", "judge_mosaic"]
+__all__ = ["MosaicJudgement", "judge_mosaic", "mosaic_of"]
 
 _NO_TRUTH = "it needs the truth of the simulation"
 _NOTHING_LEFT = {
@@ -97,6 +98,11 @@ class MosaicJudgement:
         yield from flux_measurements(self.mosaic, self.expected, self.sources)
         yield from catalogue_measurements(self.mosaic, self.expected, self.sources)
 
+    @cached_property
+    def findings(self):
+        """What empty sky says by itself, a list of `Finding`; with truth, metrics say more."""
+        return [] if self.expected is not None else mosaic_findings(self.mosaic)
+
     @property
     def not_judged(self):
         """Criteria without a metric, a list of `NotJudged`."""
@@ -121,6 +127,33 @@ class MosaicJudgement:
         if self.sources is None:
             return None
         return missing_stars(self.mosaic, self.expected, self.sources)[1]
+
+
+def mosaic_of(directory, analysis):
+    """Return the judgement of the mosaic of exposures that were judged, None if there is none.
+
+    Parameters
+    ----------
+    directory : path-like
+        Where their products are; the mosaic is there or in ``image3``.
+    analysis : Analysis or ExactAnalysis
+        The products of calwebb_image2.
+
+    Returns
+    -------
+    MosaicJudgement or None
+        Of the first mosaic that names one of the exposures.
+
+    Raises
+    ------
+    CannotJudge
+        If it is damaged.
+    """
+    stems = [stem_of(image.path).rpartition("_")[0] for image in analysis.products.science]
+    for path in find_mosaics(directory):
+        if any(name.startswith(stem) for name in named_exposures(path) for stem in stems):
+            return MosaicJudgement(read_mosaic(path), analysis)
+    return None
 
 
 def judge_mosaic(directory, analysis=None):

@@ -12,7 +12,7 @@ from miri_background.reading import read_text
 from miri_background.validation.products.images import DO_NOT_USE
 from miri_background.validation.products.opening import array_of, primary_header, whole_file
 
-__all__ = ["OUTLIER", "Member", "Mosaic", "find_mosaics", "read_mosaic"]
+__all__ = ["OUTLIER", "Member", "Mosaic", "find_mosaics", "named_exposures", "read_mosaic"]
 
 OUTLIER = 16  # bit of the data quality array (jwst documentation, "Data Quality Flags")
 
@@ -102,6 +102,14 @@ class Mosaic:
     catalogue: object = None
     segments: np.ndarray | None = None
 
+    @property
+    def inputs(self):
+        """The files that were read, a list of paths."""
+        root = self.path.name.removesuffix(_LEVEL3)
+        beside = [(_CATALOGUE, self.catalogue), (_SEGMENTS, self.segments)]
+        read = [self.path.with_name(root + name) for name, what in beside if what is not None]
+        return [self.path, *read, *(member.path for member in self.members)]
+
     @cached_property
     def wcs(self):
         """World coordinates of the header, a tangent projection."""
@@ -137,13 +145,27 @@ def find_mosaics(directory):
     """
     directory = Path(directory)
     found = sorted([*directory.glob(f"*{_LEVEL3}"), *directory.glob(f"image3/*{_LEVEL3}")])
-    return [path for path in found if path.is_file() and len(_named(path)) > 1]
+    return [path for path in found if path.is_file() and len(named_exposures(path)) > 1]
 
 
-def _named(path):
-    """Return the names of the exposures that an image says that it was made of."""
-    with whole_file(path, _KIND) as hdus:
-        return _names_of(hdus)
+def named_exposures(path):
+    """Return the names of the exposures that an image says that it was made of.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The image.
+
+    Returns
+    -------
+    list of str
+        Empty of what cannot be read as an image: who wants to read it is told why.
+    """
+    try:
+        with whole_file(path, _KIND) as hdus:
+            return _names_of(hdus)
+    except CannotJudge:
+        return []
 
 
 def _names_of(hdus):
