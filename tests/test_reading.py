@@ -10,7 +10,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import socket
 from pathlib import Path
@@ -31,7 +30,7 @@ from miri_background.reading import open_fits, read_json, read_text
 from miri_background.references.plausible import check_readable
 from miri_background.reporting.history import load
 from miri_background.reporting.site.faults import caught_faults
-from miri_background.run_directory import RunDirectory, recorded_verdicts
+from miri_background.run_directory import RunDirectory
 from miri_background.validation.products.clipping_choice import read_clipping
 from miri_background.validation.products.images import (
     read_header,
@@ -163,12 +162,15 @@ def test_run_of_which_the_observation_is_no_file_is_another_run(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_record_that_is_no_file_is_no_record(kind, tmp_path):
-    """Without a record, a product is not known to be the suite's own, and no verdict was given."""
-    (tmp_path / ".records").mkdir()
-    kind(tmp_path / ".records" / "verdicts")
-    assert recorded_verdicts(tmp_path) == []
+    """Without a record, a product is not known to be the suite's own, nor is a verdict."""
+    run = RunDirectory(tmp_path / "observed", OBSERVATION)
+    run.release()
+    (run.root / ".records").mkdir(exist_ok=True)
+    kind(run.root / ".records" / "verdicts")
+    run.metrics.write_text("{}")
+    with pytest.raises(CannotJudge, match=run.metrics.name):
+        RunDirectory(tmp_path / "observed", OBSERVATION)
     (tmp_path / "rate.fits").touch()
-    shutil.rmtree(tmp_path / ".records")
     (tmp_path / ".records").mkdir()
     kind(tmp_path / ".records" / "rate.fits.json")
     with pytest.raises(CannotJudge, match="is not the file that this suite wrote"):
@@ -382,21 +384,21 @@ ALLOWED = {
     "builds/calling.py": "what a build has printed, whatever bytes that are",
     "builds/candidates.py": "files of a checkout, as git names them",
     "builds/runner.py": "nothing of this suite is there",
-    "builds/trial.py": "images that it has kept itself",
+    "detection/faults/broken_step.py": "data models inside the pipeline",
     "fixes/flags.py": "data models of rates that the suite has just made",
     "fixes/step.py": "data models inside the pipeline",
     "fixes/trial.py": "images that it has kept itself",
-    "reading.py": "here everything is opened",
-    "reporting/site/build.py": "the pages' own log, and notebooks and documents of the checkout",
-    "detection/faults/broken_step.py": "data models inside the pipeline",
+    "memory.py": "the system's status of this process",
+    "museum/trial.py": "images that it has kept itself",
     "nightly/night.py": "the system's limits of memory",
     "nightly/processes.py": "the null device",
-    "runs/notebook.py": "the notebook that is being executed",
-    "simulation/mirisim/installation.py": "the working directory of MIRISim, made for it",
-    "memory.py": "the system's status of this process",
     "provenance.py": "installed packages",
+    "reading.py": "here everything is opened",
     "reporting/pictured.py": "a picture in memory",
     "reporting/report/page.py": "the package's own style and icon",
+    "reporting/site/build.py": "the pages' own log, and notebooks and documents of the checkout",
+    "runs/notebook.py": "the notebook that is being executed",
+    "simulation/mirisim/installation.py": "the working directory of MIRISim, made for it",
 }
 
 

@@ -33,13 +33,13 @@ EVERY = [*(verb for verbs in VERBS.values() for verb in verbs), "references doct
 # Which parameters have an option: all of them, or some names, or all but some.
 ALL = set(every_parameter())
 OF_CALIBRATION = {"crds_cache", "crds_server_url", "crds_context", "rate_product", "sigma"}
-OF_CALIBRATION |= {"maxiters", "control", "through"}
+OF_CALIBRATION |= {"maxiters", "control", "through", "build", "build_with"}
 PARAMETERS = {
     "validate": ALL,
     "render": ALL,
     "closure": ALL - OF_CALIBRATION - {"data", "mirisim_command", "baselines", "expect"},
     "references doctor": ALL
-    - {"rate_product", "sigma", "maxiters", "control", "through"}
+    - {"rate_product", "sigma", "maxiters", "control", "through", "build", "build_with"}
     - {"working_directory", "workers", "baselines", "expect"},
     "check": {"baselines", "expect"},
     "compare": {"baselines"},

@@ -51,12 +51,24 @@ def image2(job):
     """Run calwebb_image2 on an association, as anybody would."""
     from jwst.pipeline import Image2Pipeline
 
-    Image2Pipeline.call(
+    _on_association(Image2Pipeline, job)
+
+
+def image3(job):
+    """Run calwebb_image3 on an association, as anybody would."""
+    from jwst.pipeline import Image3Pipeline
+
+    _on_association(Image3Pipeline, job)
+
+
+def _on_association(pipeline, job):
+    """Run a pipeline on an association."""
+    pipeline.call(
         job["association"],
         output_dir=job["output"],
         save_results=True,
         steps=job["steps"],
-        **_options(Image2Pipeline),
+        **_options(pipeline),
     )
 
 
@@ -85,7 +97,13 @@ def association(job):
     path.write_text(made.dump()[1], encoding="utf-8")
 
 
-_CALLS = {"detector1": detector1, "image2": image2, "step": step, "association": association}
+_CALLS = {
+    "detector1": detector1,
+    "image2": image2,
+    "image3": image3,
+    "step": step,
+    "association": association,
+}
 
 
 def _where(error):

@@ -16,7 +16,7 @@ from miri_background.builds.candidates import candidate_of
 from miri_background.builds.common_files import write_common
 from miri_background.builds.environments import BuildEnvironment, environment_of, in_use
 from miri_background.builds.releases import release_version
-from miri_background.calibration.pipeline import called_detector1, called_image2
+from miri_background.calibration.pipeline import called_detector1, called_on_association
 from miri_background.outcomes import Cause, cause_of, with_cause
 from miri_background.parameters import INSTALLED
 from miri_background.provenance import (
@@ -119,9 +119,9 @@ class InstalledPipeline:
         """Run calwebb_detector1 on a level-1b file; see `called_detector1`."""
         called_detector1(uncal, output, log, **parameters)
 
-    def image2(self, association, output, log, steps):
-        """Run calwebb_image2 on an association; see `called_image2`."""
-        called_image2(association, output, log, steps)
+    def on_association(self, stage, association, output, log, steps):
+        """Run calwebb_image2 or calwebb_image3; see `called_on_association`."""
+        called_on_association(stage, association, output, log, steps)
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,13 @@ class BuildPipeline:
         job = {"call": "detector1", "uncal": str(common), "output": str(output)}
         self._call(job | {"parameters": parameters}, scratch, f"calwebb_detector1 on {uncal}", log)
 
-    def image2(self, association, output, log, steps):
-        """Run calwebb_image2 on an association.
+    def on_association(self, stage, association, output, log, steps):
+        """Run calwebb_image2 or calwebb_image3 on an association.
 
         Parameters
         ----------
+        stage : {"image2", "image3"}
+            Which of them.
         association : pathlib.Path
             Its members are beside it.
         output : path-like
@@ -197,13 +199,13 @@ class BuildPipeline:
             If it ends with an error.
         """
         job = {
-            "call": "image2",
+            "call": stage,
             "directory": str(association.parent),
             "association": str(association),
             "output": str(output),
             "steps": steps,
         }
-        self._call(job, _scratch(output), f"calwebb_image2 on {association}", log)
+        self._call(job, _scratch(output), f"calwebb_{stage} on {association}", log)
 
     def _call(self, job, scratch, what, log):
         """Let the build carry a job out, and keep its log."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from miri_background.calibration.pipeline import called_image2, references_chosen
+from miri_background.calibration.pipeline import called_on_association, references_chosen
 from miri_background.files import checksum, content_key, for_each_file
 from miri_background.observation import PROGRAM, exposures
 from miri_background.outcomes import SetUpWrong
@@ -158,7 +158,9 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
             log = run.log(f"{exposure.name}_image2")
             missing.append((key, association, products, log))
     if missing:
-        image2 = partial(called_image2, pipeline=pipeline) if pipeline else run.pipeline.image2
+        image2 = run.pipeline.on_association
+        if pipeline:
+            image2 = partial(called_on_association, pipeline=pipeline)
         call = partial(_image2_products, run.records, steps, image2)
         with ThreadPoolExecutor(1) as one_thread:
             chosen = one_thread if here else executor
@@ -188,7 +190,7 @@ def _image2_products(records, steps, image2, item):
         writable(directory),
         tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
     ):
-        image2(association, aside, log, steps)
+        image2("image2", association, aside, log, steps)
         for product in products:
             written = Path(aside) / product.name
             if written.exists():

@@ -2,21 +2,15 @@
 
 import os
 import tempfile
-from contextlib import chdir
 from pathlib import Path
 
 from miri_background.calibration.image2 import steps_are_imported
-from miri_background.calibration.pipeline import (
-    explained,
-    import_pipeline,
-    pipeline_log,
-    references_chosen,
-)
+from miri_background.calibration.pipeline import called_on_association, references_chosen
 from miri_background.files import checksum, content_key, for_each_file
 from miri_background.observation import PROGRAM, exposures
 from miri_background.outcomes import SetUpWrong
+from miri_background.parameters import INSTALLED
 from miri_background.places import writable
-from miri_background.provenance import pipeline_fingerprint
 from miri_background.run_directory import ASSOCIATION_NAME, MOSAIC_NAME
 
 __all__ = ["image3_steps", "make_mosaic", "write_mosaic_association"]
@@ -145,11 +139,12 @@ def make_mosaic(run, steps, pipeline=None):
     ]
     made_from = for_each_file(checksum, {each: _calibrated(run, each) for each in science})
     # What is made by steps that may have been changed is never used again.
-    changed = os.urandom(8).hex() if steps_are_imported() else ""
+    here = run.calibration.build == INSTALLED and steps_are_imported()
+    changed = os.urandom(8).hex() if here else ""
     choices = (steps, repr(pipeline), changed)
     key = content_key(
         [made_from[each] for each in science],
-        pipeline_fingerprint(),
+        run.pipeline.fingerprint,
         references_chosen(),
         *choices,
     )
@@ -164,25 +159,15 @@ def make_mosaic(run, steps, pipeline=None):
 def _mosaic_products(run, key, products, steps, pipeline):
     """Run calwebb_image3, and keep its products if it succeeds."""
     association, log = run.mosaic_association, run.log("image3")
-    pipeline = pipeline or import_pipeline("Image3Pipeline")
     directory = association.parent
     with (
         writable(directory),
         tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
     ):
-        # As calwebb_image2, it looks for members in the current directory.
-        with (
-            pipeline_log(log),
-            chdir(directory),
-            explained(f"calwebb_image3 on {association}", log),
-        ):
-            pipeline.call(
-                str(association),
-                output_dir=aside,
-                save_results=True,
-                configure_log=False,
-                steps=steps,
-            )
+        if pipeline:
+            called_on_association("image3", association, aside, log, steps, pipeline)
+        else:
+            run.pipeline.on_association("image3", association, aside, log, steps)
         for product in products:
             written = Path(aside) / product.name
             if written.exists():

@@ -21,7 +21,7 @@ from miri_background.places import writable
 __all__ = [
     "calibrated_ramp",
     "called_detector1",
-    "called_image2",
+    "called_on_association",
     "detector1_rates",
     "explained",
     "import_pipeline",
@@ -168,11 +168,13 @@ def called_detector1(uncal, output, log, **parameters):
         ).close()
 
 
-def called_image2(association, output, log, steps, pipeline=None):
-    """Run the installed calwebb_image2 on an association.
+def called_on_association(stage, association, output, log, steps, pipeline=None):
+    """Run the installed calwebb_image2 or calwebb_image3 on an association.
 
     Parameters
     ----------
+    stage : {"image2", "image3"}
+        Which of them.
     association : pathlib.Path
         Its members are beside it.
     output : path-like
@@ -182,21 +184,21 @@ def called_image2(association, output, log, steps, pipeline=None):
     steps : dict
         Parameters of steps.
     pipeline : type, optional
-        What to call instead of `jwst.pipeline.Image2Pipeline`.
+        What to call instead of `jwst.pipeline.Image2Pipeline` or `Image3Pipeline`.
 
     Raises
     ------
     CannotJudge
         If it ends with an error.
     """
-    # calwebb_image2 looks for members in the current directory (jwst 3.0: not beside the
+    # It looks for members in the current directory (jwst 3.0: not beside the
     # association, and not in its parameter ``input_dir``).
     with (
         pipeline_log(log),
         chdir(association.parent),
-        explained(f"calwebb_image2 on {association}", log),
+        explained(f"calwebb_{stage} on {association}", log),
     ):
-        (pipeline or import_pipeline("Image2Pipeline")).call(
+        (pipeline or import_pipeline(f"{stage.capitalize()}Pipeline")).call(
             str(association),
             output_dir=output,
             save_results=True,
