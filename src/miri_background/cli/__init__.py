@@ -9,6 +9,7 @@ import click
 
 from miri_background.cli.advise import advise
 from miri_background.cli.builds import builds
+from miri_background.cli.campaign import campaign
 from miri_background.cli.compare import compare
 from miri_background.cli.data import data
 from miri_background.cli.endings import in_place_of_errors
@@ -67,6 +68,7 @@ _VERBS = Verbs(
     sections={
         "Judge": [validate, check, advise, compare, okify],
         "Builds of the pipeline": [builds, fixes],
+        "Ways to make a background": [campaign],
         "Explore": [lab],
         "Nights": [nightly, history, site],
         "Data of others": [data],

@@ -17,7 +17,7 @@ from miri_background.nightly.message import Message
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.parameters import InvalidParameter, RunParameters, refuse_unknown
-from miri_background.reading import read_text
+from miri_background.settings_file import read_yaml, reason
 
 __all__ = ["Job", "Matrix", "night_seed", "read_matrix"]
 
@@ -29,7 +29,6 @@ _OF_THE_NIGHT = ("working_directory", "workers")
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 _RESERVED = ("junit", "logs")  # directories of a night beside those of its jobs
 _Minutes = Annotated[float, Field(gt=0, le=1440)]
-_ROOM = 100  # characters of a wrong value that are shown
 
 
 class _Limit(BaseModel):
@@ -130,18 +129,6 @@ def night_seed(started):
     return int(started.strftime("%Y%m%d"))
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Reader that refuses a name that is given twice, where YAML forgets the first."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                msg = f"{key} is given twice"
-                raise yaml.YAMLError(msg)
-        return super().construct_mapping(node, deep)
-
-
 def read_matrix(path, night_seed, seed=None):
     """Return the jobs of a file.
 
@@ -166,10 +153,9 @@ def read_matrix(path, night_seed, seed=None):
     """
     path = Path(path).expanduser()
     try:
-        content = yaml.load(read_text(path), _UniqueKeys)  # noqa: S506 - safe
-        given = _Content.model_validate(content)
+        given = _Content.model_validate(read_yaml(path))
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        msg = f"{path} does not say what a night observes ({_reason(error)}): mend it."
+        msg = f"{path} does not say what a night observes ({reason(error)}): mend it."
         raise SetUpWrong(msg) from error
     return Matrix(
         jobs=tuple(
@@ -202,7 +188,7 @@ def _job(path, name, entry, time_limit, night_seed, seed):
                 raise InvalidParameter(msg)
         described = [kind.of(given) for kind in (Observation, Calibration, RunParameters)]
     except (CannotJudge, ValidationError) as error:
-        msg = f"{path}, {name}: {_reason(error)}."
+        msg = f"{path}, {name}: {reason(error)}."
         raise SetUpWrong(msg) from error
     observation, calibration, settings = described
     return Job(
@@ -212,15 +198,3 @@ def _job(path, name, entry, time_limit, night_seed, seed):
         settings=settings,
         time_limit=limit,
     )
-
-
-def _reason(error):
-    """Return an error in one line."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = " ".join(str(each) for each in first["loc"] if each != "[key]")
-        said = first["msg"][0].lower() + first["msg"][1:]
-        return f"{where or 'it'} = {repr(first['input'])[:_ROOM]}: {said}"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return " ".join(str(error).split()).rstrip(".")

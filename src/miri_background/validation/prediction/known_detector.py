@@ -52,7 +52,7 @@ class KnownDetector:
         self.dark = self.read.cut(dark_current()) / self.gain
         averaged = PATTERNS[readout.pattern].averaged
         self.raw_read_noise = self.read.cut(read_noise()) / np.sqrt(averaged)
-        self.good = illuminated(self.read.name) & (self.read.cut(bad_pixels()) == 0)
+        self.good = self.read.cut(illuminated()) & (self.read.cut(bad_pixels()) == 0)
 
     def read_noise(self, rate):
         """Return the noise of one read of the linear signal in the middle of a ramp, DN.

@@ -1,0 +1,1 @@
+"""Many observations, many ways to make a background, all against the same truth."""
