@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from miri_background.campaign.grid import read_grid
+from miri_background.campaign.table import read_table
 from miri_background.cli import main
 from miri_background.data import simulated
 from miri_background.detection.false_alarms import read_correct_runs
@@ -126,6 +128,8 @@ READERS = {
     "metrics": (load_metrics, "metrics.json"),
     "baseline": (load_baseline, "baseline.json"),
     "night": (lambda path: read_matrix(path, 1), "nightly.yaml"),
+    "campaign": (read_grid, "campaign.yaml"),
+    "table of a campaign": (read_table, "cases.parquet"),
     "history": (of_history, "record.json"),
     "kill matrix": (caught_faults, "kill_matrix.json"),
     "correct runs": (read_correct_runs, "false_alarms.ecsv"),

@@ -16,7 +16,11 @@ from miri_background.parameters import every_parameter
 
 VERBS = {
     "Judge": ["validate", "check", "advise", "compare", "okify"],
+<<<<<<< HEAD
     "Builds of the pipeline": ["builds", "fixes"],
+=======
+    "Ways to make a background": ["campaign"],
+>>>>>>> 53f8a83 (Say which sigma to use for each number of backgrounds, and draw campaigns)
     "Nights": ["nightly", "history", "site"],
     "Data of others": ["data"],
     "Look after the suite": [
@@ -48,6 +52,7 @@ PARAMETERS = {
     "fixes": {"workers"},
     "false-alarms": {"workers"},
     "nightly": {"workers"},
+    "campaign": {"workers"},
 }
 # What a verb takes beside parameters, as it did before.
 OTHERS = {
@@ -58,7 +63,11 @@ OTHERS = {
         *("--candidate", "--with", "--against", "--cases", "--time-limit", "--memory-limit"),
         *("--output", "--home", "--list", "--remove"),
     ],
+<<<<<<< HEAD
     "fixes": ["--cases", "--seeds", "--output", "--home"],
+=======
+    "campaign": ["--output", "--dask", "--scheduler", "--again", "--figures"],
+>>>>>>> 53f8a83 (Say which sigma to use for each number of backgrounds, and draw campaigns)
     "okify": ["--reason", "--write"],
     "render": ["--output"],
     "faults": ["--names", "--output"],
@@ -296,6 +305,7 @@ AT_ONCE = [
     ["check", "/nowhere"],
     ["check", "/", "--sigma", "nan"],
     ["advise", "/nowhere"],
+    ["campaign", "--help"],
     ["advise", "/", "--maxiters", "-1"],
     ["valdate"],
 ]

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from miri_background.instrument.detector import gain, read_noise
+from miri_background.instrument.detector import fitted_groups, gain, read_noise
 from miri_background.instrument.footprint import regions
 from miri_background.instrument.readout import Readout, Subarray, subarrays
 from miri_background.instrument.throughput import SKY_LEVELS, electrons_per_surface_brightness
@@ -147,12 +147,30 @@ class Scene(Description):
 
     @cached_property
     def pixel_noise(self):
-        """Standard deviation of a typical pixel of one science exposure, DN/s."""
-        readout = self.readout("science")
+        """Standard deviation of a typical pixel of one science exposure on empty sky, DN/s."""
+        return float(self.noise_of("science"))
+
+    def noise_of(self, field, light=0.0):
+        """Return the standard deviation of a typical pixel of one exposure, DN/s.
+
+        Parameters
+        ----------
+        field : str
+            "science" or "background".
+        light : float or ndarray, optional
+            Of sources, DN/s.
+
+        Returns
+        -------
+        float or ndarray
+            Shape of the light.
+        """
+        readout = self.readout(field)
         of_gain, reads = (float(np.median(each())) for each in (gain, read_noise))
-        averaging = pipeline_weights([readout.groups - 2])
-        rate = self.sky_electrons / of_gain
-        return float(slope_noise(rate, of_gain, reads, readout.frame_time, averaging)[0])
+        averaging = pipeline_weights(fitted_groups(readout.groups, 1))
+        ratio = self.sky_ratio / 100 if field == "background" else 1.0
+        rate = ratio * self.sky_electrons / of_gain + np.asarray(light)
+        return slope_noise(rate, of_gain, reads, readout.frame_time, averaging)[0]
 
     def number(self, field):
         """Return how many exposures a field has."""

@@ -15,7 +15,7 @@ from miri_background.instrument.optics import point_spread_function
 from miri_background.instrument.throughput import electrons_per_microjansky
 from miri_background.validation.products.images import DO_NOT_USE, JUMP_DET, SATURATED
 
-__all__ = ["SCORES", "scored"]
+__all__ = ["LIT", "SCORES", "scored"]
 
 # Name, unit and meaning of each score, in the order of the table.
 SCORES = {
@@ -41,7 +41,7 @@ SCORES = {
 
 _APERTURE = 1.2  # FWHM: radius of empty apertures
 _EMPTY = 0.3  # pixel noise: sources that are fainter leave a pixel empty
-_LIT = 0.2  # pixel noise: mean light of averaged sources that counts in `holes`
+LIT = 0.2  # pixel noise: mean light of averaged sources that counts in `holes`
 _UNLIT = 0.02  # pixel noise: where there is no such light
 _BANDS = {"low": (0.0, 1 / 64), "middle": (1 / 64, 1 / 8), "high": (1 / 8, 0.5)}
 _MAD = 1.4826  # standard deviation of normal values over their median absolute deviation
@@ -148,7 +148,7 @@ def _add_holes(sums, result, residual, good, noise, of_pixel):
     if not result.averaged:
         return
     plain = np.mean(result.averaged, axis=0)
-    lit, unlit = good & (plain > _LIT * noise), good & (plain < _UNLIT * noise)
+    lit, unlit = good & (plain > LIT * noise), good & (plain < _UNLIT * noise)
     if not lit.any() or not unlit.any():
         return
     # Light of the exposure's own sources is known: it was taken off the residual.

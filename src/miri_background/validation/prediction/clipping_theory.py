@@ -28,21 +28,26 @@ _LEAST_DRAWS = 20_000  # of clipped means
 _ONE_NOISE = 1.05  # of the least noise: the clipped mean of such exposures is as good as normal
 
 
-def largest_deviation(count):
-    """Return how many standard deviations from the median one of several values can be.
+def largest_deviation(count, lit=1):
+    """Return how many standard deviations from the median the high ones of several values can be.
 
     Parameters
     ----------
     count : int
-        Values, all but one of them equal.
+        Values, all equal but for those that are high.
+    lit : int, optional
+        How many are high, all by the same.
 
     Returns
     -------
     float
-        What a value of any height comes close to; a threshold above it rejects none.
+        What values of any height come close to; a threshold above it rejects none.  0 where
+        most are high: the median is one of them.
     """
-    # Of two values, the median is between both.
-    return count / np.sqrt(count - 1) if count > 2 else 1.0
+    if 2 * lit > count:
+        return 0.0
+    # Of as many high as low values, the median is between both.
+    return 1.0 if 2 * lit == count else count / np.sqrt(lit * (count - lit))
 
 
 class Clipping:

@@ -1,0 +1,427 @@
+"""Figures of a campaign: what each way does to fluxes, noise, stripes and background sources.
+
+Each brings its alternative text, its numbers as rows, and one sentence of conclusion, which is
+made of the same numbers.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from miri_background.advice.sigma_table import sigma_table
+from miri_background.campaign.expected import expected_holes, expected_noise
+from miri_background.campaign.scene import Scene
+from miri_background.reporting.drawing import COLOURS, described
+
+__all__ = ["FIGURES", "CampaignFigure", "Point", "points"]
+
+_MARKERS = "osD^vPX<>ph*d"
+_SIZE = (7.0, 4.2)  # inches
+
+
+@dataclass(frozen=True)
+class Point:
+    """Mean of a score over the seeds of one way on scenes that differ in nothing else.
+
+    Parameters
+    ----------
+    way : str
+        Words of the way.
+    value : float or str
+        Of the parameter that is varied.
+    mean, error : float
+        Mean over seeds and its standard error.
+    seeds : int
+        How many.
+    expected : float
+        What theory says; not a number where it says nothing.
+    """
+
+    way: str
+    value: object
+    mean: float
+    error: float
+    seeds: int
+    expected: float = np.nan
+
+
+@dataclass(frozen=True)
+class CampaignFigure:
+    """A figure with what it shows.
+
+    Parameters
+    ----------
+    name : str
+        Of its files.
+    figure : matplotlib.figure.Figure
+        With its alternative text.
+    conclusion : str
+        One sentence.
+    limits : str
+        For what it holds.
+    points : dict of list of Point
+        Numbers by score.
+    """
+
+    name: str
+    figure: object
+    conclusion: str
+    limits: str
+    points: dict
+
+
+def points(rows, parameter, score, expected=None):
+    """Return means of a score by way and parameter, in the order of the rows.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of a study.
+    parameter : str
+        Column that is varied.
+    score : str
+        Column that is averaged.
+    expected : callable, optional
+        Gives what theory says of a row.
+
+    Returns
+    -------
+    list of Point
+        Without those of which no seed has a number.
+    """
+    groups = defaultdict(list)
+    for row in rows:
+        if row[score] is not None and np.isfinite(row[score]):
+            groups[row["way"], row[parameter]].append(row)
+    found = []
+    for (way, value), group in groups.items():
+        numbers = np.array([row[score] for row in group])
+        error = numbers.std(ddof=1) / np.sqrt(numbers.size) if numbers.size > 1 else np.nan
+        theory = expected(group) if expected else np.nan
+        mean = float(numbers.mean())
+        found.append(Point(way, value, mean, float(error), numbers.size, theory))
+    return found
+
+
+def _scene(row):
+    """Return the scene of a row."""
+    return Scene.create(**{name: row[name] for name in Scene.model_fields})
+
+
+def _expected_holes(group):
+    """Return the light that theory leaves, the mean of some seeds, for the step only."""
+    if group[0]["way_kind"] != "step":
+        return np.nan
+    return float(np.mean([expected_holes(_scene(row), row["sigma"]) for row in group[:2]]))
+
+
+def _expected_noise(group):
+    """Return the noise that theory expects, for the step with equal exposures only."""
+    row = group[0]
+    if row["way_kind"] != "step" or row["background_groups"]:
+        return np.nan
+    return expected_noise(row["backgrounds"], row["sigma"])
+
+
+def _lines(axes, found, label=True):
+    """Draw a line for each way, with theory dashed."""
+    for number, way in enumerate(dict.fromkeys(each.way for each in found)):
+        mine = [each for each in found if each.way == way]
+        colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
+        values = [each.value for each in mine]
+        axes.errorbar(
+            values,
+            [each.mean for each in mine],
+            [each.error for each in mine],
+            color=colour,
+            marker=marker,
+            markersize=4,
+            capsize=2,
+            linewidth=1.2,
+            label=way if label else None,
+        )
+        theory = [each.expected for each in mine]
+        if np.isfinite(theory).any():
+            axes.plot(values, theory, "--", color=colour, linewidth=2.5, alpha=0.4)
+
+
+def _bars(axes, found, unit):
+    """Draw ways one below the other, a mark for each value of the parameter."""
+    ways = list(dict.fromkeys(each.way for each in found))
+    values = list(dict.fromkeys(each.value for each in found))
+    for number, value in enumerate(values):
+        mine = {each.way: each for each in found if each.value == value}
+        places = [place for place, way in enumerate(ways) if way in mine]
+        offset = 0.6 * (number / max(len(values) - 1, 1) - 0.5)
+        axes.errorbar(
+            [mine[ways[place]].mean for place in places],
+            np.array(places) + offset,
+            xerr=[mine[ways[place]].error for place in places],
+            fmt=_MARKERS[number % len(_MARKERS)],
+            color=COLOURS[number % len(COLOURS)],
+            markersize=5,
+            capsize=2,
+            label=str(value),
+        )
+    axes.set_yticks(range(len(ways)), ways, fontsize=8)
+    axes.set_ylim(len(ways) - 0.4, -0.6)
+    axes.set_xlabel(unit)
+    axes.grid(axis="y", color="0.9")
+    axes.axvline(0, color="0.6", linewidth=0.8)
+
+
+def _finished(name, figure, conclusion, limits, of_scores):
+    """Return a figure with its alternative text."""
+    numbers = "; ".join(
+        f"{score}, {each.way} at {each.value}: {_told(each)}"
+        for score, found in of_scores.items()
+        for each in found
+    )
+    described(figure, f"{conclusion} {numbers}.")
+    return CampaignFigure(name, figure, conclusion, limits, of_scores)
+
+
+def _told(point):
+    """Return a mean with its error."""
+    return (
+        f"{point.mean:.3g} ± {point.error:.1g}" if np.isfinite(point.error) else f"{point.mean:.3g}"
+    )
+
+
+def _at(found, way, value):
+    """Return the point of a way and value, None if there is none."""
+    return next((each for each in found if (each.way, each.value) == (way, value)), None)
+
+
+def _ways(found, beginning):
+    """Return points whose way begins with words."""
+    return [each for each in found if each.way.startswith(beginning)]
+
+
+def number_figure(run):
+    """Return what the number of backgrounds and sigma do, with theory on top."""
+    rows = run.study("number")
+    holes = points(rows, "backgrounds", "holes", _expected_holes)
+    noise = points(rows, "backgrounds", "noise_ratio", _expected_noise)
+    figure, (above, below) = plt.subplots(2, figsize=(7, 6.4), sharex=True, layout="constrained")
+    _lines(above, holes)
+    _lines(below, noise, label=False)
+    above.set_ylabel("light left as holes (% of a plain mean's)")
+    above.axhline(0, color="0.6", linewidth=0.8)
+    below.set_ylabel("noise over that of a true background")
+    below.set_xlabel("background exposures")
+    above.legend(fontsize=8)
+    above.set_title("dashed: theory of clipping", fontsize=9)
+    default = _ways(holes, "step, sigma 3")
+    kept = [each.value for each in default if each.mean > 90]
+    pulls = [
+        abs(each.mean - each.expected) / each.error
+        for each in (*holes, *noise)
+        if np.isfinite(each.expected) and each.error > 0
+    ]
+    conclusion = (
+        "At its default, sigma 3, the step leaves more than nine tenths of the light of "
+        f"background sources in the average of up to {max(kept, default=0)} exposures; the real "
+        f"step is {np.median(pulls):.1f} standard errors from clipping theory in the median of "
+        f"{len(pulls)} points."
+    )
+    limits = "Stars of one density and brightness, dithered by 11 FWHM; equal exposures."
+    return _finished("number", figure, conclusion, limits, {"holes": holes, "noise_ratio": noise})
+
+
+def contrast_figure(run):
+    """Return how the brightness of background sources decides what is left of them."""
+    rows = run.study("contrast")
+    holes = points(rows, "source_contrast", "holes", _expected_holes)
+    figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
+    _lines(axes, holes)
+    axes.set_xscale("log")
+    axes.set_xlabel("brightest pixel of the brightest star (noise of a pixel)")
+    axes.set_ylabel("light left as holes (% of a plain mean's)")
+    axes.legend(fontsize=8)
+    faintest, brightest = (end(each.value for each in holes) for end in (min, max))
+    two = [_at(holes, "step, sigma 2", value) for value in (faintest, brightest)]
+    conclusion = "No study of contrast was carried out."
+    if all(two):
+        conclusion = (
+            "Clipping removes what is bright: with four backgrounds and sigma 2, "
+            f"{two[0].mean:.0f} ± {two[0].error:.0f} % of the light stays where the brightest "
+            f"star has {faintest:g} times the noise, and {two[1].mean:.0f} ± "
+            f"{two[1].error:.0f} % at {brightest:g} times."
+        )
+    limits = "Four backgrounds; wings of bright sources are faint, and stay."
+    return _finished("contrast", figure, conclusion, limits, {"holes": holes})
+
+
+def dither_figure(run):
+    """Return what self-backgrounds take from point sources, by the dither."""
+    rows = run.study("dither")
+    bias = points(rows, "dither_step", "bias")
+    figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
+    _lines(axes, bias)
+    axes.axhline(0, color="0.6", linewidth=0.8)
+    axes.axvline(1.5, color="0.6", linewidth=0.8, linestyle=":")
+    axes.set_xscale("log")
+    axes.set_xlabel("distance of neighbouring dithers (FWHM); dotted: 1.5")
+    axes.set_ylabel("bias of a point source's flux (%)")
+    axes.legend(fontsize=8)
+    own = _ways(bias, "self-background with itself")
+    said = ", ".join(f"{each.mean:.0f} ± {each.error:.1g} % at {each.value:g} FWHM" for each in own)
+    conclusion = f"A self-background of four dithers with the exposure itself takes light: {said}."
+    limits = "Point sources of 20 times the noise in the brightest pixel; no local annulus."
+    return _finished("dither", figure, conclusion, limits, {"bias": bias})
+
+
+def size_figure(run):
+    """Return the bias of every way by the size of the source."""
+    rows = run.study("size")
+    bias = points(rows, "target", "bias")
+    figure, axes = plt.subplots(figsize=(7.6, 6.2), layout="constrained")
+    _bars(axes, bias, "bias of the flux (%)")
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.legend(fontsize=8, title="target", title_fontsize=8)
+    large = [each for each in bias if each.value == "nebula" and each.way.startswith("step")]
+    worst = min(bias, key=lambda each: each.mean)
+    safest = max((abs(each.mean) for each in large), default=np.nan)
+    conclusion = (
+        f"What is as large as the dithers is lost: {worst.way} takes {-worst.mean:.0f} % of a "
+        f"{worst.value}, dedicated backgrounds at most {safest:.1f} %."
+    )
+    limits = (
+        "Four science exposures and four backgrounds of the same sky, dithers of 11 FWHM (3 "
+        "arcsec), targets of 20 times the noise; fixed apertures without an annulus."
+    )
+    return _finished("size", figure, conclusion, limits, {"bias": bias})
+
+
+def noise_figure(run):
+    """Return what every way costs in noise, and what it does to errors."""
+    rows = [row for row in run.study("size") if row["target"] == "point"]
+    found = {
+        score: points(rows, "target", score)
+        for score in ("noise_ratio", "rms_ratio", "error_ratio")
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.8), sharey=True, layout="constrained")
+    both = [
+        Point(each.way, score.replace("_ratio", ""), each.mean, each.error, each.seeds)
+        for score in ("noise_ratio", "rms_ratio")
+        for each in found[score]
+    ]
+    _bars(axes[0], both, "noise over that of a true background")
+    axes[0].axvline(1, color="0.6", linewidth=0.8)
+    axes[0].set_xlim(left=0.8)
+    axes[0].legend(fontsize=8)
+    _bars(axes[1], found["error_ratio"], "reported error over real scatter")
+    axes[1].set_xlim(0.5, 1.2)
+    axes[1].axvline(1, color="0.6", linewidth=0.8)
+    low = min(found["error_ratio"], key=lambda each: each.mean)
+    best = min((each for each in found["rms_ratio"] if each.mean > 1), key=lambda each: each.mean)
+    conclusion = (
+        f"The least root mean square above that of the true background is that of {best.way} "
+        f"({_told(best)}); reported errors leave out the background's noise and are "
+        f"{_told(low)} of the real scatter with {low.way}."
+    )
+    limits = "Noise of one exposure in apertures of 1.2 FWHM on empty sky; of point-source fields."
+    return _finished("noise", figure, conclusion, limits, found)
+
+
+def sky_figure(run):
+    """Return what another sky in the background field does."""
+    bias = points(run.study("sky"), "sky_ratio", "bias")
+    figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
+    _lines(axes, bias)
+    axes.axhline(0, color="0.6", linewidth=0.8)
+    axes.set_xlabel("sky of the background field (% of the science field's)")
+    axes.set_ylabel("bias of a 5 arcsec galaxy's flux (%)")
+    axes.legend(fontsize=8)
+    near = _at(bias, "step, sigma 2", 102.0)
+    conclusion = "No study of skies was carried out."
+    if near is not None:
+        others = [
+            f"{each.way} {each.mean:+.1f} ± {each.error:.1g} %"
+            for each in bias
+            if each.value == 102.0 and each is not near
+        ]
+        conclusion = (
+            f"A background field that is 2 % brighter changes the flux of a 5 arcsec galaxy by "
+            f"{near.mean:+.1f} ± {near.error:.1g} % with the step alone; {'; '.join(others)}."
+        )
+    limits = "A galaxy of 20 times the noise in its brightest pixel, aperture of 3.75 arcsec."
+    return _finished("sky", figure, conclusion, limits, {"bias": bias})
+
+
+def stripes_figure(run):
+    """Return what column stripes do, and what filtering does about them."""
+    rows = run.study("stripes")
+    power = points(rows, "stripes", "columns_middle")
+    bias = points(rows, "stripes", "bias")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
+    _lines(axes[0], power)
+    axes[0].set_yscale("log")
+    axes[0].axhline(1, color="0.6", linewidth=0.8)
+    axes[0].set_ylabel("power of columns, 1/64 to 1/8 per pixel, over white")
+    _lines(axes[1], bias, label=False)
+    axes[1].axhline(0, color="0.6", linewidth=0.8)
+    axes[1].set_ylabel("bias of a point source's flux (%)")
+    for each in axes:
+        each.set_xlabel("rms of columns (% of a pixel's noise)")
+    axes[0].legend(fontsize=8)
+    most = max((each.value for each in power), default=0)
+    at_most = {each.way: each for each in power if each.value == most}
+    said = "; ".join(f"{way}: {_told(each)}" for way, each in at_most.items())
+    conclusion = f"Power of columns over white noise, where stripes have {most:g} % of it: {said}."
+    limits = "Offsets of whole columns, other ones in each field, the same in its dithers."
+    return _finished("stripes", figure, conclusion, limits, {"columns_middle": power, "bias": bias})
+
+
+def sigma_figure(_run):
+    """Return the table of sigma for each number of backgrounds, as a figure of its numbers."""
+    rows = sigma_table()
+    figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
+    counts = [row.count for row in rows]
+    axes.plot(counts, [row.limit for row in rows], "-", color="0.5", label="n / √(n − 1)")
+    chosen = [row for row in rows if row.left < 50]
+    axes.plot(
+        [row.count for row in chosen],
+        [row.sigma for row in chosen],
+        "o",
+        color=COLOURS[0],
+        label="sigma to use",
+    )
+    axes.axhline(3, color=COLOURS[1], linewidth=0.9, linestyle=":", label="default of the step")
+    axes.set_xlabel("background exposures n")
+    axes.set_ylabel("sigma")
+    axes.legend(fontsize=8)
+    off = max(abs(row.sigma - min(row.limit - 0.3, 3.0)) for row in chosen)
+    conclusion = (
+        f"A rule to remember: sigma = n / √(n − 1) − 0.3, and at most 3, is within {off:.2f} of "
+        "the largest sigma that removes nine tenths of a source of ten times the noise."
+    )
+    found = {
+        "sigma": [Point("sigma to use", row.count, row.sigma, np.nan, 1) for row in rows],
+        "left": [Point("sigma to use", row.count, row.left, row.left_error, 1) for row in rows],
+        "price": [Point("sigma to use", row.count, row.price, np.nan, 1) for row in rows],
+    }
+    limits = "Theory: equal exposures, one of n has the source, clipping until nothing changes."
+    return _finished("sigma", figure, conclusion, limits, found)
+
+
+# Each with the study that it shows.
+FIGURES = {
+    "number": number_figure,
+    "contrast": contrast_figure,
+    "dither": dither_figure,
+    "size": size_figure,
+    "noise": noise_figure,
+    "sky": sky_figure,
+    "stripes": stripes_figure,
+    "sigma": sigma_figure,
+}
+_STUDY = {"noise": "size", "sigma": None}
+
+
+def study_of(name):
+    """Return the study that a figure shows, None if it needs none."""
+    return _STUDY.get(name, name)
