@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from miri_background.advice.members import APERTURE, Members
+from miri_background.advice.sigma_table import HEIGHT, sigma_for
 from miri_background.advice.sweep import Choice, Sweep
 from miri_background.rendering import macros
 from miri_background.tables import html_table, text_table
@@ -336,6 +337,7 @@ class _Search:
                 f"{_SURE:g} standard errors."
             )
         yield from self._traits(found)
+        yield self._of_the_table(len(self.members.backgrounds) - len(found.choice.left_out))
         yield (
             "Light that stays is measured where one background is brighter than the others, wings "
             "of its sources included: sources too faint to be found, and light that the dithers do "
@@ -345,6 +347,18 @@ class _Search:
             yield "Two backgrounds do not say which of them is wrong where they differ."
         if any(len(image.shape) == 3 for image in self.members.cubes):
             yield "Integrations were averaged before anything was clipped."
+
+    def _of_the_table(self, count):
+        """Return what is expected of so many backgrounds, whatever these data have."""
+        row = sigma_for(count)
+        where = "Whatever the data, docs/which_background.md says for"
+        if count < 3:
+            return f"{where} {count} backgrounds: no sigma removes a source that one of them has."
+        return (
+            f"{where} {count} backgrounds: above sigma {row.limit:.2f} no source is removed that "
+            f"one of them has; sigma {row.sigma:.1f} leaves {max(row.left, 0.0):.0f} % of one of "
+            f"{HEIGHT:g} times the noise, and costs {row.price:.1f} % in the noise of the average."
+        )
 
     def _traits(self, found):
         """Yield what single backgrounds have and are not left out for."""

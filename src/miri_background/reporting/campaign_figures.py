@@ -102,7 +102,15 @@ def points(rows, parameter, score, expected=None):
         theory = expected(group) if expected else np.nan
         mean = float(numbers.mean())
         found.append(Point(way, value, mean, float(error), numbers.size, theory))
-    return found
+    ways = list(dict.fromkeys(each.way for each in found))
+    # Numbers ascend; words keep their order.
+    return sorted(
+        found,
+        key=lambda each: (
+            ways.index(each.way),
+            each.value if isinstance(each.value, int | float) else 0,
+        ),
+    )
 
 
 def _scene(row):
@@ -282,7 +290,8 @@ def size_figure(run):
     _bars(axes, bias, "bias of the flux (%)")
     axes.set_xscale("symlog", linthresh=1.0)
     axes.legend(fontsize=8, title="target", title_fontsize=8)
-    large = [each for each in bias if each.value == "nebula" and each.way.startswith("step")]
+    plain = [each for each in _ways(bias, "step, ") if "then" not in each.way]
+    large = [each for each in plain if each.value == "nebula"]
     worst = min(bias, key=lambda each: each.mean)
     safest = max((abs(each.mean) for each in large), default=np.nan)
     conclusion = (
