@@ -118,6 +118,9 @@ class DaskWorkers:
                 "miri-background-validation[dask]."
             )
             raise SetUpWrong(msg) from None
+        # What goes wrong is said in one sentence, by who asked.
+        for name in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self.died = (distributed.scheduler.KilledWorker,)
         self._cluster = None
         self._address = scheduler

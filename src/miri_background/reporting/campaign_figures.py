@@ -289,6 +289,7 @@ def size_figure(run):
     figure, axes = plt.subplots(figsize=(7.6, 6.2), layout="constrained")
     _bars(axes, bias, "bias of the flux (%)")
     axes.set_xscale("symlog", linthresh=1.0)
+    axes.set_xlim(-150, 10)
     axes.legend(fontsize=8, title="target", title_fontsize=8)
     plain = [each for each in _ways(bias, "step, ") if "then" not in each.way]
     large = [each for each in plain if each.value == "nebula"]
@@ -370,7 +371,7 @@ def stripes_figure(run):
     _lines(axes[0], power)
     axes[0].set_yscale("log")
     axes[0].axhline(1, color="0.6", linewidth=0.8)
-    axes[0].set_ylabel("power of columns, 1/64 to 1/8 per pixel, over white")
+    axes[0].set_ylabel("power of columns over white noise")
     _lines(axes[1], bias, label=False)
     axes[1].axhline(0, color="0.6", linewidth=0.8)
     axes[1].set_ylabel("bias of a point source's flux (%)")
@@ -381,7 +382,7 @@ def stripes_figure(run):
     at_most = {each.way: each for each in power if each.value == most}
     said = "; ".join(f"{way}: {_told(each)}" for way, each in at_most.items())
     conclusion = f"Power of columns over white noise, where stripes have {most:g} % of it: {said}."
-    limits = "Offsets of whole columns, other ones in each field, the same in its dithers."
+    limits = "Frequencies from 1/64 to 1/8 per pixel. Offsets of whole columns, other ones in each field, the same in its dithers."
     return _finished("stripes", figure, conclusion, limits, {"columns_middle": power, "bias": bias})
 
 
