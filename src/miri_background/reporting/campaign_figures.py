@@ -382,7 +382,10 @@ def stripes_figure(run):
     at_most = {each.way: each for each in power if each.value == most}
     said = "; ".join(f"{way}: {_told(each)}" for way, each in at_most.items())
     conclusion = f"Power of columns over white noise, where stripes have {most:g} % of it: {said}."
-    limits = "Frequencies from 1/64 to 1/8 per pixel. Offsets of whole columns, other ones in each field, the same in its dithers."
+    limits = (
+        "Frequencies from 1/64 to 1/8 per pixel. Offsets of whole columns, other ones in each "
+        "field, the same in its dithers."
+    )
     return _finished("stripes", figure, conclusion, limits, {"columns_middle": power, "bias": bias})
 
 
