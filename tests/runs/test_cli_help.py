@@ -16,11 +16,8 @@ from miri_background.parameters import every_parameter
 
 VERBS = {
     "Judge": ["validate", "check", "advise", "compare", "okify"],
-<<<<<<< HEAD
     "Builds of the pipeline": ["builds", "fixes"],
-=======
     "Ways to make a background": ["campaign"],
->>>>>>> 53f8a83 (Say which sigma to use for each number of backgrounds, and draw campaigns)
     "Nights": ["nightly", "history", "site"],
     "Data of others": ["data"],
     "Look after the suite": [
@@ -63,11 +60,8 @@ OTHERS = {
         *("--candidate", "--with", "--against", "--cases", "--time-limit", "--memory-limit"),
         *("--output", "--home", "--list", "--remove"),
     ],
-<<<<<<< HEAD
     "fixes": ["--cases", "--seeds", "--output", "--home"],
-=======
     "campaign": ["--output", "--dask", "--scheduler", "--again", "--figures"],
->>>>>>> 53f8a83 (Say which sigma to use for each number of backgrounds, and draw campaigns)
     "okify": ["--reason", "--write"],
     "render": ["--output"],
     "faults": ["--names", "--output"],
