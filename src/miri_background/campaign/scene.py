@@ -141,7 +141,7 @@ class Scene(Description):
 
     @property
     def sky_electrons(self):
-        """Electrons per second that a pixel gets from the sky of the science field."""
+        """Sky of the science field in a pixel, electron / s."""
         level = self.sky_level or SKY_LEVELS[self.filter]
         return level * electrons_per_surface_brightness(self.filter)
 

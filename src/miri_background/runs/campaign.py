@@ -14,7 +14,7 @@ __all__ = ["CampaignRun", "run_campaign"]
 
 @dataclass(frozen=True)
 class CampaignRun:
-    """A campaign that was carried out.
+    """A campaign with its rows.
 
     Parameters
     ----------
