@@ -38,7 +38,7 @@ class CampaignRun:
 
     @property
     def failed(self):
-        """Rows of cases that failed."""
+        """The rows of cases that failed."""
         return [row for row in self.rows if row["status"] == "failed"]
 
     @property
