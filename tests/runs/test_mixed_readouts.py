@@ -121,7 +121,7 @@ def test_backgrounds_of_the_full_array_pass(judged):
 
 def test_part_that_backgrounds_cover_passes(judged):
     """A smaller subarray at the corner of the science frame is right there, and that is said."""
-    judgement = judged(subarray="BRIGHTSKY", background_subarray="SUB256")
+    judgement = judged(**TWO, subarray="BRIGHTSKY", background_subarray="SUB256")
     assert broken(judgement) == {}
     left_out = not_judged(judgement.analysis, judgement.metrics)
     (part,) = [each for each in left_out if "illuminated pixels" in each.where]
@@ -139,7 +139,7 @@ def test_backgrounds_at_the_wrong_place_fail(judged):
 
 def test_brighter_background_field_passes(judged):
     """What is known of the difference of both skies is taken off."""
-    assert broken(judged(background_sky=115)) == {}
+    assert broken(judged(**TWO, background_sky=115)) == {}
 
 
 @pytest.mark.long
