@@ -3,12 +3,10 @@
 import os
 import secrets
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
-from miri_background.calibration.pipeline import called_on_association, references_chosen
+from miri_background.calibration.pipeline import associated_products, references_chosen
 from miri_background.files import checksum, content_key, for_each_file
 from miri_background.observation import PROGRAM, exposures
 from miri_background.outcomes import SetUpWrong
@@ -158,10 +156,7 @@ def subtract_backgrounds(run, executor, steps, pipeline=None):
             log = run.log(f"{exposure.name}_image2")
             missing.append((key, association, products, log))
     if missing:
-        image2 = run.pipeline.on_association
-        if pipeline:
-            image2 = partial(called_on_association, pipeline=pipeline)
-        call = partial(_image2_products, run.records, steps, image2)
+        call = partial(associated_products, "image2", run.pipeline, run.records, steps, pipeline)
         with ThreadPoolExecutor(1) as one_thread:
             chosen = one_thread if here else executor
             completed(chosen, call, missing, "Running calwebb_image2")
@@ -180,19 +175,3 @@ def steps_are_imported():
         Whether what is made by steps may differ from what the installed ones make.
     """
     return any(f"jwst.{package}" in sys.modules for package in _PACKAGES)
-
-
-def _image2_products(records, steps, image2, item):
-    """Run calwebb_image2 on one association, and keep its products if it succeeds."""
-    key, association, products, log = item
-    directory = association.parent
-    with (
-        writable(directory),
-        tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
-    ):
-        image2("image2", association, aside, log, steps)
-        for product in products:
-            written = Path(aside) / product.name
-            if written.exists():
-                with records.writing(key, product) as (target,):
-                    written.rename(target)

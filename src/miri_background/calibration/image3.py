@@ -1,14 +1,16 @@
 """How subtracted exposures are associated, and how calwebb_image3 is called on them."""
 
 import os
-import tempfile
-from pathlib import Path
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from miri_background.calibration.image2 import steps_are_imported
-from miri_background.calibration.pipeline import called_on_association, references_chosen
+from miri_background.calibration.pipeline import associated_products, references_chosen
 from miri_background.files import checksum, content_key, for_each_file
 from miri_background.observation import PROGRAM, exposures
 from miri_background.outcomes import SetUpWrong
+from miri_background.parallel import completed
 from miri_background.parameters import INSTALLED
 from miri_background.places import writable
 from miri_background.run_directory import ASSOCIATION_NAME, MOSAIC_NAME
@@ -104,7 +106,7 @@ def image3_steps(calibration):  # noqa: ARG001 - as image2_steps is called
     return {}
 
 
-def make_mosaic(run, steps, pipeline=None):
+def make_mosaic(run, executor, steps, pipeline=None):
     """Run calwebb_image3 on the association of a run.
 
     It goes through ``Image3Pipeline.call(association, steps=steps)``.  Products that an earlier
@@ -114,6 +116,8 @@ def make_mosaic(run, steps, pipeline=None):
     ----------
     run : RunDirectory
         Holds calibrated exposures and association, and receives the products.
+    executor : concurrent.futures.Executor
+        Where to compute; not in several threads, as a process has one current directory.
     steps : dict
         Parameters of steps; see `image3_steps`.
     pipeline : type, optional
@@ -140,7 +144,7 @@ def make_mosaic(run, steps, pipeline=None):
     made_from = for_each_file(checksum, {each: _calibrated(run, each) for each in science})
     # What is made by steps that may have been changed is never used again.
     here = run.calibration.build == INSTALLED and steps_are_imported()
-    changed = os.urandom(8).hex() if here else ""
+    changed = secrets.token_hex(8) if here else ""
     choices = (steps, repr(pipeline), changed)
     key = content_key(
         [made_from[each] for each in science],
@@ -152,24 +156,8 @@ def make_mosaic(run, steps, pipeline=None):
     if not all(run.records.is_current(path, key) for path in (products[0], *products[3:])):
         for path in products:
             run.records.remove(path)
-        _mosaic_products(run, key, products, steps, pipeline)
+        item = key, run.mosaic_association, products, run.log("image3")
+        call = partial(associated_products, "image3", run.pipeline, run.records, steps, pipeline)
+        with ThreadPoolExecutor(1) as one_thread:
+            completed(one_thread if here else executor, call, [item], "Running calwebb_image3")
     return [path for path in products if path.exists()]
-
-
-def _mosaic_products(run, key, products, steps, pipeline):
-    """Run calwebb_image3, and keep its products if it succeeds."""
-    association, log = run.mosaic_association, run.log("image3")
-    directory = association.parent
-    with (
-        writable(directory),
-        tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
-    ):
-        if pipeline:
-            called_on_association("image3", association, aside, log, steps, pipeline)
-        else:
-            run.pipeline.on_association("image3", association, aside, log, steps)
-        for product in products:
-            written = Path(aside) / product.name
-            if written.exists():
-                with run.records.writing(key, product) as (target,):
-                    written.rename(target)

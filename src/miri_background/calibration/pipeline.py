@@ -19,6 +19,7 @@ from miri_background.parallel import completed
 from miri_background.places import writable
 
 __all__ = [
+    "associated_products",
     "calibrated_ramp",
     "called_detector1",
     "called_on_association",
@@ -205,6 +206,47 @@ def called_on_association(stage, association, output, log, steps, pipeline=None)
             configure_log=False,
             steps=steps,
         )
+
+
+def associated_products(stage, build, records, steps, pipeline, item):
+    """Run calwebb_image2 or calwebb_image3 on an association, and keep its products.
+
+    Parameters
+    ----------
+    stage : {"image2", "image3"}
+        Which of them.
+    build : InstalledPipeline or BuildPipeline
+        What is called.
+    records : ProductRecords
+        Of the directory of the products.
+    steps : dict
+        Parameters of steps.
+    pipeline : type or None
+        What to call instead, here.
+    item : tuple
+        Key of the products, association, paths of the products, and log; those that are not
+        written are left out.
+
+    Raises
+    ------
+    CannotJudge
+        If it ends with an error; then none is kept.
+    """
+    key, association, products, log = item
+    directory = association.parent
+    with (
+        writable(directory),
+        tempfile.TemporaryDirectory(prefix=".writing-", dir=directory) as aside,
+    ):
+        if pipeline:
+            called_on_association(stage, association, aside, log, steps, pipeline)
+        else:
+            build.on_association(stage, association, aside, log, steps)
+        for product in products:
+            written = Path(aside) / product.name
+            if written.exists():
+                with records.writing(key, product) as (target,):
+                    written.rename(target)
 
 
 def _detector1_product(pipeline, records, key, uncal, product, log, **parameters):

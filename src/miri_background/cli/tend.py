@@ -102,13 +102,21 @@ def closure(again, **values):
     help="for kill_matrix.json [default: RUN]",
     **DIRECTORY,
 )
+@click.option(
+    "--mosaic",
+    cls=Topic,
+    is_flag=True,
+    help="break the steps of calwebb_image3 instead, on a RUN that has been through calwebb_image2",
+)
 @parameter_options(names=["workers"])
-def faults(run, names, output, workers):
+def faults(run, names, output, mosaic, workers):
     """Break the background step on purpose, and see which criterion notices.
 
     Each fault is put in at run time, one at a time; the pipeline's files stay as they are.
     """
     workers = given({"workers": workers}).get("workers", 0)
+    if mosaic:
+        return _faults_of_mosaic(run, names, output, workers)
     from miri_background.detection.faults.catalogue import fault
 
     for name in names:
@@ -134,6 +142,33 @@ def faults(run, names, output, workers):
         matrix = kill_matrix(run, executor, list(names) or None)
         print(f"{matrix.text_table()}\n\n{matrix.counts()}")
         _, problem = written(matrix.write, path)
+    outcome = ended(matrix.outcome, matrix.sentence(), problem)
+    if problem is None:
+        print(f"Written: {path}")
+    return outcome
+
+
+def _faults_of_mosaic(run, names, output, workers):
+    """Break the steps of calwebb_image3, and write what notices."""
+    if run is None:
+        msg = "--mosaic needs a RUN that has been through calwebb_image2: name its directory."
+        raise SetUpWrong(msg)
+    from miri_background.detection.mosaic.faults import fault
+
+    for name in names:
+        fault(name)
+    from miri_background.detection.mosaic.matrix import MosaicMatrix, mosaic_matrix
+    from miri_background.files import require_own
+    from miri_background.parallel import process_pool
+    from miri_background.places import require_writable
+
+    path = (output or run) / "mosaic_kill_matrix.json"
+    require_own(path, ours=MosaicMatrix.is_one)
+    require_writable(path.parent)
+    with process_pool(workers) as executor:
+        matrix = mosaic_matrix(run, executor, list(names) or None)
+    print(f"{matrix.text_table()}\n\n{matrix.counts()}")
+    _, problem = written(matrix.write, path)
     outcome = ended(matrix.outcome, matrix.sentence(), problem)
     if problem is None:
         print(f"Written: {path}")

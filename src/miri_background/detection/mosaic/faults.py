@@ -118,11 +118,6 @@ def _half_exposure_high(model, number):
 # ------------------------------------------------------------------ outliers
 
 
-def _nothing_flagged(model, number):  # noqa: ARG001 - all exposures
-    flagged = (model.dq & _OUTLIER) != 0
-    model.dq[flagged] &= ~np.uint32(_OUTLIER | _DO_NOT_USE)
-
-
 def _flagged_at_random(model, number):
     chosen = np.random.default_rng(number).random(model.data.shape) < _RARE
     model.dq[chosen] |= np.uint32(_OUTLIER | _DO_NOT_USE)
@@ -132,12 +127,6 @@ def _flagged_stars(model, number):  # noqa: ARG001 - all exposures
     with np.errstate(invalid="ignore"):
         bright = model.data > 40 * _noise_of(model)
     model.dq[bright] |= np.uint32(_OUTLIER | _DO_NOT_USE)
-
-
-def _flagged_elsewhere(model, number):  # noqa: ARG001 - all exposures
-    flagged = (model.dq & _OUTLIER) != 0
-    model.dq[flagged] &= ~np.uint32(_OUTLIER | _DO_NOT_USE)
-    model.dq[np.roll(flagged, 3, axis=1)] |= np.uint32(_OUTLIER | _DO_NOT_USE)
 
 
 def _neighbours_flagged(model, number):  # noqa: ARG001 - all exposures
@@ -317,8 +306,8 @@ _ALL = (
         "outliers",
         (
             "nothing flagged",
-            "all outliers go into the mosaic",
-            {"after": {"outlier_detection": _nothing_flagged}},
+            "no outlier is above a threshold of 500 errors",
+            {"parameters": {"outlier_detection": {"snr": "500.0 400.0"}}},
         ),
         (
             "flagged at random",
@@ -329,11 +318,6 @@ _ALL = (
             "stars flagged",
             "the cores of bright ones",
             {"after": {"outlier_detection": _flagged_stars}},
-        ),
-        (
-            "flagged elsewhere",
-            "three columns from the outliers",
-            {"after": {"outlier_detection": _flagged_elsewhere}},
         ),
         (
             "neighbours flagged",

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -159,7 +160,10 @@ def _made(directory, root, broken):
             with run.records.writing("", association) as (aside,):
                 aside.write_text(json.dumps(content), encoding="utf-8")
         pipeline = broken_image3(broken)
-        make_mosaic(run, image3_steps(run.calibration) | broken.parameters, pipeline)
+        steps = image3_steps(run.calibration) | broken.parameters
+        # In this process: the faults are what is done in parallel.
+        with ThreadPoolExecutor(1) as executor:
+            make_mosaic(run, executor, steps, pipeline)
         return run.mosaic("i2d")
     finally:
         run.release()

@@ -32,6 +32,7 @@ _NOTHING_LEFT = {
     "catalogue completeness": "no star that stands alone is bright enough",
     "catalogue purity": "there is no catalogue",
     "mosaic star flux": "no star is bright enough",
+    "mosaic star scatter": "too few stars are bright enough",
     "mosaic galaxy flux": "there is no galaxy inside",
 }
 

@@ -14,6 +14,9 @@ _FEWEST = 100  # pixels of empty sky, from which a mean is taken
 _SAMPLE = 400  # pixels, of which correlations are taken
 _RADIUS = 3.0  # pixels of the apertures on empty sky: 65 % of the light of a star in F770W
 _APART = 12  # pixels between apertures: their neighbours' noise is their own
+# Scatter of the mode of n normal deviates, as skymatch takes it, times the cube root of n: drawn.
+# That it falls with the cube root is Chernoff's theorem (1964, Ann. Inst. Stat. Math. 16, 31).
+_MODE = 4.5
 _DETECTION = 5.0  # standard deviations of the depth
 
 
@@ -66,15 +69,25 @@ def _levels(expected):
 
 def _delivered(mosaic, expected):
     """Return the mean of the empty sky as it was delivered."""
-    values = (mosaic.data - expected.values)[expected.empty]
+    places = np.flatnonzero(expected.empty)
+    values = (mosaic.data - expected.values).ravel()[places]
     value = float(values.mean()) / expected.pixel_noise if values.size else np.nan
+    sums = _mean_of(places, expected.empty.size)
+    (common,) = expected.common_variances(expected.parts_of_exposures(sums))
     return Measurement(
         "mosaic level",
         WHOLE_ARRAY,
         None,
         value,
+        float(np.hypot(_mode_error(expected), np.sqrt(common) / expected.pixel_noise)),
         detail=f"{value * expected.pixel_noise:.3g} MJy/sr",
     )
+
+
+def _mode_error(expected):
+    """Return the scatter of the mode of an exposure's pixels, in units of a pixel's noise."""
+    number = np.mean([np.count_nonzero(each) for each in expected.without_sources])
+    return _MODE / np.cbrt(max(number, 1))
 
 
 def _skymatch(mosaic, expected):
@@ -91,6 +104,8 @@ def _skymatch(mosaic, expected):
         WHOLE_ARRAY,
         furthest + 1,
         float(off[furthest] / expected.pixel_noise),
+        _mode_error(expected),
+        len(levels),
         detail=f"{off[furthest]:.3g} MJy/sr",
     )
 

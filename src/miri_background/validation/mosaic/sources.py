@@ -31,6 +31,7 @@ _KERNEL, _THRESHOLD, _PIXELS = 2.0, 3.0, 25
 _WIDTHS = 2.3548  # full width at half maximum over standard deviation
 _CERTAIN = 2.0  # times as many pixels: noise does not decide
 _FEWEST = 5  # stars
+_CERTAINTY = 1e-3  # of the light of a star, that its place in the exposures moves
 _CATALOGUE_RADIUS = 4.0  # pixels: 70 % of the light in F770W, the catalogue's largest aperture
 _PLACE_IN_PIXEL = 1.0  # %, by which the light in it varies with the place of a star in its pixel
 _MILLIARCSEC = 1e3
@@ -146,10 +147,21 @@ def flux_measurements(mosaic, expected, sources):
         (variance,) = expected.independent_variances(together) + expected.common_variances(
             expected.parts_of_exposures(together)
         )
-        light = float(light[bright].sum())
+        total = float(light[bright].sum())
         yield Measurement(
-            name, WHOLE_ARRAY, None, 100 * excess / light, 100 * float(np.sqrt(variance)) / light
+            name, WHOLE_ARRAY, None, 100 * excess / total, 100 * float(np.sqrt(variance)) / total
         )
+        if kind == "star" and np.count_nonzero(bright) >= _FEWEST:
+            each = (sums @ np.where(good, expected.residual, 0.0).ravel())[bright]
+            noise = expected.independent_variances(sums)[bright] + (_CERTAINTY * light[bright]) ** 2
+            yield Measurement(
+                "mosaic star scatter",
+                WHOLE_ARRAY,
+                None,
+                100 * float(np.sqrt(np.mean(each**2 / noise)) - 1),
+                100 / np.sqrt(2 * len(each)),
+                detail=f"{len(each)} stars",
+            )
 
 
 def _apertures(x, y, radius, good):
