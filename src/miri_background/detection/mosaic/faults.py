@@ -181,10 +181,10 @@ def _table(change):
     def of_files(path):
         from astropy.table import QTable
 
-        catalogue = path.with_name(path.name.replace("_i2d.fits", "_cat.ecsv"))
-        table = change(QTable.read(read_text(catalogue).splitlines(), format="ascii.ecsv"))
+        path = path.with_name(path.name.replace("_i2d.fits", "_cat.ecsv"))
+        table = change(QTable.read(read_text(path).splitlines(), format="ascii.ecsv"))
         # In a scratch directory, made a moment ago.
-        with replace_whole(catalogue, ours=lambda _: True) as (aside,):
+        with replace_whole(path, ours=lambda _: True) as (aside,):
             table.write(aside, format="ascii.ecsv", overwrite=True)
 
     return of_files
