@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.pixel_statistics import clipped_mean
 
-__all__ = ["Depth", "depth", "sky_measurements"]
+__all__ = ["MODE_SCATTER", "Depth", "depth", "sky_measurements"]
 
 _TILE = 64  # pixels along a side
 _FEWEST = 100  # pixels of empty sky, from which a mean is taken
@@ -16,7 +16,7 @@ _RADIUS = 3.0  # pixels of the apertures on empty sky: 65 % of the light of a st
 _APART = 12  # pixels between apertures: their neighbours' noise is their own
 # Scatter of the mode of n normal deviates, as skymatch takes it, times the cube root of n: drawn.
 # That it falls with the cube root is Chernoff's theorem (1964, Ann. Inst. Stat. Math. 16, 31).
-_MODE = 4.5
+MODE_SCATTER = 4.5
 _DETECTION = 5.0  # standard deviations of the depth
 
 
@@ -87,7 +87,7 @@ def _delivered(mosaic, expected):
 def _mode_error(expected):
     """Return the scatter of the mode of an exposure's pixels, in units of a pixel's noise."""
     number = np.mean([np.count_nonzero(each) for each in expected.without_sources])
-    return _MODE / np.cbrt(max(number, 1))
+    return MODE_SCATTER / np.cbrt(max(number, 1))
 
 
 def _skymatch(mosaic, expected):
