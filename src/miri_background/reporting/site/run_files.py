@@ -38,7 +38,7 @@ class RunFiles:
 
     @property
     def downloads(self):
-        """Contents by name, a dict of bytes: metrics, JUnit, and the notebook where it is."""
+        """What can be taken along: a dict of bytes by name; the notebook only where it is."""
         record, verdict = self._run.record, self._run.verdict
         texts = {}
         if verdict is not None:
