@@ -75,6 +75,14 @@ def synthetic_caches(shared):
     return directory
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_caches(synthetic_caches):
+    """Let references that a test makes serve the others, and leave the user's cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRI_BACKGROUND_CACHE", str(synthetic_caches))
+        yield
+
+
 @pytest.fixture(scope="session")
 def suite_environment(synthetic_caches):
     """Return environment variables with caches of this session's own, and no CRDS settings."""

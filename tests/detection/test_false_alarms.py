@@ -57,15 +57,12 @@ def test_deviation_of_the_furthest_is_standard_normal(trials):
 
 
 @pytest.fixture(scope="module", params=["rates", pytest.param("rateints", marks=pytest.mark.long)])
-def runs(request, suite_environment):
+def runs(request):
     """Return two correct runs of a small subarray."""
     changes, calibration = KINDS[request.param]
-    with pytest.MonkeyPatch.context() as patch:
-        # References of this session are there, or written by one process, not by both.
-        patch.setenv("MIRI_BACKGROUND_CACHE", suite_environment["MIRI_BACKGROUND_CACHE"])
-        # The other core has tests of its own, and a second process would begin from nothing.
-        with process_pool(1) as executor:
-            return correct_runs(executor, [1, 2], QUICK | changes, calibration)
+    # The other core has tests of its own, and a second process would begin from nothing.
+    with process_pool(1) as executor:
+        return correct_runs(executor, [1, 2], QUICK | changes, calibration)
 
 
 @pytest.mark.slow

@@ -17,11 +17,10 @@ PARAMETERS = {"groups": 8, "workers": 2}
 
 
 @pytest.fixture
-def run(copied_observation, monkeypatch, suite_environment):
+def run(copied_observation, monkeypatch):
     """Return a run whose verdict is remembered."""
     # Other tests may have imported them here, and changed nothing that stays.
     monkeypatch.setattr(unchanged, "steps_are_imported", lambda: False)
-    monkeypatch.setenv("MIRI_BACKGROUND_CACHE", suite_environment["MIRI_BACKGROUND_CACHE"])
     observed = (copied_observation / "observation.json").read_text()
     run = RunDirectory(copied_observation, Observation.model_validate_json(observed))
     run.release()
