@@ -61,6 +61,13 @@ def repository():
 
 
 @pytest.fixture(scope="session")
+def baseline_file(repository):
+    """Return the path of the committed baseline of the release that is in the lock."""
+    (path,) = (repository / "baselines").glob("jwst-3.*-F770W-FULL-*.json")
+    return path
+
+
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     """Return the directory that the processes of this session share."""
     directory = tmp_path_factory.getbasetemp()

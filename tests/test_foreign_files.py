@@ -114,10 +114,10 @@ def test_foreign_file_stays(verb, put, place, capsys):
 
 
 @pytest.mark.parametrize("put", [put_file, put_directory, put_link])
-def test_foreign_baseline_stays(put, repository, tmp_path, monkeypatch):
+def test_foreign_baseline_stays(put, baseline_file, tmp_path, monkeypatch):
     """A baseline takes the place of a baseline only."""
     monkeypatch.chdir(tmp_path)
-    (path,) = (repository / "baselines").glob("*.json")
+    path = baseline_file
     baseline = load_baseline(path)
     put(tmp_path / path.name)
     before = contents(tmp_path)
@@ -126,9 +126,9 @@ def test_foreign_baseline_stays(put, repository, tmp_path, monkeypatch):
     assert contents(tmp_path) == before
 
 
-def test_baseline_is_replaced(repository, tmp_path):
+def test_baseline_is_replaced(baseline_file, tmp_path):
     """What was okified may be okified again."""
-    (path,) = (repository / "baselines").glob("*.json")
+    path = baseline_file
     (tmp_path / path.name).write_bytes(path.read_bytes())
     load_baseline(path).write(tmp_path)
     assert (tmp_path / path.name).read_text() == path.read_text()

@@ -88,10 +88,9 @@ def test_killed_run_without_verdict_could_not_be_judged(killed):
     assert (run.outcome, run.cause, run.verdict) == (Outcome.CANNOT_JUDGE, Cause.TIME_LIMIT, None)
 
 
-def test_killed_run_that_had_failed_has_failed(killed, repository):
+def test_killed_run_that_had_failed_has_failed(killed, baseline_file):
     """A verdict that was written before is not lost."""
-    baseline = next((repository / "baselines").glob("*.json"))
-    metrics = json.loads(baseline.read_text(encoding="utf-8"))["metrics"]
+    metrics = json.loads(baseline_file.read_text(encoding="utf-8"))["metrics"]
     metrics["metrics"][0] |= {"value": 1.0, "status": "failed"}
     (killed / "metrics.json").write_text(json.dumps(metrics))
     run = keep_unfinished(VALIDATION, killed, TimeLimitReached("It took longer than 5 min."))
