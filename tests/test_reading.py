@@ -389,7 +389,6 @@ ALLOWED = {
     "builds/candidates.py": "files of a checkout, as git names them",
     "builds/runner.py": "nothing of this suite is there",
     "detection/faults/broken_step.py": "data models inside the pipeline",
-    "detection/mosaic/faults.py": "the text of a catalogue, which was read before",
     "fixes/flags.py": "data models of rates that the suite has just made",
     "fixes/step.py": "data models inside the pipeline",
     "fixes/trial.py": "images that it has kept itself",
