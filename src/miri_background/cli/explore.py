@@ -21,7 +21,8 @@ __all__ = ["lab"]
 @click.argument(
     "notebook",
     default="image2_background",
-    help="image2_background, simulator_closure, detection_power, or a file of your own",
+    help="image2_background, which_background, simulator_closure, detection_power, or a file of "
+    "your own",
 )
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, help="of JupyterLab, after --")
 @click.option(

@@ -10,12 +10,11 @@ from miri_background.files import ProductRecords, checksum
 from miri_background.outcomes import SetUpWrong
 from miri_background.places import writable
 from miri_background.repository import repository_file
-from miri_background.runs.names import NAMES
 
 __all__ = ["copy_notebooks", "notebook_to_open", "open_lab"]
 
 # Notebooks, and what they lead to.
-_COPIED = {"notebooks": "*.ipynb", "docs": "*"}
+_COPIED = {"notebooks": "*.ipynb", "docs": "**/*"}
 
 
 def copy_notebooks(directory):
@@ -39,13 +38,16 @@ def copy_notebooks(directory):
     directory, kept = Path(directory), []
     records = ProductRecords(directory)
     for folder, pattern in _COPIED.items():
-        for source in sorted(repository_file(folder).glob(pattern)):
-            target = directory / folder / source.name
+        top = repository_file(folder)
+        for source in sorted(path for path in top.glob(pattern) if path.is_file()):
+            target = directory / folder / source.relative_to(top)
             if target.is_file() and checksum(target) == checksum(source):
                 continue
             if os.path.lexists(target) and not (target.is_file() and records.is_own(target)):
                 kept.append(target)
                 continue
+            with writable(directory):
+                target.parent.mkdir(parents=True, exist_ok=True)
             with writable(directory), records.writing("", target) as (aside,):
                 shutil.copy(source, aside)
     return [path for path in kept if path.suffix == ".ipynb"]
@@ -57,7 +59,7 @@ def notebook_to_open(wanted, directory):
     Parameters
     ----------
     wanted : str
-        One of `NAMES`, a notebook of the suite by its path, or a path of one's own.
+        A notebook of the suite by its name or path, or a path of one's own.
     directory : path-like
         Holds copies of the suite's notebooks.
 
@@ -73,10 +75,11 @@ def notebook_to_open(wanted, directory):
     """
     path = Path(wanted)
     tracked = repository_file("notebooks")
-    if wanted in NAMES or (path.is_file() and path.resolve().parent == tracked):
+    names = sorted(each.stem for each in tracked.glob("*.ipynb"))
+    if wanted in names or (path.is_file() and path.resolve().parent == tracked):
         return Path(directory) / "notebooks" / f"{path.name.removesuffix('.ipynb')}.ipynb"
     if not path.is_file():
-        msg = f"{wanted} is no notebook: name {', '.join(NAMES)}, or a file of your own."
+        msg = f"{wanted} is no notebook: name {', '.join(names)}, or a file of your own."
         raise SetUpWrong(msg)
     return path
 
