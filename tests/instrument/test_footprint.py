@@ -186,11 +186,13 @@ def test_spot_is_the_dark_part_of_the_lyot_mask():
     assert hidden == pytest.approx(expected, abs=error)
 
 
-@pytest.mark.parametrize("shared", [illuminated, transmission], ids=["illuminated", "transmission"])
-def test_map_cannot_be_changed(shared):
+@pytest.mark.parametrize(
+    "shared_map", [illuminated, transmission], ids=["illuminated", "transmission"]
+)
+def test_map_cannot_be_changed(shared_map):
     """The shared map is protected from those who use it."""
     with pytest.raises(ValueError, match="read-only"):
-        shared()[0, 0] = True
+        shared_map()[0, 0] = True
 
 
 # ----------------------------------------------------------------- transmission

@@ -131,8 +131,8 @@ def test_smaller_subarray_is_faster():
     assert times == sorted(times, reverse=True)
 
 
-@pytest.mark.parametrize("shared", [subarrays(), PATTERNS], ids=["subarrays", "patterns"])
-def test_table_cannot_be_changed(shared):
+@pytest.mark.parametrize("table", [subarrays(), PATTERNS], ids=["subarrays", "patterns"])
+def test_table_cannot_be_changed(table):
     """What is shared is protected from those who use it."""
     with pytest.raises(TypeError, match="does not support item assignment"):
-        shared["FULL"] = None
+        table["FULL"] = None

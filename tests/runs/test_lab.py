@@ -63,7 +63,10 @@ def test_unknown_notebook_is_one_sentence(tmp_path, monkeypatch, capsys):
     """Nothing is copied, and the names that there are are said."""
     monkeypatch.chdir(tmp_path)
     assert main(["lab", "validation"]) == 2
-    assert "validation is no notebook: name detection_power, image2_background, " in capsys.readouterr().err
+    assert (
+        "validation is no notebook: name detection_power, image2_background, "
+        in capsys.readouterr().err
+    )
     assert list(tmp_path.iterdir()) == []
 
 

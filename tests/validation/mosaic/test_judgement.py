@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from miri_background.calibration import image2, image3
 from miri_background.calibration.image2 import (
     image2_steps,
     subtract_backgrounds,
@@ -51,6 +52,9 @@ def run(synthetic_caches, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in crds_environment(cache).items():
             patch.setenv(name, value)
+        for module in (image2, image3):
+            # Other tests may have imported them here.
+            patch.setattr(module, "steps_are_imported", lambda: False)
         run = RunDirectory(tmp_path_factory.mktemp("mosaic"), OBSERVATION, THROUGH)
         with process_pool(2) as executor:
             take_exposures(run, executor)
