@@ -175,7 +175,8 @@ def _verdict(case, backgrounds, directory):
     """Return the verdict on products, which have the clipping that was asked for, or are wrong."""
     started = datetime.now(UTC)
     sigma = _DEFAULT_SIGMA if case.sigma is None else case.sigma
-    associated = case.call == "image2"
+    # What is no JSON was read by the build, and is not read here.
+    associated = case.call == "image2" and case.association != "trailing comma"
     found = product_sets(
         directory,
         sigma,
