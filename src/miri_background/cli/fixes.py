@@ -17,7 +17,7 @@ _SEEDS = 4
     cls=Verb,
     examples=(
         "miri-background fixes",
-        "miri-background fixes --cases errors flags --seeds 2 --output /tmp/fixes.html",
+        "miri-background fixes --cases errors flags --seeds 2 --output errors.html",
     ),
 )
 @click.option(
