@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from miri_background.fixes.score import Score
+from miri_background.fixes.score import score_of_average
 from miri_background.fixes.scores import deviation, level, part, pulls, right_and_flagged
 from miri_background.fixes.taken import subtracted, unflagged
 from miri_background.fixes.variants import VARIANTS
@@ -123,28 +123,12 @@ def flags_scores(data, science, backgrounds, counts, seed=0):
         sky = np.mean([each.truth.background for each in members], axis=0)
         scatter = _scatters(count, noise.scatter)[spoiled.number]
         for variant in VARIANTS["flags"]:
-            score = partial(_score, data, variant.name, count)
+            score = partial(score_of_average, "flags", data, variant.name, count)
             made = subtracted(variant, science.path, models, *_CLIPPING)
             found += _of_classes(score, spoiled, made, sky, scatter, good)
             usual = subtracted(variant, science.path, [each.path for each in members], *_CLIPPING)
             found += _as_calibrated(score, usual.result, science.lit)
     return found
-
-
-def _score(data, variant, count, quantity, value, group="", predicted=math.nan):
-    """Return a score of this case."""
-    return Score(
-        "flags",
-        data,
-        variant,
-        quantity,
-        value.value,
-        value.error,
-        backgrounds=count,
-        clipping="sigma 2",
-        group=group,
-        predicted=predicted,
-    )
 
 
 def _scatters(count, scatter):

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from miri_background.fixes.score import Score
+from miri_background.fixes.score import score_of_average
 from miri_background.fixes.scores import deviation, level, part
 from miri_background.fixes.taken import subtracted
 from miri_background.fixes.variants import VARIANTS
@@ -58,7 +58,7 @@ def place_scores(data, science, backgrounds):
     offset = own_noise.offset - noise.offset
     scores, images = [], {}
     for variant in VARIANTS["place"]:
-        score = partial(_score, data, variant.name, len(seen))
+        score = partial(score_of_average, "place", data, variant.name, len(seen), group="covered")
         made = subtracted(variant, science.path, [each.path for each in backgrounds], *_CLIPPING)
         own = ~different(made.combined.data, expected.data, expected.rounding) & expected.certain
         flagged = made.result.dq & DO_NOT_USE > 0
@@ -73,9 +73,13 @@ def place_scores(data, science, backgrounds):
             score(
                 "bias of the subtracted image",
                 level(made.result.data - left, good, common),
-                offset,
+                predicted=offset,
             ),
-            score("noise of the subtracted image", _noise(made.result.data - left, good), scatter),
+            score(
+                "noise of the subtracted image",
+                _noise(made.result.data - left, good),
+                predicted=scatter,
+            ),
         ]
         if outside.any():
             scores += [
@@ -94,19 +98,3 @@ def place_scores(data, science, backgrounds):
 def _noise(difference, good):
     """Return the scatter of what is left, without what whole outputs have in common."""
     return deviation(levelled(difference, good)[good])
-
-
-def _score(data, variant, count, quantity, value, predicted=math.nan, group="covered"):
-    """Return a score of this case."""
-    return Score(
-        "place",
-        data,
-        variant,
-        quantity,
-        value.value,
-        value.error,
-        backgrounds=count,
-        clipping="sigma 2",
-        group=group,
-        predicted=predicted,
-    )

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-__all__ = ["Score"]
+__all__ = ["Score", "score_of_average"]
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,40 @@ class Score:
     clipping: str = ""
     group: str = ""
     predicted: float = math.nan
+
+
+def score_of_average(case, data, variant, count, quantity, measured, group="", predicted=math.nan):
+    """Return the score of an average of backgrounds that was clipped at sigma 2.
+
+    Parameters
+    ----------
+    case, data, variant : str
+        As `Score` takes them.
+    count : int
+        How many backgrounds were averaged.
+    quantity : str
+        What the number is of.
+    measured : Value
+        Value and standard error.
+    group : str, optional
+        Which pixels.
+    predicted : float, optional
+        What the suite predicts.
+
+    Returns
+    -------
+    Score
+        One number.
+    """
+    return Score(
+        case,
+        data,
+        variant,
+        quantity,
+        measured.value,
+        measured.error,
+        backgrounds=count,
+        clipping="sigma 2",
+        group=group,
+        predicted=predicted,
+    )
