@@ -411,6 +411,7 @@ SPOILT = {
         for field, number, _ in ALL_BACKGROUNDS | ALL_SCIENCE
         for name in ("ERR", "VAR_POISSON", "VAR_RNOISE")
     },
+    "noisier rates": ALL_BACKGROUNDS | ALL_SCIENCE,
     "science stars faint": ALL_SCIENCE,
     "galaxy faint": ALL_SCIENCE,
     "background stars bright": ALL_BACKGROUNDS,

@@ -10,6 +10,8 @@ from astropy.table import QTable
 
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import Readout
+from miri_background.validation.findings.inputs import Inputs
+from miri_background.validation.findings.spread import errors_of_all
 from miri_background.validation.measurements.against_truth import reported_variances
 from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.prediction.expectation import Expectation
@@ -186,35 +188,44 @@ def test_only_what_all_backgrounds_cover_is_judged():
     assert judged[:, 44:].mean() > 0.9
 
 
-def test_photons_reported_too_much_are_known():
-    """What a fit of faint ramps reports of photons beyond those that are there."""
+@pytest.mark.parametrize("factor", [0.8, 1.0, 3.0])
+def test_noise_of_a_known_detector_is_not_what_is_reported(factor):
+    """What a pipeline makes of the photons, or of all errors, does not move the prediction."""
     sky = SKY / 10
     products = products_of([SHORT], [LONG] * 4, (sky, SKY))
     judged = illuminated("SUB256")
     (science,) = products.science
-
-    def mean_variance(factor):
-        """Return the mean variance of the residual if its photons are reported so."""
-        photons = science.variances["VAR_POISSON"] * factor
-        err = np.sqrt(photons + science.variances["VAR_RNOISE"])
-        variances = science.variances | {"VAR_POISSON": photons}
-        changed = replace(products, science=[replace(science, err=err, variances=variances)])
-        expectation = Expectation(changed)
-        regions = expectation.masks.regions.values()
-        return np.mean(expectation.reported.smooth(0, regions, judged)[judged] ** 2), expectation
-
-    _, expectation = mean_variance(np.float32(1))
-    usual = expectation.reported.reported_photons(0)
-    assert usual > 1.2
-    residual = mean_variance(np.float32(usual))[0]
+    variances = {name: part * np.float32(factor) for name, part in science.variances.items()}
+    err = science.err * np.float32(np.sqrt(factor))
+    changed = replace(products, science=[replace(science, err=err, variances=variances)])
+    expectation = Expectation(changed)
+    regions = expectation.masks.regions.values()
+    residual = np.mean(expectation.reported.smooth(0, regions, judged)[judged] ** 2)
     own = typical(SHORT, sky) ** 2
     combined = variance_of_clipped_mean([typical(LONG)] * 4)
     # The noise of the rates is not the same in all good pixels.
     assert residual == pytest.approx(own + combined, rel=0.01)
-    # A pipeline that reports more is not forgiven.
-    more = mean_variance(np.float32(usual + 1))[0] - residual
-    photons = np.mean(science.variances["VAR_POISSON"][judged])
-    assert more * expectation.reported.parts[0] ** 2 == pytest.approx(photons, rel=0.01)
+
+
+def test_ramps_that_hits_cut_short_are_noisier_by_their_errors():
+    """A flagged pixel with twice the error of whole ramps has four times their variance."""
+    products = products_of([SHORT], [SHORT] * 4)
+    (science,) = products.science
+    judged = illuminated("SUB256") & (science.dq == 0)
+    cut = judged & (np.indices(judged.shape).sum(axis=0) % 2 == 0)
+    err, dq = science.err.copy(), science.dq.copy()
+    err[cut] *= 2
+    dq[cut] |= 4
+
+    def mean_variance(read):
+        expectation = Expectation(read)
+        regions = expectation.masks.regions.values()
+        return np.mean(expectation.reported.smooth(0, regions, judged)[judged] ** 2)
+
+    before = mean_variance(products)
+    more = mean_variance(replace(products, science=[replace(science, err=err, dq=dq)])) - before
+    # Three times the variance of the exposure more, in half of the pixels.
+    assert more == pytest.approx(1.5 * typical(SHORT) ** 2, rel=0.02)
 
 
 def test_noise_varies_from_pixel_to_pixel_as_the_reads_do():
@@ -245,3 +256,24 @@ def test_reported_photons_may_be_off_by_what_pixels_share():
         found = {each.criterion: each.value for each in reported_variances(analysis)}
         # The sky is known to some parts in a thousand.
         assert found["photon variance"] == pytest.approx(100 * expected, abs=0.3)
+
+
+@pytest.mark.parametrize(("part", "factor"), [("VAR_POISSON", 1.04), ("VAR_RNOISE", 2.0)])
+def test_errors_that_are_not_those_of_a_known_detector_are_found(part, factor):
+    """One part of the variance is too large in all rates; nothing is found without."""
+    products = products_of([LONG], [LONG] * 4, (SKY, SKY))
+    assert not list(errors_of_all(Inputs(products, Expectation(products))))
+
+    def off(image):
+        variances = image.variances | {part: image.variances[part] * np.float32(factor)}
+        return replace(image, err=np.sqrt(sum(variances.values())), variances=variances)
+
+    changed = replace(
+        products,
+        science=[off(image) for image in products.science],
+        backgrounds=[off(image) for image in products.backgrounds],
+    )
+    (finding,) = errors_of_all(Inputs(changed, Expectation(changed)))
+    share = np.median(products.science[0].variances[part] / products.science[0].err ** 2)
+    assert finding.value == pytest.approx(100 * (np.sqrt(1 + (factor - 1) * share) - 1), abs=0.1)
+    assert f"{part} by +{100 * (factor - 1):.1f} %" in finding.sentence

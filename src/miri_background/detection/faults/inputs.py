@@ -6,6 +6,7 @@ import numpy as np
 
 from miri_background.detection.faults.fault import family
 from miri_background.detection.faults.patterns import (
+    SEED,
     SMALL,
     between_amplifiers,
     in_one_column,
@@ -47,6 +48,14 @@ def _rate_errors(rates, factor):
         hdus["ERR"].data *= np.float32(factor)
         for name in ("VAR_POISSON", "VAR_RNOISE"):
             hdus[name].data *= np.float32(factor**2)
+
+
+def _noisier(rates, part):
+    """Add noise to all rates, a part of each pixel's error, that errors do not have."""
+    generator = np.random.default_rng(SEED)
+    for hdus in (*rates.science, *rates.backgrounds):
+        error = hdus["ERR"].data
+        hdus["SCI"].data += part * error * generator.standard_normal(error.shape, np.float32)
 
 
 def _light_times(exposures, truths, kind, box, factor):
@@ -157,6 +166,11 @@ FAULTS = (
             "rate errors 1 % low",
             "errors of all rates are a hundredth too small",
             {"rates": partial(_rate_errors, factor=0.99)},
+        ),
+        (
+            "noisier rates",
+            "1.1 % more noise than the detector has, in all rates",
+            {"rates": partial(_noisier, part=0.15)},
         ),
         ("science stars faint", "stars have lost a hundredth", {"rates": _science_stars}),
         ("galaxy faint", "the galaxy has lost a twentieth", {"rates": _science_galaxy}),

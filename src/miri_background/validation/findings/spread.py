@@ -8,6 +8,8 @@ __all__ = ["errors_of_all", "noise_of_member"]
 
 _LEAST_MEMBER = 0.10  # of the noise, by which one exposure stands out
 _LEAST_ALL = 0.03  # of the noise: predictions from reported errors are certain to 1 %
+# Of a known detector: what a correct pipeline reports of it is known to 0.2 %.
+_LEAST_KNOWN = 0.005
 _STANDARD_ERRORS = 5.0
 _COMPARABLE = 0.1  # of the sky, that an exposure may be off that of the backgrounds
 _FEW = 3  # DN a group: below, whole numbers show in differences of groups
@@ -58,7 +60,14 @@ def noise_of_member(inputs):
 
 
 def errors_of_all(inputs):
-    """Yield by how much the errors of all exposures are not their scatter."""
+    """Yield by how much the errors of all exposures are not their scatter.
+
+    Of a known detector, are not those that follow from its constants: its scatter is known
+    better than it can be measured.
+    """
+    if inputs.expectation.truth:
+        yield from _errors_of_known_detector(inputs)
+        return
     ratios = _ratios(inputs)
     ratios = ratios[np.isfinite(ratios)]
     if not ratios.size:
@@ -77,6 +86,54 @@ def errors_of_all(inputs):
         "not use it.",
         SPREAD,
     )
+
+
+def _errors_of_known_detector(inputs):
+    """Yield by how much errors on empty sky are not those of the detector's constants."""
+    found = [
+        _reported_beyond_known(inputs, number)
+        for number in (*range(inputs.count), *inputs.backgrounds)
+        if {"VAR_RNOISE", "VAR_POISSON"} <= set(inputs.images[number].variances)
+    ]
+    if not found:
+        return
+    of_errors, of_reads, of_photons, chance = np.median(found, axis=0)
+    if abs(of_errors) < max(_LEAST_KNOWN, chance):
+        return
+    yield Finding(
+        "errors are not those of the detector",
+        100 * of_errors,
+        "%",
+        "",
+        f"The errors of the rates are off by {100 * of_errors:+.1f} % of those that follow from "
+        f"the detector's read noise and gain: VAR_POISSON by {100 * of_photons:+.1f} %, "
+        f"VAR_RNOISE by {100 * of_reads:+.1f} %.",
+        "calwebb_detector1 of this build reports them so; the subtraction itself does not use "
+        "them, and what is weighted with them is off as much.",
+    )
+
+
+def _reported_beyond_known(inputs, number):
+    """Return by how much errors, VAR_RNOISE and VAR_POISSON of a rate are off, and may be.
+
+    All relative.
+    """
+    reported = inputs.expectation.reported
+    reads, photons = (each.ravel()[inputs.places] for each in reported.known_variances(number))
+    photons = photons * reported.reported_photons(number)
+    image = inputs.images[number]
+    whole = image.dq.ravel()[inputs.places] == 0
+
+    def ratio(plane, known):
+        return float(np.sum(plane.ravel()[inputs.places][whole]) / np.sum(known[whole]))
+
+    of_reads = ratio(image.variances["VAR_RNOISE"], reads) - 1
+    of_photons = ratio(image.variances["VAR_POISSON"], photons) - 1
+    of_errors = np.sqrt(ratio(image.err.astype(float) ** 2, reads + photons)) - 1
+    # What all pixels have in common is in the ramps that the photons are taken from.
+    common = np.sqrt(inputs.expectation.exposure_common_variances[number])
+    chance = _STANDARD_ERRORS * float(common / inputs.expectation.levels[number]) / 2
+    return of_errors, of_reads, of_photons, chance
 
 
 def _whole_numbers(inputs):

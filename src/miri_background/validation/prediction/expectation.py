@@ -305,6 +305,7 @@ class Expectation:
             [*self._science_noises, *self._background_noises],
             self.levels,
             [shared * cost for cost in self._member_costs],
+            self._skies,
         )
 
     def science_variance(self, number):
@@ -359,7 +360,7 @@ class Expectation:
     def _expect_light(self, products, light):
         """Derive the light of sources, what clipping leaves of it, and the sky."""
         shape = self.masks.sky.shape
-        self.background_sky = self._science_sky = 0.0
+        self.background_sky, self._skies = 0.0, None
         if light is None:
             self.science_light = [np.zeros(shape)] * len(self.science)
             self.background_light = [np.zeros(shape)] * len(self.backgrounds)
@@ -378,8 +379,8 @@ class Expectation:
         ]
         self.science_light, self.background_light = self._of_fields(slopes)
         if self.truth:
-            self._science_sky, of_backgrounds = self._of_fields(skies)
-            self.background_sky = mean_of(of_backgrounds)
+            self._skies = skies
+            self.background_sky = mean_of(self._of_fields(skies)[1])
         scatters = (
             np.sqrt(cost) * own * noise.relative_scatter(self.sky_level, light)
             for cost, own, noise, light in zip(
@@ -411,7 +412,7 @@ class Expectation:
         wings = self.science_light[number] - self.leak
         if not self.truth:
             return wings
-        return wings + (self._science_sky[number] - self.background_sky)
+        return wings + (self._skies[number] - self.background_sky)
 
 
 def _true_light(products):

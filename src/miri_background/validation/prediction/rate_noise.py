@@ -204,7 +204,7 @@ class RateNoise:
 
         Parameters
         ----------
-        level : float
+        level : float or ndarray
             Rate of the sky, DN/s.
 
         Returns

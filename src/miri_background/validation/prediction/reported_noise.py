@@ -20,12 +20,16 @@ class ReportedNoise:
         Rate of the sky of each, DN/s.
     costs : list of float
         By what factor the variance of each background counts in the combined background.
+    skies : list of ndarray, optional
+        Rate of the sky in each pixel of each, DN/s, where it is known: fields of the
+        coronagraphs see less of it.
     """
 
-    def __init__(self, science, backgrounds, noises, levels, costs):
+    def __init__(self, science, backgrounds, noises, levels, costs, skies=None):
         self._images = [*science, *backgrounds]
         self._science = len(science)
         self._noises, self._levels, self._costs = noises, levels, costs
+        self._skies = levels if skies is None else skies
 
     def _of_backgrounds(self, values):
         """Return what values of the backgrounds are for their average."""
@@ -51,7 +55,7 @@ class ReportedNoise:
         tuple of ndarray or None
             Of reads and of photons on empty sky, (DN/s)^2, shape (rows, columns).
         """
-        return self._noises[number].known_variances(self._levels[number])
+        return self._noises[number].known_variances(self._skies[number])
 
     def reported_photons(self, number):
         """Return what a correct pipeline reports of photons on empty sky, over what there are."""
@@ -92,11 +96,11 @@ class ReportedNoise:
         return np.sqrt(own**2 + self._combined_variance)
 
     def smooth(self, number, regions, judged):
-        """Return the noise of a residual as `of_residual`, without what a pixel's own noise is in.
+        """Return the noise of a residual, without what a pixel's own noise is in.
 
         A pixel's own reported error depends on its own noise: divided by it, noise would not be
         normal any more.  Its mean over each region is taken, and from pixel to pixel it varies
-        as the reads do.
+        as the reads do.  Of a known detector, the mean is not that of what is reported.
 
         Parameters
         ----------
@@ -112,17 +116,40 @@ class ReportedNoise:
         ndarray
             DN/s, shape (rows, columns); 1 outside the regions.
         """
-        predicted = self.of_residual(number)
+        variance = self._variance(number) + self._variance_of_combined
         typical = self._typical_variance(number) + self._typical_of_combined
-        smooth = np.ones(predicted.shape)
+        smooth = np.ones(variance.shape)
         for region in regions:
             inside = judged & region.mask()
             if not inside.any():
                 continue
-            mean = np.mean(predicted[inside] ** 2) - self._photon_excess(number, inside)
             relative = typical[region.slices] / np.nanmean(typical[inside])
+            mean = np.mean(variance[inside])
             smooth[region.slices] = np.sqrt(mean * np.where(np.isfinite(relative), relative, 1.0))
         return smooth
+
+    def _variance(self, number):
+        """Return the variance of a rate on empty sky, (DN/s)^2, shape (rows, columns).
+
+        Of a known detector, that of whole ramps is known.  What hits left of the others, only
+        their errors say: by these, their variance is larger than that of whole ramps.
+        """
+        image, part = self._images[number], self.parts[number]
+        reported = image.err.astype(float) ** 2
+        if self.known_variances(number) is None:
+            return reported / part**2
+        known = sum(self.known_variances(number))
+        whole = (image.dq == 0) & np.isfinite(reported) & np.isfinite(known)
+        if not whole.any():
+            return reported / part**2
+        excess = np.sum(reported[whole]) / np.sum(known[whole])
+        return np.where(whole, known, reported / excess) / part**2
+
+    @cached_property
+    def _variance_of_combined(self):
+        """The same of the combined background, (DN/s)^2, shape (rows, columns)."""
+        backgrounds = range(self._science, len(self._images))
+        return self._of_backgrounds(self._variance(number) for number in backgrounds)
 
     @cached_property
     def _alike(self):
@@ -145,37 +172,3 @@ class ReportedNoise:
         firsts = self._alike[self._science :]
         typical = {first: self._typical_variance(first) for first in dict.fromkeys(firsts)}
         return self._of_backgrounds(typical[first] for first in firsts)
-
-    def _photon_excess(self, number, judged):
-        """Return by how much reported photon variances raise `of_residual` on average.
-
-        The ramp fit takes the photons from the ramp itself, and none where its slope is
-        negative: of faint ramps, the variance that it reports is too large on average.  By how
-        much follows from the detector, not from what is reported: so chance is not taken off,
-        and a pipeline that reports something else is not forgiven.
-
-        Parameters
-        ----------
-        number : int
-            Science exposure, from 0.
-        judged : ndarray of bool
-            Pixels that are averaged.
-
-        Returns
-        -------
-        float
-            Variance of a residual, (DN/s)^2; 0 where the detector is not known.
-        """
-        excess = {
-            first: self._excess_of_rate(first, judged) for first in dict.fromkeys(self._alike)
-        }
-        of_exposures = [excess[first] for first in self._alike]
-        return of_exposures[number] + self._of_backgrounds(of_exposures[self._science :])
-
-    def _excess_of_rate(self, number, judged):
-        """Return what a rate on empty sky contributes to `_photon_excess`, before averaging."""
-        known = self.known_variances(number)
-        if known is None:
-            return 0.0
-        photons = float(np.nanmean(known[1][judged]))
-        return photons * (self.reported_photons(number) - 1) / self.parts[number] ** 2
