@@ -11,7 +11,7 @@ import pytest
 from miri_background.campaign.expected import expected_holes, expected_noise
 from miri_background.campaign.scene import Scene
 from miri_background.cli import main
-from miri_background.reporting.campaign_figures import points
+from miri_background.reporting.campaign_drawing import points
 from miri_background.reporting.campaign_files import campaign_figures, numbers
 from miri_background.repository import repository_file
 from miri_background.runs.campaign import run_campaign

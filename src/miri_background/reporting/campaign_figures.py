@@ -4,113 +4,25 @@ Each brings its alternative text, its numbers as rows, and one sentence of concl
 made of the same numbers.
 """
 
-from collections import defaultdict
-from dataclasses import dataclass
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 from miri_background.advice.sigma_table import sigma_table
 from miri_background.campaign.expected import expected_holes, expected_noise
 from miri_background.campaign.scene import Scene
-from miri_background.reporting.drawing import COLOURS, described
+from miri_background.reporting.campaign_drawing import (
+    SIZE,
+    Point,
+    bars,
+    finished,
+    lines,
+    log_ticks,
+    points,
+    told,
+)
+from miri_background.reporting.drawing import COLOURS
 
-__all__ = ["FIGURES", "CampaignFigure", "Point", "points"]
-
-_MARKERS = "osD^vPX<>ph*d"
-_SIZE = (7.0, 4.2)  # inches
-
-
-@dataclass(frozen=True)
-class Point:
-    """Mean of a score over the seeds of one way on scenes that differ in nothing else.
-
-    Parameters
-    ----------
-    way : str
-        Words of the way.
-    value : float or str
-        Of the parameter that is varied.
-    mean, error : float
-        Mean over seeds and its standard error.
-    seeds : int
-        How many.
-    expected : float
-        What theory says; not a number where it says nothing.
-    """
-
-    way: str
-    value: object
-    mean: float
-    error: float
-    seeds: int
-    expected: float = np.nan
-
-
-@dataclass(frozen=True)
-class CampaignFigure:
-    """A figure with what it shows.
-
-    Parameters
-    ----------
-    name : str
-        Of its files.
-    figure : matplotlib.figure.Figure
-        With its alternative text.
-    conclusion : str
-        One sentence.
-    limits : str
-        For what it holds.
-    points : dict of list of Point
-        Numbers by score.
-    """
-
-    name: str
-    figure: object
-    conclusion: str
-    limits: str
-    points: dict
-
-
-def points(rows, parameter, score, expected=None):
-    """Return means of a score by way and parameter, in the order of the rows.
-
-    Parameters
-    ----------
-    rows : list of dict
-        Of a study.
-    parameter : str
-        Column that is varied.
-    score : str
-        Column that is averaged.
-    expected : callable, optional
-        Gives what theory says of a row.
-
-    Returns
-    -------
-    list of Point
-        Without those of which no seed has a number.
-    """
-    groups = defaultdict(list)
-    for row in rows:
-        if row[score] is not None and np.isfinite(row[score]):
-            groups[row["way"], row[parameter]].append(row)
-    found = []
-    for (way, value), group in groups.items():
-        numbers = np.array([row[score] for row in group])
-        error = numbers.std(ddof=1) / np.sqrt(numbers.size) if numbers.size > 1 else np.nan
-        theory = expected(group) if expected else np.nan
-        mean = float(numbers.mean())
-        found.append(Point(way, value, mean, float(error), numbers.size, theory))
-    ways = list(dict.fromkeys(each.way for each in found))
-    # Numbers ascend; words keep their order.
-    return sorted(
-        found,
-        key=lambda each: (
-            ways.index(each.way),
-            each.value if isinstance(each.value, int | float) else 0,
-        ),
-    )
+__all__ = ["FIGURES", "study_of"]
 
 
 def _scene(row):
@@ -133,71 +45,6 @@ def _expected_noise(group):
     return expected_noise(row["backgrounds"], row["sigma"])
 
 
-def _lines(axes, found, label=True):
-    """Draw a line for each way, with theory dashed."""
-    for number, way in enumerate(dict.fromkeys(each.way for each in found)):
-        mine = [each for each in found if each.way == way]
-        colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
-        values = [each.value for each in mine]
-        axes.errorbar(
-            values,
-            [each.mean for each in mine],
-            [each.error for each in mine],
-            color=colour,
-            marker=marker,
-            markersize=4,
-            capsize=2,
-            linewidth=1.2,
-            label=way if label else None,
-        )
-        theory = [each.expected for each in mine]
-        if np.isfinite(theory).any():
-            axes.plot(values, theory, "--", color=colour, linewidth=2.5, alpha=0.4)
-
-
-def _bars(axes, found, unit):
-    """Draw ways one below the other, a mark for each value of the parameter."""
-    ways = list(dict.fromkeys(each.way for each in found))
-    values = list(dict.fromkeys(each.value for each in found))
-    for number, value in enumerate(values):
-        mine = {each.way: each for each in found if each.value == value}
-        places = [place for place, way in enumerate(ways) if way in mine]
-        offset = 0.6 * (number / max(len(values) - 1, 1) - 0.5)
-        axes.errorbar(
-            [mine[ways[place]].mean for place in places],
-            np.array(places) + offset,
-            xerr=[mine[ways[place]].error for place in places],
-            fmt=_MARKERS[number % len(_MARKERS)],
-            color=COLOURS[number % len(COLOURS)],
-            markersize=5,
-            capsize=2,
-            label=str(value),
-        )
-    axes.set_yticks(range(len(ways)), ways, fontsize=8)
-    axes.set_ylim(len(ways) - 0.4, -0.6)
-    axes.set_xlabel(unit)
-    axes.grid(axis="y", color="0.9")
-    axes.axvline(0, color="0.6", linewidth=0.8)
-
-
-def _finished(name, figure, conclusion, limits, of_scores):
-    """Return a figure with its alternative text."""
-    numbers = "; ".join(
-        f"{score}, {each.way} at {each.value}: {_told(each)}"
-        for score, found in of_scores.items()
-        for each in found
-    )
-    described(figure, f"{conclusion} {numbers}.")
-    return CampaignFigure(name, figure, conclusion, limits, of_scores)
-
-
-def _told(point):
-    """Return a mean with its error."""
-    return (
-        f"{point.mean:.3g} ± {point.error:.1g}" if np.isfinite(point.error) else f"{point.mean:.3g}"
-    )
-
-
 def _at(found, way, value):
     """Return the point of a way and value, None if there is none."""
     return next((each for each in found if (each.way, each.value) == (way, value)), None)
@@ -214,8 +61,8 @@ def number_figure(run):
     holes = points(rows, "backgrounds", "holes", _expected_holes)
     noise = points(rows, "backgrounds", "noise_ratio", _expected_noise)
     figure, (above, below) = plt.subplots(2, figsize=(7, 6.4), sharex=True, layout="constrained")
-    _lines(above, holes)
-    _lines(below, noise, label=False)
+    lines(above, holes)
+    lines(below, noise, label=False)
     above.set_ylabel("light left as holes (% of a plain mean's)")
     above.axhline(0, color="0.6", linewidth=0.8)
     below.set_ylabel("noise over that of a true background")
@@ -236,16 +83,16 @@ def number_figure(run):
         f"{len(pulls)} points."
     )
     limits = "Stars of one density and brightness, dithered by 11 FWHM; equal exposures."
-    return _finished("number", figure, conclusion, limits, {"holes": holes, "noise_ratio": noise})
+    return finished("number", figure, conclusion, limits, {"holes": holes, "noise_ratio": noise})
 
 
 def contrast_figure(run):
     """Return how the brightness of background sources decides what is left of them."""
     rows = run.study("contrast")
     holes = points(rows, "source_contrast", "holes", _expected_holes)
-    figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
-    _lines(axes, holes)
-    axes.set_xscale("log")
+    figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+    lines(axes, holes)
+    log_ticks(axes, (each.value for each in holes))
     axes.set_xlabel("brightest pixel of the brightest star (noise of a pixel)")
     axes.set_ylabel("light left as holes (% of a plain mean's)")
     axes.legend(fontsize=8)
@@ -260,18 +107,18 @@ def contrast_figure(run):
             f"{two[1].error:.0f} % at {brightest:g} times."
         )
     limits = "Four backgrounds; wings of bright sources are faint, and stay."
-    return _finished("contrast", figure, conclusion, limits, {"holes": holes})
+    return finished("contrast", figure, conclusion, limits, {"holes": holes})
 
 
 def dither_figure(run):
     """Return what self-backgrounds take from point sources, by the dither."""
     rows = run.study("dither")
     bias = points(rows, "dither_step", "bias")
-    figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
-    _lines(axes, bias)
+    figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+    lines(axes, bias)
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.axvline(1.5, color="0.6", linewidth=0.8, linestyle=":")
-    axes.set_xscale("log")
+    log_ticks(axes, (each.value for each in bias))
     axes.set_xlabel("distance of neighbouring dithers (FWHM); dotted: 1.5")
     axes.set_ylabel("bias of a point source's flux (%)")
     axes.legend(fontsize=8)
@@ -279,7 +126,7 @@ def dither_figure(run):
     said = ", ".join(f"{each.mean:.0f} ± {each.error:.1g} % at {each.value:g} FWHM" for each in own)
     conclusion = f"A self-background of four dithers with the exposure itself takes light: {said}."
     limits = "Point sources of 20 times the noise in the brightest pixel; no local annulus."
-    return _finished("dither", figure, conclusion, limits, {"bias": bias})
+    return finished("dither", figure, conclusion, limits, {"bias": bias})
 
 
 def size_figure(run):
@@ -287,7 +134,7 @@ def size_figure(run):
     rows = run.study("size")
     bias = points(rows, "target", "bias")
     figure, axes = plt.subplots(figsize=(7.6, 6.2), layout="constrained")
-    _bars(axes, bias, "bias of the flux (%)")
+    bars(axes, bias, "bias of the flux (%)")
     axes.set_xscale("symlog", linthresh=1.0)
     axes.set_xlim(-150, 10)
     axes.legend(fontsize=8, title="target", title_fontsize=8)
@@ -303,7 +150,7 @@ def size_figure(run):
         "Four science exposures and four backgrounds of the same sky, dithers of 11 FWHM (3 "
         "arcsec), targets of 20 times the noise; fixed apertures without an annulus."
     )
-    return _finished("size", figure, conclusion, limits, {"bias": bias})
+    return finished("size", figure, conclusion, limits, {"bias": bias})
 
 
 def noise_figure(run):
@@ -319,29 +166,29 @@ def noise_figure(run):
         for score in ("noise_ratio", "rms_ratio")
         for each in found[score]
     ]
-    _bars(axes[0], both, "noise over that of a true background")
+    bars(axes[0], both, "noise over that of a true background")
     axes[0].axvline(1, color="0.6", linewidth=0.8)
     axes[0].set_xlim(left=0.8)
     axes[0].legend(fontsize=8)
-    _bars(axes[1], found["error_ratio"], "reported error over real scatter")
+    bars(axes[1], found["error_ratio"], "reported error over real scatter")
     axes[1].set_xlim(0.5, 1.2)
     axes[1].axvline(1, color="0.6", linewidth=0.8)
     low = min(found["error_ratio"], key=lambda each: each.mean)
     best = min((each for each in found["rms_ratio"] if each.mean > 1), key=lambda each: each.mean)
     conclusion = (
         f"The least root mean square above that of the true background is that of {best.way} "
-        f"({_told(best)}); reported errors leave out the background's noise and are "
-        f"{_told(low)} of the real scatter with {low.way}."
+        f"({told(best)}); reported errors leave out the background's noise and are "
+        f"{told(low)} of the real scatter with {low.way}."
     )
     limits = "Noise of one exposure in apertures of 1.2 FWHM on empty sky; of point-source fields."
-    return _finished("noise", figure, conclusion, limits, found)
+    return finished("noise", figure, conclusion, limits, found)
 
 
 def sky_figure(run):
     """Return what another sky in the background field does."""
     bias = points(run.study("sky"), "sky_ratio", "bias")
-    figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
-    _lines(axes, bias)
+    figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+    lines(axes, bias)
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set_xlabel("sky of the background field (% of the science field's)")
     axes.set_ylabel("bias of a 5 arcsec galaxy's flux (%)")
@@ -359,7 +206,7 @@ def sky_figure(run):
             f"{near.mean:+.1f} ± {near.error:.1g} % with the step alone; {'; '.join(others)}."
         )
     limits = "A galaxy of 20 times the noise in its brightest pixel, aperture of 3.75 arcsec."
-    return _finished("sky", figure, conclusion, limits, {"bias": bias})
+    return finished("sky", figure, conclusion, limits, {"bias": bias})
 
 
 def stripes_figure(run):
@@ -368,11 +215,11 @@ def stripes_figure(run):
     power = points(rows, "stripes", "columns_middle")
     bias = points(rows, "stripes", "bias")
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
-    _lines(axes[0], power)
+    lines(axes[0], power)
     axes[0].set_yscale("log")
     axes[0].axhline(1, color="0.6", linewidth=0.8)
     axes[0].set_ylabel("power of columns over white noise")
-    _lines(axes[1], bias, label=False)
+    lines(axes[1], bias, label=False)
     axes[1].axhline(0, color="0.6", linewidth=0.8)
     axes[1].set_ylabel("bias of a point source's flux (%)")
     for each in axes:
@@ -380,19 +227,125 @@ def stripes_figure(run):
     axes[0].legend(fontsize=8)
     most = max((each.value for each in power), default=0)
     at_most = {each.way: each for each in power if each.value == most}
-    said = "; ".join(f"{way}: {_told(each)}" for way, each in at_most.items())
+    said = "; ".join(f"{way}: {told(each)}" for way, each in at_most.items())
     conclusion = f"Power of columns over white noise, where stripes have {most:g} % of it: {said}."
     limits = (
         "Frequencies from 1/64 to 1/8 per pixel. Offsets of whole columns, other ones in each "
         "field, the same in its dithers."
     )
-    return _finished("stripes", figure, conclusion, limits, {"columns_middle": power, "bias": bias})
+    return finished("stripes", figure, conclusion, limits, {"columns_middle": power, "bias": bias})
+
+
+def density_figure(run):
+    """Return what the density of background sources does to their removal, and to fluxes."""
+    rows = run.study("density")
+    holes = points(rows, "source_density", "holes", _expected_holes)
+    bias = points(rows, "source_density", "bias")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
+    lines(axes[0], holes)
+    lines(axes[1], bias, label=False)
+    axes[0].set_ylabel("light left as holes (% of a plain mean's)")
+    axes[1].set_ylabel("bias of a point source's flux (%)")
+    for each in axes:
+        each.axhline(0, color="0.6", linewidth=0.8)
+        log_ticks(each, (point.value for point in holes))
+        each.set_xlabel("background sources (stars/arcmin²)")
+    axes[0].legend(fontsize=8)
+    two = _ways(holes, "step, sigma 2")
+    said = ", ".join(f"{told(each)} % at {each.value:g} stars/arcmin²" for each in two)
+    worst = max(bias, key=lambda each: abs(each.mean))
+    conclusion = (
+        f"Of the light of background sources stays with sigma 2: {said}. The flux of a point "
+        f"source is off by {told(worst)} % at most ({worst.way}, {worst.value:g} stars/arcmin²)."
+    )
+    limits = "Four backgrounds, the brightest star of 30 times the noise."
+    return finished("density", figure, conclusion, limits, {"holes": holes, "bias": bias})
+
+
+def faint_figure(run):
+    """Return the bias of faint targets, which masks do not find."""
+    bias = points(run.study("faint"), "target", "bias")
+    figure, axes = plt.subplots(figsize=(7.6, 4.6), layout="constrained")
+    bars(axes, bias, "bias of the flux (%)")
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.legend(fontsize=8, title="target", title_fontsize=8)
+    worst = min(bias, key=lambda each: each.mean)
+    plain = [each for each in _ways(bias, "step, ") if "then" not in each.way]
+    safest = max((abs(each.mean) for each in plain), default=np.nan)
+    conclusion = (
+        f"Faint targets are not masked, and lose more: {worst.way} takes {-worst.mean:.0f} ± "
+        f"{worst.error:.1g} % of a {worst.value}; the step with a background field at most "
+        f"{safest:.1f} %."
+    )
+    limits = "Targets of 5 times the noise in the brightest pixel; four exposures of each field."
+    return finished("faint", figure, conclusion, limits, {"bias": bias})
+
+
+def exposures_figure(run):
+    """Return what the number of dithers does to backgrounds that are made of them."""
+    rows = run.study("exposures")
+    bias, noise = (points(rows, "exposures", score) for score in ("bias", "noise_ratio"))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
+    lines(axes[0], bias)
+    lines(axes[1], noise, label=False)
+    axes[0].axhline(0, color="0.6", linewidth=0.8)
+    axes[0].set_ylabel("bias of a point source's flux (%)")
+    axes[1].set_ylabel("noise over that of a true background")
+    for each in axes:
+        each.set_xlabel("dithers of the science field")
+    axes[0].legend(fontsize=8)
+    own = _ways(bias, "self-background with itself")
+    said = ", ".join(f"{-each.mean:.0f} % with {each.value}" for each in own)
+    fewest = min((each.value for each in noise), default=0)
+    costs = "; ".join(
+        f"{each.way}: {told(each)}" for each in noise if each.value == fewest and each.mean > 1
+    )
+    conclusion = (
+        f"A self-background with the exposure itself takes of a point source {said} dithers. The "
+        f"noise with {fewest} dithers over that of a true background: {costs}."
+    )
+    limits = "Dithers of 11 FWHM, point sources of 20 times the noise."
+    return finished("exposures", figure, conclusion, limits, {"bias": bias, "noise_ratio": noise})
+
+
+def groups_figure(run):
+    """Return what shorter and longer backgrounds cost."""
+    rows = run.study("groups")
+    noise, errors = (
+        points(rows, "background_groups", score) for score in ("noise_ratio", "error_ratio")
+    )
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
+    lines(axes[0], noise)
+    lines(axes[1], errors, label=False)
+    axes[0].set_ylabel("noise over that of a true background")
+    axes[1].set_ylabel("reported error over real scatter")
+    for each in axes:
+        each.axhline(1, color="0.6", linewidth=0.8)
+        log_ticks(each, (point.value for point in noise))
+        each.set_xlabel("groups of a background")
+    axes[0].legend(fontsize=8)
+    shortest = min((each.value for each in noise), default=0)
+    of_noise, of_errors = (
+        next((each for each in found if each.value == shortest), None) for found in (noise, errors)
+    )
+    conclusion = "No study of groups was carried out."
+    if of_noise is not None and of_errors is not None:
+        conclusion = (
+            f"Backgrounds of {shortest:g} groups make the result {told(of_noise)} times as noisy "
+            f"as a true background would, and the reported errors {told(of_errors)} of the real "
+            f"scatter ({of_noise.way})."
+        )
+    groups = rows[0]["groups"] if rows else 0
+    limits = f"Four backgrounds; science exposures have {groups} groups."
+    return finished(
+        "groups", figure, conclusion, limits, {"noise_ratio": noise, "error_ratio": errors}
+    )
 
 
 def sigma_figure(_run):
     """Return the table of sigma for each number of backgrounds, as a figure of its numbers."""
     rows = sigma_table()
-    figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
+    figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
     counts = [row.count for row in rows]
     axes.plot(counts, [row.limit for row in rows], "-", color="0.5", label="n / √(n − 1)")
     chosen = [row for row in rows if row.left < 50]
@@ -418,18 +371,22 @@ def sigma_figure(_run):
         "price": [Point("sigma to use", row.count, row.price, np.nan, 1) for row in rows],
     }
     limits = "Theory: equal exposures, one of n has the source, clipping until nothing changes."
-    return _finished("sigma", figure, conclusion, limits, found)
+    return finished("sigma", figure, conclusion, limits, found)
 
 
 # Each with the study that it shows.
 FIGURES = {
     "number": number_figure,
     "contrast": contrast_figure,
+    "density": density_figure,
     "dither": dither_figure,
     "size": size_figure,
+    "faint": faint_figure,
+    "exposures": exposures_figure,
     "noise": noise_figure,
     "sky": sky_figure,
     "stripes": stripes_figure,
+    "groups": groups_figure,
     "sigma": sigma_figure,
 }
 _STUDY = {"noise": "size", "sigma": None}
