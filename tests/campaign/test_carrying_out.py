@@ -147,6 +147,29 @@ def test_killed_worker_loses_no_case_and_doubles_none(carried_out, table, hopele
     assert carried_out(again=True).failed == len(hopeless)
 
 
+class Deadly(Case):
+    """A case that ends the process that it is handed to, as the kernel ends one without memory."""
+
+    def __reduce__(self):
+        """Be an exit where it is unpickled."""
+        return os._exit, (1,)
+
+
+@pytest.mark.slow
+def test_case_whose_workers_die_is_a_row(table, hopeless):
+    """It is tried alone, and blamed; the others, which died with it, are carried out."""
+    deadly = Deadly(hopeless[1].scene, hopeless[1].way)
+    workers = ProcessPool(1)
+    try:
+        outcomes = carry_out([hopeless[0], deadly, *hopeless[2:]], table, workers)
+    finally:
+        workers.close()
+    assert outcomes.failed == len(hopeless)
+    causes = {row["seed"]: row["cause"] for row in table.rows().values()}
+    assert causes.pop(deadly.scene.seed) == "memory"
+    assert set(causes.values()) == {"pipeline"}
+
+
 def test_code_decides_the_key(hopeless, monkeypatch):
     """After a change of what computes, a case is another one."""
     before = row_of(hopeless[0])["key"]
