@@ -137,7 +137,7 @@ def slope_noise(rate, gain, read_noise, frame_time, averaging):
     Parameters
     ----------
     rate : ndarray
-        True rate, DN/s.
+        True rate, DN/s; one below zero, of a dark current that is too large, has no photons.
     gain : ndarray
         Electron / DN.
     read_noise : ndarray
@@ -152,6 +152,7 @@ def slope_noise(rate, gain, read_noise, frame_time, averaging):
     true, reported : ndarray
         DN/s.
     """
+    rate = np.maximum(rate, 0.0)
     of_group, of_read = rate * frame_time / gain, read_noise**2
     variance = 0.0
     for weight, groups in zip(averaging.weights, averaging.fitted, strict=True):
