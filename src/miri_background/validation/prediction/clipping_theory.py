@@ -25,7 +25,7 @@ _EMPTY_DRAWS = 400_000  # of empty sky: its variance is certain to two parts in 
 _MIXED_DRAWS = 2_000_000  # the same of exposures that differ in noise
 _BATCHES = 50  # of draws, between which an error shows itself
 _LEAST_DRAWS = 20_000  # of clipped means
-_ONE_NOISE = 1.05  # of the least noise: the clipped mean of such exposures is as good as normal
+_ONE_NOISE = 1.05  # of the least noise: the tails of such exposures are near to normal ones
 
 
 def largest_deviation(count, lit=1):
@@ -96,8 +96,8 @@ class Clipping:
     def in_sight(self, other):
         """Return how much of its standard deviation a difference shows that is clipped itself.
 
-        The mean of exposures that differ in noise is not normal: where the noisiest is not
-        clipped, it is far off.
+        A clipped mean is not normal: it is further off where a value is clipped, and where the
+        noisiest of exposures that differ in noise is not.
 
         Parameters
         ----------
@@ -111,13 +111,12 @@ class Clipping:
         uncertainty : float
             Relative error of `clipped_scatter` over that of as many normal values.
         """
-        if not self._mixed:
-            return 1.0, 1.0
         # The plain mean of the same draws is normal: what chance gives to it, it gives to both.
         (part, spread), (of_normal, normal_spread) = (
             _clipped_part(other * self._others + each) for each in (self._drawn, self._plain)
         )
-        return part / of_normal, spread / normal_spread
+        # Batches do not tell the spread of exposures with one noise from that of normal values.
+        return part / of_normal, spread / normal_spread if self._mixed else 1.0
 
     def leak(self, light, scatter):
         """Return the expected source light in the sigma-clipped mean of backgrounds.
