@@ -10,6 +10,10 @@ from astropy import constants, units
 from astropy.table import Table
 
 from miri_background.instrument.detector import GAIN
+from miri_background.instrument.flight_calibration import (
+    FLIGHT_CALIBRATION,
+    flight_photmjsr,
+)
 from miri_background.instrument.throughput import (
     BORESIGHT_OFFSETS,
     COLLECTING_AREA,
@@ -20,8 +24,10 @@ from miri_background.instrument.throughput import (
     bandpass,
     electrons_per_microjansky,
     electrons_per_surface_brightness,
+    in_flight_factor,
     photmjsr,
     pivot_wavelength,
+    preflight_electrons_per_microjansky,
 )
 from miri_background.observation import Observation
 
@@ -43,7 +49,7 @@ RED_ENDS = {"F2550W": 0.0073}  # efficiency where the published curve ends, if n
 WIDTH_DIGITS = {"F560W": 4}  # of the integral, where not 5
 # Zodiacal light of DIRBE's model and STScI's table of thermal light (JWST-STScI 4.0), weighted
 # with the bands and added up by other software, MJy/sr
-SKY = {
+MODEL_SKY = {
     "F560W": 1.30,
     "F770W": 5.47,
     "F1000W": 11.9,
@@ -54,9 +60,22 @@ SKY = {
     "F2100W": 257.0,
     "F2550W": 998.0,
 }
+# Median rates of flight exposures of an empty field at high ecliptic latitude, June 2022, DN/s:
+# medians in MJy/sr that STScI's imaging example notebooks print, over the PHOTMJSR that the logs
+# of their pipeline runs have (jwst_miri_photom_0074).
+FLIGHT_RATES = {
+    "F560W": 2.750,
+    "F770W": 16.57,
+    "F1000W": 33.79,
+    "F1500W": 108.1,
+    "F1800W": 180.5,
+}
+JUNE_2022 = 59745.0  # MJD
+# PHOTMJSR in headers of flight exposures that were calibrated with jwst_miri_photom_0230, with
+# EXPMID: (filter, day, value).
+HEADERS = [("F1130W", 59999.0519, 1.0822470154038262)]
 SOLID_ANGLE = 2.8915e-13  # steradian
 STAR = 39.4  # electron / s per microjansky, without the telescope's mirrors
-SKY_ELECTRONS = 11.4  # electron / s in a pixel per MJy/sr, without the telescope's mirrors
 
 
 @pytest.fixture(params=FILTERS)
@@ -84,7 +103,7 @@ def curve(name):
 
 
 @pytest.mark.parametrize(
-    "table", [CURVES, SKY, SKY_LEVELS, BORESIGHT_OFFSETS], ids=["curves", "skies", "sky", "offset"]
+    "table", [CURVES, MODEL_SKY, SKY_LEVELS, BORESIGHT_OFFSETS, FLIGHT_CALIBRATION], ids=str
 )
 def test_every_filter_is_in_the_tables(table):
     """No filter is without a sky and an offset, and none is untested."""
@@ -147,9 +166,18 @@ def test_reference_filter_has_no_offset():
     assert BORESIGHT_OFFSETS["F770W"] == (0.0, 0.0)
 
 
-def test_sky_is_that_of_the_models(name):
-    """The sky of a filter is what models of zodiacal and thermal light add up to."""
-    assert SKY_LEVELS[name] == SKY[name]
+@pytest.mark.parametrize("name", FLIGHT_RATES)
+def test_sky_is_that_of_flight(name):
+    """The sky of a filter gives the rates that flight exposures have."""
+    # Both numbers have three digits.
+    rate = SKY_LEVELS[name] / flight_photmjsr(name, JUNE_2022)
+    assert rate == pytest.approx(FLIGHT_RATES[name], rel=0.005)
+
+
+@pytest.mark.parametrize("name", sorted(set(FILTERS) - set(FLIGHT_RATES)))
+def test_sky_is_that_of_the_models_elsewhere(name):
+    """Where no flight exposure of an empty field is public, models give the sky."""
+    assert SKY_LEVELS[name] == MODEL_SKY[name]
 
 
 def test_sky_brightens_with_the_wavelength():
@@ -171,15 +199,9 @@ def test_solid_angle_is_the_siafs():
 
 
 def test_star_gives_its_electrons():
-    """A star of 1 microjansky gives 39.4 electrons per second before the mirrors."""
-    found = electrons_per_microjansky("F770W") / TELESCOPE_TRANSMISSION
+    """By its curve, 1 microjansky gives 39.4 electrons per second before the mirrors."""
+    found = preflight_electrons_per_microjansky("F770W") / TELESCOPE_TRANSMISSION
     assert found == pytest.approx(STAR, abs=0.05)
-
-
-def test_sky_gives_its_electrons():
-    """A sky of 1 MJy/sr gives 11.4 electrons per second and pixel before the mirrors."""
-    found = electrons_per_surface_brightness("F770W") / TELESCOPE_TRANSMISSION
-    assert found == pytest.approx(SKY_ELECTRONS, abs=0.05)
 
 
 def test_electrons_are_counted_photons(name):
@@ -192,7 +214,7 @@ def test_electrons_are_counted_photons(name):
     # the logarithm, weighted with the efficiency.
     step = np.diff(np.log(wavelength)).max()
     assert rate.to_value("1/s") * TELESCOPE_TRANSMISSION == pytest.approx(
-        electrons_per_microjansky(name), rel=step**2
+        preflight_electrons_per_microjansky(name), rel=step**2
     )
 
 
@@ -208,3 +230,28 @@ def test_calibration_undoes_the_throughput(name):
     """The surface brightness of 1 MJy/sr becomes numbers and comes back as 1."""
     numbers = electrons_per_surface_brightness(name) / GAIN
     assert photmjsr(name) * numbers == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "day", "factor"), HEADERS)
+def test_calibration_is_that_of_flight_headers(name, day, factor):
+    """The factor on a day is what the pipeline wrote into a flight exposure's header."""
+    # Seven digits of the table, and the day to 1e-4.
+    assert flight_photmjsr(name, day) == pytest.approx(factor, rel=1e-6)
+
+
+def test_calibration_begins_with_the_table(name):
+    """On the first day, the throughput is whole."""
+    first = FLIGHT_CALIBRATION[name]
+    assert flight_photmjsr(name, 59720.0) == pytest.approx(first.photmjsr, rel=1e-6)
+
+
+def test_throughput_falls(name):
+    """In 2026, each filter needs more MJy/sr for a DN/s than a year before."""
+    assert flight_photmjsr(name, 61041.0) > flight_photmjsr(name, 61041.0 - 365)
+
+
+def test_factor_lifts_the_curve_to_flight(name):
+    """The pre-flight curve times the factor gives flight's numbers for a sky."""
+    star = preflight_electrons_per_microjansky(name) * in_flight_factor(name)
+    flux = (units.MJy / units.sr).to("uJy / sr") * PIXEL_SOLID_ANGLE
+    assert star * flux / GAIN * photmjsr(name) == pytest.approx(1.0, rel=1e-12)

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
-from miri_background.instrument import detector
+from miri_background.instrument import detector, throughput
 from miri_background.instrument.response import sky_response
-from miri_background.references.detectors import embedded_detector
+from miri_background.references import tables
+from miri_background.references.detectors import embedded_detector, mirisim_detector
 
+FLOAT32_ROUNDING = 2.0**-23
 FLOAT64_ROUNDING = 2.0**-52
+READ_NOISE = 6.0  # DN, any
+MIRISIM_MIRROR = 25.032  # m^2, the default telescope_area of MIRISim
 
 
 @pytest.mark.parametrize(("pattern", "averaged"), [("FASTR1", 1), ("SLOWR1", 8)])
@@ -36,4 +40,19 @@ def test_reset_differs_in_the_first_integration():
 def test_embedded_instrument_is_the_unit():
     """Gain and throughput of the flux calibration are those of the embedded instrument."""
     maps = embedded_detector("FASTR1")
-    assert (maps.conversion, maps.throughput) == (detector.GAIN, 1.0)
+    assert (maps.conversion, set(maps.throughput.values())) == (detector.GAIN, {1.0})
+
+
+@pytest.mark.parametrize("name", throughput.FILTERS)
+def test_mirisim_has_the_curves_of_before_flight(name):
+    """A DN of MIRISim's detector stands for what its curves and its gain make of the sky."""
+    maps = mirisim_detector(READ_NOISE)
+    electrons = (
+        throughput.preflight_electrons_per_microjansky(name)
+        * MIRISIM_MIRROR
+        / throughput.COLLECTING_AREA
+    )
+    flux = 1e12 * throughput.PIXEL_SOLID_ANGLE  # microjansky in a pixel of 1 MJy/sr
+    with tables.photom(maps) as model:
+        found = model.phot_table["photmjsr"][model.phot_table["filter"] == name]
+    np.testing.assert_allclose(found, maps.conversion / (electrons * flux), rtol=FLOAT32_ROUNDING)

@@ -59,7 +59,12 @@ def test_photom_is_the_throughput(maps, name):
 
 
 @pytest.mark.parametrize(
-    ("changed", "factor"), [({"conversion": 8.0}, 2.0), ({"throughput": 0.5}, 2.0)], ids=str
+    ("changed", "factor"),
+    [
+        ({"conversion": 8.0}, 2.0),
+        ({"throughput": dict.fromkeys(throughput.FILTERS, 0.5)}, 2.0),
+    ],
+    ids=["conversion", "throughput"],
 )
 def test_photom_is_of_its_detector(maps, changed, factor):
     """Twice the electrons for a DN, or half the electrons of a photon: twice the flux."""

@@ -1,4 +1,8 @@
-"""From sky brightness and source flux to electrons: bandpass, mirror, pixel."""
+"""From sky brightness and source flux to electrons: bandpass, mirror, pixel.
+
+The pre-flight curves give the form of each band.  How many electrons come is what flight has
+measured on stars: one factor for each filter lifts the curve to it.
+"""
 
 from functools import lru_cache
 from types import MappingProxyType
@@ -8,6 +12,7 @@ from sedpy.observate import Filter
 
 from miri_background.instrument.aperture import ARCSEC_TO_RAD, imager_aperture
 from miri_background.instrument.detector import GAIN
+from miri_background.instrument.flight_calibration import EPOCH, flight_photmjsr
 from miri_background.parameters import FILTERS
 
 __all__ = [
@@ -20,22 +25,28 @@ __all__ = [
     "bandpass",
     "electrons_per_microjansky",
     "electrons_per_surface_brightness",
+    "in_flight_factor",
     "photmjsr",
     "pivot_wavelength",
+    "preflight_electrons_per_microjansky",
 ]
 
-# Sky towards the Large Magellanic Cloud, MJy/sr: zodiacal light of the DIRBE model (Kelsall et
-# al. 1998, median over the visible epochs) and the telescope's thermal light (STScI's table 4.0
-# of 2024, fitted to flight data), both weighted with the bandpass.
+# Sky at high ecliptic latitude, MJy/sr.  Measured where flight exposures of an empty field are
+# public: their median rates of June 2022, times the flight calibration (`flight_photmjsr`) of
+# then.  F560W (without first exposures after a change of filter) and F770W towards the Large
+# Magellanic Cloud, programme 1040; F1000W, F1500W and F1800W at 10 degrees from there, programme
+# 2736.  The others are a model: zodiacal light of DIRBE (Kelsall et al. 1998, median over the
+# visible epochs) and the telescope's thermal light (STScI's table 4.0 of 2024, fitted to flight
+# data), both weighted with the bandpass.
 SKY_LEVELS = MappingProxyType(
     {
-        "F560W": 1.30,
-        "F770W": 5.47,
-        "F1000W": 11.9,
+        "F560W": 1.24,
+        "F770W": 4.23,
+        "F1000W": 11.7,
         "F1130W": 16.1,
         "F1280W": 22.4,
-        "F1500W": 40.0,
-        "F1800W": 97.6,
+        "F1500W": 39.0,
+        "F1800W": 86.3,
         "F2100W": 257.0,
         "F2550W": 998.0,
     }
@@ -98,23 +109,33 @@ def pivot_wavelength(name):
     return float(np.sqrt(energy / np.trapezoid(efficiency / wavelength, wavelength)))
 
 
-def electrons_per_microjansky(name):
-    """Return electron / s on the detector for a source of 1 microjansky.
-
-    The flux of a source that is not flat in frequency is its mean over the band, photon
-    by photon: what photometry measures, without any colour correction.
-    """
+def preflight_electrons_per_microjansky(name):
+    """Return electron / s for a source of 1 microjansky that the pre-flight curve predicts."""
     wavelength, efficiency = bandpass(name)
     # Photons per second and hertz are F_nu / (h nu); d nu / nu = d lambda / lambda.
     width = np.trapezoid(efficiency / wavelength, wavelength)
     return MICROJANSKY * COLLECTING_AREA * TELESCOPE_TRANSMISSION * width / PLANCK_CONSTANT
 
 
+def electrons_per_microjansky(name):
+    """Return electron / s on the detector for a source of 1 microjansky.
+
+    The flux of a source that is not flat in frequency is its mean over the band, photon
+    by photon: what photometry measures, without any colour correction.
+    """
+    return electrons_per_surface_brightness(name) / (MICROJANSKY_PER_MEGAJANSKY * PIXEL_SOLID_ANGLE)
+
+
 def electrons_per_surface_brightness(name):
     """Return electron / s in a pixel of nominal area for a sky of 1 MJy/sr."""
-    return electrons_per_microjansky(name) * MICROJANSKY_PER_MEGAJANSKY * PIXEL_SOLID_ANGLE
+    return GAIN / photmjsr(name)
 
 
 def photmjsr(name):
-    """Return the calibration factor of a filter, MJy/sr per DN/s."""
-    return GAIN / electrons_per_surface_brightness(name)
+    """Return the calibration factor of a filter, MJy/sr per DN/s: that of flight at `EPOCH`."""
+    return flight_photmjsr(name, EPOCH)
+
+
+def in_flight_factor(name):
+    """Return what the pre-flight curve of a filter is multiplied by to give flight's electrons."""
+    return electrons_per_microjansky(name) / preflight_electrons_per_microjansky(name)

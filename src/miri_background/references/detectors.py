@@ -1,6 +1,6 @@
 """Whose detector the reference files describe: the maps that they are written from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -8,13 +8,12 @@ from miri_background.instrument import detector
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import PATTERNS
 from miri_background.instrument.response import relative_pixel_area, sky_response
-from miri_background.instrument.throughput import COLLECTING_AREA, TELESCOPE_TRANSMISSION
+from miri_background.instrument.throughput import FILTERS
 from miri_background.simulation.mirisim.constants import (
     MIRISIM_GAIN,
     MIRISIM_SATURATION,
-    MIRISIM_TELESCOPE_AREA,
-    MIRISIM_TELESCOPE_TRANSMISSION,
 )
+from miri_background.simulation.mirisim.throughput import mirisim_throughput
 
 __all__ = ["DetectorMaps", "embedded_detector", "mirisim_detector"]
 
@@ -47,8 +46,8 @@ class DetectorMaps:
         Indices into `miri_background.instrument.detector.BAD_PIXEL_KINDS`.
     conversion : float
         Electron / DN that the flux calibration is for.
-    throughput : float
-        Electrons per photon in units of those of the embedded instrument.
+    throughput : dict
+        By filter, electrons per photon in units of those of the embedded instrument.
     """
 
     gain: np.ndarray
@@ -60,7 +59,7 @@ class DetectorMaps:
     flat: np.ndarray
     bad_pixels: np.ndarray
     conversion: float
-    throughput: float = 1.0
+    throughput: dict = field(default_factory=lambda: dict.fromkeys(FILTERS, 1.0))
 
 
 def embedded_detector(readout_pattern):
@@ -106,7 +105,6 @@ def mirisim_detector(read_noise):
         The same number in all pixels, except in the field that sees the sky.
     """
     ones, zeros = np.ones(detector.SHAPE), np.zeros(detector.SHAPE)
-    telescope = MIRISIM_TELESCOPE_AREA * MIRISIM_TELESCOPE_TRANSMISSION
     return DetectorMaps(
         gain=MIRISIM_GAIN * ones,
         read_noise=read_noise * ones,
@@ -117,5 +115,5 @@ def mirisim_detector(read_noise):
         flat=np.where(illuminated(), relative_pixel_area(), 0.0),
         bad_pixels=np.zeros(detector.SHAPE, dtype=np.uint8),
         conversion=MIRISIM_GAIN,
-        throughput=telescope / (COLLECTING_AREA * TELESCOPE_TRANSMISSION),
+        throughput={name: mirisim_throughput(name) for name in FILTERS},
     )

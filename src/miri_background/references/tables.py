@@ -55,9 +55,9 @@ def photom(maps):
         ("uncertainty", "f4"),
     ]
     # No uncertainty: the simulator multiplies by what the pipeline divides by.
-    scale = maps.conversion / detector.GAIN / maps.throughput
+    scale = maps.conversion / detector.GAIN
     rows = [
-        (name, subarray, throughput.photmjsr(name) * scale, 0.0)
+        (name, subarray, throughput.photmjsr(name) * scale / maps.throughput[name], 0.0)
         for name in throughput.FILTERS
         for subarray in subarrays()
     ]

@@ -21,7 +21,10 @@ from miri_background.files import write_text_whole
 from miri_background.instrument.aperture import imager_aperture
 from miri_background.instrument.footprint import regions
 from miri_background.instrument.readout import frame_time, subarrays
-from miri_background.instrument.throughput import electrons_per_microjansky, pivot_wavelength
+from miri_background.instrument.throughput import (
+    pivot_wavelength,
+    preflight_electrons_per_microjansky,
+)
 from miri_background.outcomes import CannotJudge
 from miri_background.places import writable
 from miri_background.reading import read_json
@@ -283,7 +286,7 @@ def _stars(observation):
     half = np.array([x.stop - x.start, y.stop - y.start]) / 2 * min(MIRISIM_PIXEL_SCALE)
     time = frame_time(observation.readout_pattern, observation.subarray)
     charges = (*_ARM_CHARGES, *[_CORNER_CHARGE] * len(_CORNERS))
-    per_flux = electrons_per_microjansky(observation.filter) * time
+    per_flux = preflight_electrons_per_microjansky(observation.filter) * time
     return [
         SceneSource(*(half * place), charge / per_flux)
         for place, charge in zip((*_ARMS, *_CORNERS), charges, strict=True)

@@ -11,7 +11,6 @@ from miri_background.files import content_key
 from miri_background.instrument.detector import pixel_flat
 from miri_background.instrument.optics import point_spread_function
 from miri_background.instrument.readout import subarrays
-from miri_background.instrument.throughput import COLLECTING_AREA, TELESCOPE_TRANSMISSION
 from miri_background.observation import FIELDS, exposures
 from miri_background.places import writable
 from miri_background.provenance import source_fingerprint
@@ -26,13 +25,10 @@ from miri_background.simulation.mirisim.configuration import (
     SkyBackground,
     write_configuration,
 )
-from miri_background.simulation.mirisim.constants import (
-    MIRISIM_GAIN,
-    MIRISIM_TELESCOPE_AREA,
-    MIRISIM_TELESCOPE_TRANSMISSION,
-)
+from miri_background.simulation.mirisim.constants import MIRISIM_GAIN
 from miri_background.simulation.mirisim.installation import working_directory
 from miri_background.simulation.mirisim.ramps import read_ramps
+from miri_background.simulation.mirisim.throughput import mirisim_throughput
 from miri_background.simulation.sky import (
     EFFECTIVE_RADIUS,
     ELLIPTICITY,
@@ -212,12 +208,8 @@ def _exposure(observation, exposure, sources, ramps):
     listed["x"], listed["y"] = x * u.pix, y * u.pix
     # The embedded detector's pixels differ in response, MIRISim's do not: its flat is off.
     flat = subarrays()[observation.subarray].cut(pixel_flat())
-    telescope = (
-        MIRISIM_TELESCOPE_AREA
-        * MIRISIM_TELESCOPE_TRANSMISSION
-        / (COLLECTING_AREA * TELESCOPE_TRANSMISSION)
-    )
-    to_rate = telescope / MIRISIM_GAIN / np.where(flat > 0, flat, 1.0)
+    electrons = mirisim_throughput(observation.filter) / np.where(flat > 0, flat, 1.0)
+    to_rate = electrons / MIRISIM_GAIN
     light = source_rate(
         observation, exposure.field, sources, x, y, point_spread_function(observation.filter)
     )
