@@ -14,7 +14,8 @@ from miri_background.validation.mosaic.overlaps import overlap_areas
 
 __all__ = ["Resampling", "member_weights"]
 
-_EXPOSURE_TIMES = ("XPOSURE", "EFFEXPTM", "TMEASURE")
+# In the order in which stcal's get_tmeasure takes them.
+_EXPOSURE_TIMES = ("TMEASURE", "EFFEXPTM", "XPOSURE")
 
 
 def member_weights(member, kind):
