@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -105,6 +106,67 @@ def real_file(repository):
         if not path.exists():
             pytest.skip(f"../shared/real/{name} is not beside the checkout")
         return path
+
+    return find
+
+
+FLIGHT_FILES = (
+    "flight/jw01288015001_26101_00003_mirimage_i2d.fits",
+    "flight/jw01288015001_04101_00001_mirimage_i2d.fits",
+    "flight/jw01288016001_34101_00002_mirimage_i2d.fits",
+    "flight/jw01714001001_02103_00003_mirimage_i2d.cutout64.fits",
+)
+# What numbers and times are written with; other texts are names, which differ.
+_SPELLING = re.compile(r"(?:jw|PRDOPSSOC)?[-0-9TVP:. ]*[0-9][-0-9TVP:. ]*")
+
+
+@pytest.fixture(params=FLIGHT_FILES)
+def flight_file(request, real_file):
+    """Return the path of a flight product, or skip the test."""
+    return real_file(request.param)
+
+
+def _cards(path):
+    """Return the cards of the primary header and of SCI by name."""
+    with fits.open(path) as hdus:
+        cards = [card for hdu in (hdus[0], hdus["SCI"]) for card in hdu.header.cards]
+        return {card.keyword: card.value for card in cards if card.keyword}
+
+
+def _difference(name, ours, flight):
+    """Return how a card differs from that of flight, None if it does not."""
+    if name not in ours:
+        return "absent"
+    if type(ours[name]) is not type(flight[name]):
+        return f"{ours[name]!r} is not of the type of {flight[name]!r}"
+    # Versions are as long as they are.
+    digits = "[0-9]+" if name.endswith("_VER") else "[0-9]"
+    forms = [re.sub(digits, "9", str(each[name])) for each in (ours, flight)]
+    if isinstance(flight[name], str) and _SPELLING.fullmatch(flight[name]):
+        return (
+            None if forms[0] == forms[1] else f"{ours[name]!r} is not spelled as {flight[name]!r}"
+        )
+    return None
+
+
+@pytest.fixture(scope="session")
+def different_cards(repository):
+    """Return a function that gives the cards in which a product differs from one of flight.
+
+    Cards are left out that docs/flight_constants.md lists below the given headings: tables of
+    cards that are not needed, each with its reason.
+    """
+    text = (repository / "docs" / "flight_constants.md").read_text(encoding="utf-8")
+
+    def find(product, flight_product, headings):
+        flight, ours = _cards(flight_product), _cards(product)
+        listed = []
+        for heading in headings:
+            (section,) = re.findall(rf"^### Cards {heading}\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+            rows = re.findall(r"^\| (`[^|]*) \|[^|]+\|$", section, re.M)
+            listed += [name for row in rows for name in re.findall("`([^`]+)`", row)]
+        found = {name: _difference(name, ours, flight) for name in flight if name not in listed}
+        return {name: how for name, how in found.items() if how}
 
     return find
 

@@ -1,5 +1,6 @@
 """What the documents say of parameters, files and commands is so."""
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from miri_background.parameters import KINDS, every_parameter
 
 ROOT = Path(__file__).parents[1]
 RUNNING = ROOT / "docs" / "running.md"
+CONSTANTS = ROOT / "docs" / "flight_constants.md"
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGES.md")),
     *sorted((ROOT / "docs").glob("*.md")),
@@ -52,6 +54,35 @@ def test_every_parameter_has_its_row():
     """No class of parameters is without its table."""
     rows = re.findall(r"^\| `--([a-z0-9-]+)` \|", RUNNING.read_text(encoding="utf-8"), re.MULTILINE)
     assert [row.replace("-", "_") for row in rows] == list(every_parameter())
+
+
+@pytest.fixture(scope="module")
+def constants():
+    """Return the tool that writes ours beside flight's constants, as a module."""
+    path = ROOT / "tools" / "flight_constants.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[path.stem]
+
+
+def test_constants_are_those_of_the_code(constants):
+    """The table of constants is as tools/flight_constants.py makes it."""
+    text = CONSTANTS.read_text(encoding="utf-8")
+    assert constants.with_table(text) == text
+
+
+def test_constants_are_those_of_flight_or_explained(constants):
+    """Each constant is within a tenth of flight, or the table says why not."""
+    assert [row.name for row in constants.rows() if not row.explained] == []
+
+
+def test_constant_far_from_flight_needs_a_reason(constants):
+    """A constant of its own value is no constant of flight."""
+    rows = [constants.Row("x", 1.2, 1.0, "somebody", reason) for reason in ("", "because")]
+    assert [row.explained for row in rows] == [False, True]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ids(DOCUMENTS))

@@ -193,3 +193,26 @@ def test_rates_of_a_build_that_was_edited_are_made_again(calibrated, monkeypatch
     """A pipeline that somebody changed by hand keeps its version, and not its rates."""
     monkeypatch.setattr(builds, "pipeline_fingerprint", lambda: "edited")
     assert made_again(calibrated) == len(exposures(FEW))
+
+
+# ------------------------------------------------------------------ headers
+
+
+@pytest.mark.slow
+def test_cards_of_rates_are_those_of_flight(calibrated, flight_file, different_cards):
+    """What flight has after calwebb_detector1 is there, of the same type and form."""
+    (rate, *_) = sorted(calibrated.rglob("*_rate.fits"))
+    later = ("that are not needed", "that calwebb_image2 writes", "of resampled images")
+    assert different_cards(rate, flight_file, later) == {}
+
+
+@pytest.mark.slow
+def test_cards_of_calibrated_images_are_those_of_flight(calibrated, flight_file, different_cards):
+    """What flight has after calwebb_image2 is there, of the same type and form."""
+    run = RunDirectory(calibrated, FEW)
+    write_associations(run)
+    with process_pool(1) as executor:
+        made = subtract_backgrounds(run, executor, image2_steps(run.calibration))
+    run.release()
+    (image,) = [path for path in made if path.name.endswith("_cal.fits")]
+    assert different_cards(image, flight_file, ("that are not needed", "of resampled images")) == {}

@@ -85,7 +85,7 @@ PRIMARY_KEYWORDS = {
     "PROGRAM": PROGRAM,
     "OBSERVTN": "001",
     "VISIT": "001",
-    "EXPOSURE": "00002",
+    "EXPOSURE": "2",
     "BKGDTARG": False,
     "APERNAME": "MIRIM_SUB256",
     "PATTTYPE": "4-POINT-SETS",

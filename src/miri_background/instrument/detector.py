@@ -26,6 +26,7 @@ __all__ = [
     "READ_NOISE",
     "REFERENCE_COLUMNS",
     "RESET_GROUPS",
+    "SCA_NUMBER",
     "SHAPE",
     "bad_pixels",
     "dark_current",
@@ -46,6 +47,7 @@ __all__ = [
 SHAPE = (1024, 1032)  # rows, columns of the full array, reference columns included
 REFERENCE_COLUMNS = 4  # on each side, SIAF and JWST user documentation
 AMPLIFIERS = 4  # interleaved by column: column number modulo 4
+SCA_NUMBER = 493  # of the imager's sensor chip, SCA_NUM in flight headers
 PIXEL_SIZE = 25.0  # micrometre, JWST user documentation
 
 GAIN = 4.0  # electron / DN, JWST user documentation, "about 4"

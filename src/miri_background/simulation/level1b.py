@@ -6,15 +6,16 @@ import numpy as np
 from astropy.time import Time, TimeDelta
 
 from miri_background.instrument.aperture import imager_aperture
-from miri_background.instrument.detector import (
-    AMPLIFIERS,
-)
+from miri_background.instrument.detector import AMPLIFIERS, SCA_NUMBER
 from miri_background.instrument.readout import PATTERNS
 from miri_background.observation import PROGRAM, exposures
+from miri_background.simulation.ephemeris import arrival_metadata
+from miri_background.simulation.visit import visit_metadata
 
 __all__ = ["BETWEEN_EXPOSURES", "START", "level1b_model", "start_time"]
 START = "2026-01-01T00:00:00"  # of the first exposure, UTC
 BETWEEN_EXPOSURES = 600.0  # s: dithers and slews
+_PRD = "PRDOPSSOC-075"  # of which the geometry is, see miri_siaf.json
 
 
 def level1b_model(observation, exposure, where, science, output):
@@ -43,13 +44,17 @@ def level1b_model(observation, exposure, where, science, output):
     model.data = science
     model.refout = output
     start = start_time(observation, exposure)
+    arrival = arrival_metadata(exposure.readout, start, where)
     for group in (
-        _exposure_metadata(observation, exposure.readout, start),
-        _identity_metadata(observation, exposure, start),
+        _exposure_metadata(observation, exposure, start),
+        _identity_metadata(exposure, start),
+        visit_metadata(observation, exposure, *_visit(observation, exposure.field)),
         _pointing_metadata(observation, exposure, where),
+        arrival,
     ):
         model.update({"meta": group})
-    model.int_times = _integration_times(exposure.readout, start)
+    correction = arrival["time"]["barycentric_correction"]
+    model.int_times = _integration_times(exposure.readout, start, correction)
     return model
 
 
@@ -66,24 +71,40 @@ def start_time(observation, exposure):
     return Time(START, scale="utc") + TimeDelta(seconds, format="sec")
 
 
-def _exposure_metadata(observation, readout, start):
+def _seconds_later(time, seconds):
+    """Return a time some seconds after another."""
+    return time + TimeDelta(seconds, format="sec")
+
+
+def _exposure_metadata(observation, exposure, start):
     """Return metadata of instrument, readout and times."""
-    end = start + TimeDelta(readout.duration, format="sec")
+    readout = exposure.readout
     frame, read = readout.frame_time, readout.window
+    middle, end = (_seconds_later(start, readout.duration * part) for part in (0.5, 1.0))
+    collecting = readout.integration_time * readout.integrations
     return {
         "telescope": "JWST",
         "origin": "miri-background-validation",
         "time_sys": "UTC",
+        "time_unit": "s",
+        "prd_software_version": _PRD,
+        "hga_move": False,
+        "compress": False,
         "instrument": {
             "name": "MIRI",
             "detector": "MIRIMAGE",
             "filter": observation.filter,
             "lamp_state": "OFF",
+            "lamp_mode": "NONE",
             "ccc_state": "OPEN",
+            "miri_fpe_side": "A",
+            "miri_ice_side": "A",
         },
         "exposure": {
             "type": "MIR_IMAGE",
-            "count": 1,
+            "count": exposure.dither + 1,
+            "prime_parallel": "PRIME",
+            "sca_num": SCA_NUMBER,
             "readpatt": readout.pattern,
             "nints": readout.integrations,
             "ngroups": readout.groups,
@@ -95,12 +116,18 @@ def _exposure_metadata(observation, readout, start):
             "frame_time": frame,
             "group_time": frame,
             "integration_time": readout.integration_time,
-            "exposure_time": readout.integration_time * readout.integrations,
+            "exposure_time": collecting,
+            "effective_exposure_time": collecting,
+            "measurement_time": (readout.groups - 1) * frame * readout.integrations,
+            "elapsed_exposure_time": readout.duration,
             "duration": readout.duration,
             "start_time": start.mjd,
-            "mid_time": (start + TimeDelta(readout.duration / 2, format="sec")).mjd,
+            "start_time_mjd": start.mjd,
+            "mid_time": middle.mjd,
+            "mid_time_mjd": middle.mjd,
             "end_time": end.mjd,
-            "nresets_at_start": 1,
+            "end_time_mjd": end.mjd,
+            "nresets_at_start": 0,
             "nresets_between_ints": 1,
             "zero_frame": False,
             "frame_divisor": 1,
@@ -124,10 +151,10 @@ def _exposure_metadata(observation, readout, start):
     }
 
 
-def _identity_metadata(observation, exposure, start):
+def _identity_metadata(exposure, start):
     """Return metadata that say which exposure of which programme this is."""
     number = exposure.observation_number
-    end = start + TimeDelta(exposure.readout.duration, format="sec")
+    end = _seconds_later(start, exposure.readout.duration)
     return {
         "filename": f"{exposure.name}_uncal.fits",
         "program": {
@@ -146,7 +173,7 @@ def _identity_metadata(observation, exposure, start):
             "visit_group": "02",
             "sequence_id": "1",
             "activity_id": "01",
-            "exposure_number": f"{exposure.dither + 1:05d}",
+            "exposure_number": f"{exposure.dither + 1}",
             "observation_label": f"{exposure.field} field",
             "template": "MIRI Imaging",
             "bkgdtarg": exposure.field == "background",
@@ -155,27 +182,14 @@ def _identity_metadata(observation, exposure, start):
             "date_beg": start.isot,
             "date_end": end.isot,
         },
-        "visit": {
-            "type": "PRIME_TARGETED_FIXED",
-            "status": "SUCCESSFUL",
-            "start_time": START.replace("T", " "),
-            "total_exposures": len(exposures(observation, exposure.field)),
-            "internal_target": False,
-            "too_visit": False,
-            "tsovisit": False,
-            "exp_only": False,
-            "crowded_field": False,
-        },
-        "target": {
-            "catalog_name": f"{exposure.field.upper()} FIELD",
-            "proposer_name": f"{exposure.field.upper()}-FIELD",
-            "type": "FIXED",
-            "ra": getattr(observation, f"{exposure.field}_ra"),
-            "dec": getattr(observation, f"{exposure.field}_dec"),
-            "proposer_ra": getattr(observation, f"{exposure.field}_ra"),
-            "proposer_dec": getattr(observation, f"{exposure.field}_dec"),
-        },
     }
+
+
+def _visit(observation, field):
+    """Return when the first exposure of a field begins, and when its last one ends."""
+    every = exposures(observation, field)
+    begins = [start_time(observation, exposure) for exposure in (every[0], every[-1])]
+    return begins[0], _seconds_later(begins[1], every[-1].readout.duration)
 
 
 def _pointing_metadata(observation, exposure, where):
@@ -194,6 +208,10 @@ def _pointing_metadata(observation, exposure, where):
             "total_points": len(exposures(observation, exposure.field)),
             "pattern_size": "DEFAULT",
             "pattern_start": 1,
+            "starting_set": 1,
+            "number_of_sets": -(-len(exposures(observation, exposure.field)) // 4),
+            "direction": "POSITIVE",
+            "optimized_for": "POINT-SOURCE",
             # The headers say where the target lies, which moves against the pointing.
             "x_offset": -where.x_offset,
             "y_offset": -where.y_offset,
@@ -203,7 +221,6 @@ def _pointing_metadata(observation, exposure, where):
             "dec_v1": float(dec_v1),
             "pa_v3": float(where.attitude.roll_at(0.0, 0.0)),
         },
-        "guidestar": {"gs_pcs_mode": "FINEGUIDE"},
         "coordinates": {"reference_frame": "ICRS"},
         "velocity_aberration": {
             "scale_factor": 1.0,
@@ -252,18 +269,19 @@ def _world_coordinates(where):
         "ra_ref": where.ra_ref,
         "dec_ref": where.dec_ref,
         "roll_ref": where.roll_ref,
-        "s_region": "POLYGON ICRS " + " ".join(f"{angle:.9f}" for angle in region.ravel()),
+        "s_region": "POLYGON ICRS  " + " ".join(f"{angle:.9f}" for angle in region.ravel()),
     }
 
 
-def _integration_times(readout, start):
-    """Return the table of integration times, days; the barycentre is not simulated."""
+def _integration_times(readout, start, correction):
+    """Return the table of integration times, days, also as `correction` s later."""
     integration = readout.integration_time
     rows = []
     for number in range(readout.integrations):
-        begin = start + TimeDelta(number * (integration + readout.frame_time), format="sec")
-        times = [(begin + TimeDelta(part * integration, format="sec")).mjd for part in (0, 0.5, 1)]
-        rows.append((number + 1, *times, *times))
+        begin = _seconds_later(start, number * (integration + readout.frame_time))
+        times = [_seconds_later(begin, part * integration) for part in (0, 0.5, 1)]
+        late = [_seconds_later(each, correction) for each in times]
+        rows.append((number + 1, *(each.mjd for each in (*times, *late))))
     names = [
         "integration_number",
         "int_start_MJD_UTC",
