@@ -7,6 +7,7 @@ from miri_background.campaign.agreement import drawn_like, pixel_statistics, tak
 from miri_background.campaign.rates import draw_rate
 from miri_background.campaign.scene import Scene
 from miri_background.campaign.taken import take
+from miri_background.instrument.throughput import photmjsr
 from miri_background.run_directory import RunDirectory
 from miri_background.validation.products.images import JUMP_DET
 
@@ -23,7 +24,7 @@ def drawn(scene, rate=0.0, seed=1):
 
 def test_scatter_is_that_of_a_typical_pixel(empty_scene):
     """Pixels differ in gain and read noise by a few percent, so their mean is typical to one."""
-    scene = empty_scene(sky_level=5.47, size=256, groups=20)
+    scene = empty_scene(sky_level=SKY * photmjsr("F770W"), size=256, groups=20)
     rate = drawn(scene)
     good = np.isfinite(rate.data)
     assert rate.data[good].std() == pytest.approx(scene.pixel_noise, rel=0.02)

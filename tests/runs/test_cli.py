@@ -1,5 +1,7 @@
 """What the command line accepts, refuses and writes without running anything."""
 
+import re
+
 import nbformat
 import pytest
 
@@ -7,6 +9,7 @@ from miri_background.cli import main
 from miri_background.cli.tend import TEST_SIZE
 from miri_background.files import content_key
 from miri_background.observation import Observation, exposures
+from miri_background.outcomes import SetUpWrong
 from miri_background.repository import repository_file
 from miri_background.runs.names import CLOSURE, NAMES
 from miri_background.simulation.sky_level import require_unsaturated
@@ -64,10 +67,20 @@ def test_sky_that_saturates_is_refused(capsys, verb):
     assert (code, "998 MJy/sr in F2550W fills the pixels within 3 groups" in said) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["F560W", "F1500W", "F2550W"])
+@pytest.mark.parametrize("name", ["F560W", "F1500W", "F2100W"])
 def test_sky_that_fits_is_not_refused(name):
-    """In FASTR1, the ramps of every filter are long enough for a slope."""
+    """In FASTR1, the default ramps of these filters stay below the well."""
     require_unsaturated(Observation(filter=name))
+
+
+def test_groups_that_fit_are_named():
+    """What the sky would fill is refused, and the number of groups that it says is taken."""
+    with pytest.raises(SetUpWrong, match="take at most") as refused:
+        require_unsaturated(Observation(filter="F2550W"))
+    (most,) = map(int, re.findall(r"at most (\d+) groups", str(refused.value)))
+    require_unsaturated(Observation(filter="F2550W", groups=most))
+    with pytest.raises(SetUpWrong, match=f"take at most {most} groups"):
+        require_unsaturated(Observation(filter="F2550W", groups=most + 1))
 
 
 def parameter_cell(notebook):

@@ -21,6 +21,7 @@ __all__ = [
     "GROUP_SKIP_FIRST",
     "GROUP_SKIP_LATER",
     "INTERPIXEL_CAPACITANCE",
+    "LEAST_WELL",
     "OUTPUT_DRIFT",
     "PIXEL_SIZE",
     "READ_NOISE",
@@ -87,6 +88,8 @@ _READ_NOISE_SCATTER = 0.08
 _LINEARITY_SCATTER = 0.03
 _FULL_WELL_SCATTER = 0.02
 _RESET_SCATTER = 0.1
+# Charge, electron, that all but one in a thousand pixels hold without a flag.
+LEAST_WELL = FULL_WELL * _SATURATION_FRACTION * (1 - 3 * _FULL_WELL_SCATTER)
 _DARK_GLOW = 1.0  # dark current that the upper right corner has more, relative
 _HOT_FRACTION = 5e-4
 _DEAD_FRACTION = 5e-4

@@ -1,13 +1,13 @@
 """How bright the sky of an observation is, and whether ramps can be read out below it."""
 
-from miri_background.instrument.detector import FULL_WELL
+from miri_background.instrument.detector import FULL_WELL, LEAST_WELL
 from miri_background.instrument.throughput import SKY_LEVELS, electrons_per_surface_brightness
 from miri_background.observation import exposures
 from miri_background.outcomes import SetUpWrong
 
 __all__ = ["require_unsaturated", "sky_brightness"]
 
-_FEWEST_GROUPS = 6  # before saturation: the fewest that an observation may have
+_FEWEST_GROUPS = 6  # that an observation may have
 
 
 def sky_brightness(observation, field="science"):
@@ -17,7 +17,7 @@ def sky_brightness(observation, field="science"):
 
 
 def require_unsaturated(observation):
-    """Refuse ramps that the sky alone saturates before a slope can be fitted.
+    """Refuse ramps that the sky alone saturates: all pixels would be flagged, and none judged.
 
     Parameters
     ----------
@@ -35,11 +35,13 @@ def require_unsaturated(observation):
     for exposure in exposures(observation):
         time = exposure.readout.frame_time
         sky = sky_brightness(observation, exposure.field)
-        last = int(FULL_WELL / (sky * per_brightness * time))
-        if last < _FEWEST_GROUPS:
-            msg = (
-                f"The sky of {sky:g} MJy/sr in {observation.filter} fills the "
-                f"pixels within {last + 1} groups of {time:.3f} s: "
-                "take a smaller subarray, FASTR1, or a lower sky_level."
-            )
-            raise SetUpWrong(msg)
+        full, most = (int(well / (sky * per_brightness * time)) for well in (FULL_WELL, LEAST_WELL))
+        if exposure.readout.groups <= most:
+            continue
+        fewer = f"at most {most} groups, " if most >= _FEWEST_GROUPS else ""
+        msg = (
+            f"The sky of {sky:g} MJy/sr in {observation.filter} fills the "
+            f"pixels within {full + 1} groups of {time:.3f} s: "
+            f"take {fewer}a smaller subarray, FASTR1, or a lower sky_level."
+        )
+        raise SetUpWrong(msg)
