@@ -50,6 +50,11 @@ class Ephemeris:
         ----------
         direction : ndarray
             Unit vector to the target.
+
+        Returns
+        -------
+        float
+            Light time and what the time scales differ by.
         """
         return _light_time(self.position, direction) + self.ahead
 

@@ -18,6 +18,10 @@ from miri_background.instrument.aperture import imager_aperture
 from miri_background.instrument.detector import SHAPE, pixel_flat
 from miri_background.instrument.footprint import within_regions
 from miri_background.instrument.optics import point_spread_function
+from miri_background.instrument.throughput import (
+    electrons_per_microjansky,
+    preflight_electrons_per_microjansky,
+)
 from miri_background.observation import Observation, exposures
 from miri_background.outcomes import CannotJudge
 from miri_background.run_directory import RunDirectory
@@ -243,7 +247,13 @@ def test_expectation_has_mirisims_constants(taken, observation, name):
             observation, "science", listed, listed["x"].value, listed["y"].value, psf
         )
     flat = pixel_flat()
-    expected = np.where(flat > 0, electrons / np.where(flat > 0, flat, 1), 0) * RATE_PER_ELECTRON
+    # MIRISim has the curves of before flight.
+    per_electron = (
+        RATE_PER_ELECTRON
+        * preflight_electrons_per_microjansky(observation.filter)
+        / electrons_per_microjansky(observation.filter)
+    )
+    expected = np.where(flat > 0, electrons / np.where(flat > 0, flat, 1), 0) * per_electron
     np.testing.assert_allclose(fits.getdata(path, name), expected, FLOAT32_ROUNDING, atol=1e-9)
 
 
