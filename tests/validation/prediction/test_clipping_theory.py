@@ -215,3 +215,47 @@ def test_clipped_mean_of_one_noise_is_not_quite_normal(other):
     # A hundred thousand draws know their scatter to 0.22 %, and most of its chance is in both.
     assert found == pytest.approx(part / of_normal, abs=0.0022)
     assert uncertainty == 1.0
+
+
+# ------------------------------------------------------------------ skies that differ
+
+
+@pytest.mark.parametrize("contrast", [1.0, 3.0, 6.0, 30.0])
+@pytest.mark.parametrize("sigma", [2.0, 3.0])
+def test_sky_of_one_exposure_that_is_brighter(contrast, sigma):
+    """What clipping leaves of it is what astropy's clipping leaves of draws."""
+    offsets = np.array([contrast, contrast / 3, 0, 0]) * NOISE
+    clipping = Clipping(BACKGROUNDS, sigma, MAXITERS, NOISE, offsets)
+    values = offsets + NOISE * np.random.default_rng(5).standard_normal((BRUTE_DRAWS, BACKGROUNDS))
+    kept = sigma_clip(values, sigma=sigma, maxiters=MAXITERS, axis=1, masked=True)
+    means = kept.mean(axis=1).filled(np.nan)
+    error = means.std() / np.sqrt(BRUTE_DRAWS)
+    assert clipping.shift == pytest.approx(means.mean() - offsets.mean(), abs=K * error)
+    # A variance of so many draws is known to a part of the root of 2 / draws, if normal.
+    assert clipping.variance == pytest.approx(means.var(), rel=3 * K * np.sqrt(2 / BRUTE_DRAWS))
+
+
+def test_light_on_skies_that_differ():
+    """Faint light in an exposure that is mostly clipped does not get into the mean."""
+    offsets = np.array([30 * NOISE, 0, 0, 0])
+    clipping = Clipping(BACKGROUNDS, 2.0, MAXITERS, NOISE, offsets)
+    rates = sources([FAINT, 0, 0, 0], [0, FAINT, FAINT, FAINT])
+    leak, _ = clipping.leak(rates, np.full(rates.shape, NOISE))
+    # Weights are taken from draws, of which a hundred thousand are known to a third of a percent.
+    np.testing.assert_allclose(leak[0], [0, FAINT], rtol=0, atol=0.02 * FAINT)
+
+
+def test_bright_light_on_skies_that_differ():
+    """Light of a pixel is what its mean has more than that of the sky."""
+    offsets = np.array([30 * NOISE, 0, 0, 0])
+    rates = sources([0, BRIGHT, 0, 0])
+    clipping = Clipping(BACKGROUNDS, 3.0, MAXITERS, NOISE, offsets)
+    leak, variance = clipping.leak(rates, np.full(rates.shape, NOISE))
+    # At sigma 3 nothing is clipped of four: a quarter of both stays.
+    assert deviation(leak[0], variance[0], BRIGHT / 4) < K
+
+
+def test_equal_skies_are_as_before():
+    """Skies that do not differ change no bit."""
+    one, other = (Clipping(BACKGROUNDS, 2.0, MAXITERS, NOISE, each) for each in (0.0, [0.5] * 4))
+    assert (one.cost, one.variance, one.shift) == (other.cost, other.variance, 0.0)

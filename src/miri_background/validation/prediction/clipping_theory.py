@@ -26,6 +26,7 @@ _MIXED_DRAWS = 2_000_000  # the same of exposures that differ in noise
 _BATCHES = 50  # of draws, between which an error shows itself
 _LEAST_DRAWS = 20_000  # of clipped means
 _ONE_NOISE = 1.05  # of the least noise: the tails of such exposures are near to normal ones
+_ONE_LEVEL = 0.01  # of the least noise, that levels of exposures may differ by without an effect
 
 
 def largest_deviation(count, lit=1):
@@ -61,30 +62,41 @@ class Clipping:
         Clipping threshold of the step.
     maxiters : int or None
         Clipping iterations of the step.
-
     scatters : sequence of float
         Standard deviation of each exposure's noise on empty sky.
+    offsets : sequence of float, optional
+        By how much the sky of each exposure is brighter than a level that is common to them.
 
     Attributes
     ----------
+    shift : float
+        What clipping adds to the plain mean of skies that differ.
     cost : float
         Variance of the clipped mean on empty sky over that of the plain one.
     variance : float
         Variance of the clipped mean on empty sky, in the square of the unit of the noise.
     """
 
-    def __init__(self, count, sigma, maxiters, scatters):
+    def __init__(self, count, sigma, maxiters, scatters, offsets=0.0):
         self._sigma, self._maxiters = sigma, maxiters
         self._scatters = np.broadcast_to(np.asarray(scatters, dtype=float), count)
+        self._offsets = np.broadcast_to(np.asarray(offsets, dtype=float), count)
         generator = np.random.default_rng(_SEED)
         # The tails of what is not normal need more of them.
-        self._mixed = self._scatters.max() > _ONE_NOISE * self._scatters.min()
+        uneven = bool(np.ptp(self._offsets) > _ONE_LEVEL * self._scatters.min())
+        self._mixed = uneven or self._scatters.max() > _ONE_NOISE * self._scatters.min()
         draws = _MIXED_DRAWS if self._mixed else _EMPTY_DRAWS
         number = max(draws // count, _LEAST_DRAWS)
         noise = (generator.standard_normal((number, count)) * self._scatters).T
+        values = noise + self._offsets[:, np.newaxis] if uneven else noise
         # One value alone is never clipped.
-        self._plain = noise.mean(axis=0)
-        self._drawn = self._mean(noise) if count > 1 else self._plain
+        self._plain = values.mean(axis=0)
+        self._drawn = self._mean(values) if count > 1 else self._plain
+        self.shift, self._weights = 0.0, None
+        if uneven:
+            self.shift = float(np.mean(self._drawn - self._plain))
+            # By how much the expected mean follows a little light in one exposure: Stein's lemma.
+            self._weights = (noise @ (self._drawn - self._drawn.mean())) / np.sum(noise**2, axis=1)
         self.cost = float(self._drawn.var() / self._plain.var())
         self._others = generator.standard_normal(number)
         # That of the plain mean is known; the draws only have to give the rest.
@@ -136,6 +148,11 @@ class Clipping:
             Variance of the mean in one realisation, (DN/s)^2.
         """
         leak = mean_of(light)
+        if self._weights is not None:
+            leak = mean_of(
+                len(light) * weight * each
+                for weight, each in zip(self._weights, light, strict=True)
+            )
         variance = np.full(leak.shape, self.variance)
         bright = reduce(
             np.logical_or,
@@ -145,6 +162,10 @@ class Clipping:
             np.stack([each[bright] for each in planes]) for planes in (light, scatter)
         )
         generator = np.random.default_rng(_SEED)
+        if self._weights is not None:
+            # What the mean has without light belongs to the sky.
+            own = self._offsets.mean() + self.shift
+            light += self._offsets[:, np.newaxis] - own
         total, squares = np.zeros(light.shape[1]), np.zeros(light.shape[1])
         for _ in range(_DRAWS):
             mean = self._mean(light + scatter * generator.standard_normal(light.shape))

@@ -236,8 +236,10 @@ class Expectation:
                 "rates before any background was subtracted are needed."
             )
             raise CannotJudge(msg)
-        science_levels = self._science_levels(products)
-        self.levels = [*science_levels, *[self.sky_level] * len(self.backgrounds)]
+        relative = self._relative_levels(products)
+        middle = self._middle_level(relative)
+        of_backgrounds = [float(middle * part) for part in relative]
+        self.levels = [*self._science_levels(products, middle), *of_backgrounds]
         self._noise = {}
         for number in self._backgrounds_first:
             way, image = self._ways[number], self._images[number]
@@ -252,10 +254,27 @@ class Expectation:
             each.clipping_cost(*self._clipping_choice) for each in self._background_noises
         ]
         scatters = np.sqrt(self._member_costs) * self.background_noise
-        self.clipping = Clipping(len(self.backgrounds), *self._clipping_choice, scatters)
+        offsets = middle * (relative - 1)
+        self.clipping = Clipping(len(self.backgrounds), *self._clipping_choice, scatters, offsets)
 
-    def _science_levels(self, products):
-        """Return the rate of the sky in each science exposure, DN/s."""
+    def _relative_levels(self, products):
+        """Return the sky of each background over the middle one's, 1 where no truth says it."""
+        if not self.truth:
+            return np.ones(len(self.backgrounds))
+        clean = self.masks.clean_sky
+        levels = [np.median(truth.background[clean]) for truth in products.background_truth]
+        return np.array(levels, dtype=float) / float(np.median(levels))
+
+    def _middle_level(self, relative):
+        """Return the rate of the sky in the middle one of the backgrounds, DN/s."""
+        if np.ptp(relative) == 0:
+            return self.sky_level
+        clean = self.masks.clean_sky
+        levels = [np.median(image.data[clean]) for image in self.backgrounds]
+        return float(np.median(np.array(levels, dtype=float) / relative))
+
+    def _science_levels(self, products, middle):
+        """Return the rate of the sky in each science exposure, DN/s, of that in a background."""
         if products.science_truth is None:
             return [
                 float(np.median(image.data[empty & usable]))
@@ -264,9 +283,12 @@ class Expectation:
                 )
             ]
         clean = self.masks.clean_sky
-        below = np.median(products.background_truth[0].background[clean])
+        # Of several, the first may be another one than the others.
+        below = np.median(
+            [np.median(truth.background[clean]) for truth in products.background_truth]
+        )
         return [
-            self.sky_level * float(np.median(truth.background[clean]) / below)
+            middle * float(np.median(truth.background[clean]) / below)
             for truth in products.science_truth
         ]
 
@@ -381,6 +403,10 @@ class Expectation:
         if self.truth:
             self._skies = skies
             self.background_sky = mean_of(self._of_fields(skies)[1])
+            if self.clipping.shift:
+                # Skies that differ do so by a factor.
+                mean_level = np.mean(self.levels[len(self.science) :])
+                self.background_sky = self.background_sky * (1 + self.clipping.shift / mean_level)
         scatters = (
             np.sqrt(cost) * own * noise.relative_scatter(self.sky_level, light)
             for cost, own, noise, light in zip(
