@@ -298,6 +298,20 @@ class ObservationParameters(Description):
     latent_fraction: float = _parameter(
         0.0, "%", "source charge that is released after the exposure, fading with 300 s", ge=0, le=5
     )
+    first_exposure_excess: float = _parameter(
+        0.0,
+        "%",
+        "more sky in first exposures of a field, fading to a third in each",
+        ge=0,
+        le=50,
+    )
+    dark_stripes: float = _parameter(
+        0.0,
+        "electron/s",
+        "rms by which columns of the dark differ in the fields, rows half",
+        ge=0,
+        le=5,
+    )
     seed: int = _parameter(770, "", "random seed", ge=0, le=999_999_999)
 
 

@@ -13,6 +13,7 @@ from miri_background.instrument.detector import (
     gain,
 )
 from miri_background.observation import FIELDS, exposures
+from miri_background.simulation.changes import dark_stripes, settling
 from miri_background.simulation.detector import ramp
 from miri_background.simulation.level1b import BETWEEN_EXPOSURES, level1b_model
 from miri_background.simulation.particles import Deposits, cosmic_rays, showers
@@ -26,8 +27,8 @@ from miri_background.simulation.sky import (
 
 __all__ = ["SimulatedExposure", "field_catalogue", "simulate", "write_truth"]
 
-# Spawn keys of the random streams: one for a field's catalogue, two per exposure.
-_CATALOGUE_STREAM, _EXPOSURE_STREAM, _PARTICLE_STREAM = 0, 1, 2
+# Spawn keys of the random streams: two of a field, its catalogue and stripes, and two per exposure.
+_CATALOGUE_STREAM, _EXPOSURE_STREAM, _PARTICLE_STREAM, _STRIPES_STREAM = range(4)
 
 # A latent image fades like this (MiriTE 7.9, SCASim's fast component).
 _LATENT_DECAY = 300.0  # s, e-folding
@@ -42,7 +43,8 @@ class SimulatedExposure:
     level1b : stdatamodels.jwst.datamodels.Level1bModel
         Ramps, reference output and metadata.
     background, sources : ndarray
-        Expected rates of sky and sources, DN/s, shape of what is read.
+        Expected rates, DN/s, shape of what is read: of the sky with what the detector adds to it
+        that no reference takes away, and of sources.
     catalogue : astropy.table.QTable
         Sources with true sky and pixel positions and fluxes.
     hits : Deposits or None
@@ -143,7 +145,7 @@ def simulate(observation, exposure, psf):
     field, readout = FIELDS.index(exposure.field), exposure.readout
     read = readout.window
     where, sources, light = _scene(observation, exposure, psf)
-    sky = sky_rate(observation, exposure.field)
+    sky = sky_rate(observation, exposure.field) * settling(observation, exposure)
     hits, shower = (
         arrive(
             read,
@@ -160,8 +162,9 @@ def simulate(observation, exposure, psf):
             )
         )
     )
+    stripes = dark_stripes(observation, read, _generator(observation, field, _STRIPES_STREAM))
     science, output = ramp(
-        sky + light + read.cut(dark_current()),
+        np.maximum(sky + light + read.cut(dark_current()) + stripes, 0.0),
         readout,
         hits.joined(shower),
         _generator(observation, field, _EXPOSURE_STREAM, exposure.dither),
@@ -170,7 +173,7 @@ def simulate(observation, exposure, psf):
     model = level1b_model(observation, exposure, where, science, output)
     conversion = read.cut(gain())
     sources = sources["id", "ra", "dec", "x", "y", "flux", "kind", "spectral_index"]
-    return SimulatedExposure(model, sky / conversion, light / conversion, sources, hits)
+    return SimulatedExposure(model, (sky + stripes) / conversion, light / conversion, sources, hits)
 
 
 def _scene(observation, exposure, psf):

@@ -78,6 +78,25 @@ def striped(image):
     return replace(image, data=image.data + column.astype(np.float32))
 
 
+def of_another_dark(axis):
+    """Return a change that adds to each column (axis 1) or row (axis 0) a number of its own."""
+
+    def change(image):
+        size = image.data.shape[axis]
+        lines = 0.5 * np.random.default_rng(7).standard_normal(size).astype(np.float32)
+        lines -= lines.mean()
+        return replace(image, data=image.data + np.expand_dims(lines, 1 - axis))
+
+    return change
+
+
+def of_one_output(image):
+    """Raise one amplifier in odd rows."""
+    data = image.data.copy()
+    data[1::2, 2::4] += np.float32(0.3)
+    return replace(image, data=data)
+
+
 def all_of(change, numbers):
     """Return the same change of all exposures."""
     return dict.fromkeys(numbers, change)
@@ -142,7 +161,10 @@ CASES = {
         all_of(saying(DETTEMP=6.7), range(3)) | {3: saying(DETTEMP=7.1)},
         ("another temperature", "background4_rate.fits"),
     ),
-    "stripe": ({}, all_of(striped, ALL_BACKGROUNDS), (UNEXPLAINED, "")),
+    "columns": ({}, all_of(of_another_dark(1), ALL_BACKGROUNDS), ("stripes of columns", "")),
+    "rows": (all_of(of_another_dark(0), ALL_SCIENCE), {}, ("stripes of rows", "")),
+    "stripe": ({}, all_of(striped, ALL_BACKGROUNDS), ("stripes of columns", "")),
+    "output": ({}, all_of(of_one_output, ALL_BACKGROUNDS), (UNEXPLAINED, "")),
 }
 
 

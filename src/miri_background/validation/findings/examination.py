@@ -30,6 +30,7 @@ from miri_background.validation.findings.skies import (
     level_of_science,
 )
 from miri_background.validation.findings.spread import errors_of_all, noise_of_member
+from miri_background.validation.findings.stripes import striped
 from miri_background.validation.measurements.analysis import Analysis
 from miri_background.validation.products.planes import rate_less_background
 from miri_background.validation.verdict.limits import RELEASED
@@ -41,7 +42,7 @@ _MEMBERSHIP = (own_background, repeated_member)
 _BEFORE = (subtracted_before,)
 # What other kinds of findings would only show the symptoms of.
 _LEVELS = (level_of_member, level_of_science, extended_light, differing_skies)
-_NOISE = (noise_of_member, errors_of_all)
+_NOISE = (striped, noise_of_member, errors_of_all)
 _OTHERS = (flagged_by_one, another_readout, another_temperature, another_epoch)
 UNEXPLAINED = "structure of the rates"
 _STATISTICAL = {*LEVELS, *STRUCTURE, *SPREAD, *AGAINST_TRUTH}

@@ -1,12 +1,12 @@
 """Extended light in the background field that the dithers do not move off."""
 
+import warnings
 from functools import reduce
 
 import numpy as np
 from scipy.ndimage import label
 
 from miri_background.validation.findings.finding import LEVELS, SPREAD, STRUCTURE, Finding
-from miri_background.validation.prediction.pixel_statistics import mean_of
 
 __all__ = ["extended_light"]
 
@@ -66,7 +66,7 @@ def _blocks(inputs):
     """Return medians of science less average in blocks, and their errors, DN/s."""
     expectation = inputs.expectation
     masks = expectation.masks
-    differences = mean_of(image.data - expectation.combined.data for image in expectation.science)
+    differences = inputs.differences
     good = masks.seen & reduce(np.logical_and, masks.usable) & np.isfinite(differences)
     rows, columns = (size // _BLOCK for size in differences.shape)
     cut = (slice(rows * _BLOCK), slice(columns * _BLOCK))
@@ -84,6 +84,11 @@ def _blocks(inputs):
         expectation.mean_noise / np.sqrt(len(expectation.science)),
         np.sqrt(expectation.clipping.variance),
     )
+    for axis, name in enumerate(("columns", "rows")):
+        if inputs.stripes.get(name):
+            # Stripes go through the whole array; a source that is wider than half of it is lost.
+            with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+                medians = medians - np.nanmedian(medians, axis=axis, keepdims=True)
     return medians, _MEDIAN_COST * noise / np.sqrt(np.maximum(count, 1))
 
 

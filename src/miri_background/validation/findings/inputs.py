@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from miri_background.validation.prediction.pixel_statistics import clipped_mean, clipped_scatter
+from miri_background.validation.prediction.pixel_statistics import (
+    clipped_mean,
+    clipped_scatter,
+    levelled,
+    mean_of,
+)
 
 __all__ = ["Inputs", "share"]
 
 _ALIKE = 1.1  # of the smallest reported error: noise of exposures that are read in one way
+_STANDARD_ERRORS = 5.0  # from which lines scatter beyond their noise
+_LEAST_GOOD = 0.3  # of a line's pixels
 _SAMPLE = 100_000  # pixels: their mean is known to a three-hundredth of a pixel's noise
 
 
@@ -135,10 +142,49 @@ class Inputs:
         quiet = np.arange(found.size) < self.count
         return np.where(quiet & (self.reported < of_mean), np.nan, found)
 
+    @cached_property
+    def differences(self):
+        """Mean of the science exposures less the average of the backgrounds, DN/s."""
+        combined = self.expectation.combined.data
+        return mean_of(image.data - combined for image in self.expectation.science)
+
+    @cached_property
+    def stripes(self):
+        """By "columns" and "rows", the rms beyond noise of such lines' differences, DN/s.
+
+        0 where it is noise.
+        """
+        masks = self.expectation.masks
+        good = reduce(np.logical_and, (*masks.empty, *masks.usable)) & masks.clean_sky
+        good &= np.isfinite(self.differences)
+        if not good.any():
+            return {}
+        flat = levelled(np.where(good, self.differences, 0.0), good)
+        spread = clipped_scatter(flat[good])
+        return {
+            name: _beyond_noise(np.where(good, flat, 0.0), good, axis, spread)
+            for name, axis in (("columns", 0), ("rows", 1))
+        }
+
     @property
     def pixels(self):
         """Number of pixels that are sampled."""
         return self.places.size
+
+
+def _beyond_noise(flat, good, axis, spread):
+    """Return the rms of lines beyond the noise of their pixels, 0 where it may be noise."""
+    count = good.sum(axis=axis)
+    enough = count > _LEAST_GOOD * flat.shape[axis]
+    if np.count_nonzero(enough) < 2:
+        return 0.0
+    means, noise = flat.sum(axis=axis)[enough] / count[enough], spread**2 / count[enough]
+    # A gradient is no stripe: neighbours are compared.
+    of_pairs, expected = np.diff(means) ** 2 / 2, (noise[1:] + noise[:-1]) / 2
+    # Differences of neighbours share a line: their mean square scatters by the root of 3 / number.
+    error = np.sqrt(3 / of_pairs.size) * expected.mean()
+    beyond = of_pairs.mean() - expected.mean()
+    return float(np.sqrt(beyond)) if beyond > _STANDARD_ERRORS * error else 0.0
 
 
 def share(part):
