@@ -8,7 +8,7 @@ import pytest
 from miri_background.outcomes import Outcome
 from miri_background.validation.findings.examination import UNEXPLAINED
 from miri_background.validation.judgement import judge_products
-from miri_background.validation.products.images import DO_NOT_USE
+from miri_background.validation.products.images import DO_NOT_USE, SATURATED
 from miri_background.validation.products.stage2 import read_products
 
 ALL_SCIENCE, ALL_BACKGROUNDS = range(2), range(4)
@@ -97,6 +97,36 @@ def of_one_output(image):
     return replace(image, data=data)
 
 
+BRIGHT, PLACE = 500.0, (slice(60, 70), slice(60, 70))  # DN/s, where a star was
+
+
+def with_source(image):
+    """Put a bright source there."""
+    data = image.data.copy()
+    data[PLACE] += np.float32(BRIGHT)
+    return replace(image, data=data)
+
+
+def with_latent(image):
+    """Leave a hundredth of the source's light, where it no longer is."""
+    data = image.data.copy()
+    data[PLACE] += np.float32(BRIGHT / 100)
+    return replace(image, data=data)
+
+
+def at(minutes, change=lambda image: image):
+    """Return a change of the time at which an exposure was taken, and another one."""
+    return lambda image: saying(EXPMID=61041.0 + minutes / 1440)(change(image))
+
+
+def saturated(image):
+    """Take the slopes of a star's core away, as of pixels that fill in the first groups."""
+    data, dq = image.data.copy(), image.dq.copy()
+    data[80:84, 90:95] = np.nan
+    dq[80:84, 90:95] |= np.uint32(SATURATED | DO_NOT_USE)
+    return replace(image, data=data, dq=dq)
+
+
 def all_of(change, numbers):
     """Return the same change of all exposures."""
     return dict.fromkeys(numbers, change)
@@ -146,6 +176,16 @@ CASES = {
         ("extended light in the backgrounds", ""),
     ),
     "flags": ({}, {1: flagged}, ("flags of one background", "background2_rate.fits")),
+    "latent": (
+        {},
+        {0: at(0), 1: at(10, with_source), 2: at(20, with_latent), 3: at(30)},
+        ("latent image", "background3_rate.fits"),
+    ),
+    "saturated": (
+        {1: saturated},
+        {},
+        ("saturated in the first groups", "science2_rate.fits"),
+    ),
     "pattern": (
         {},
         all_of(saying(READPATT="SLOWR1"), ALL_BACKGROUNDS),
@@ -329,3 +369,25 @@ def test_simulated_run_has_no_finding(full_array, truth):
     judgement = judge_products(products)
     assert judgement.findings == []
     assert all(metric.passed and not metric.released for metric in judgement.metrics)
+
+
+def test_numbers_of_a_latent_image(altered):
+    """The light that is left is that which was put there, of the pixels of the source."""
+    (finding,) = judge_products(altered(*CASES["latent"][:2])).findings
+    # The median of a hundred pixels, less that of the pixels around.
+    assert finding.value == pytest.approx(BRIGHT / 100, abs=0.3)
+    assert "0.01 of their light" in finding.sentence
+    assert "No pixel has PERSISTENCE" in finding.sentence
+
+
+def test_bright_source_alone_is_no_latent_image(altered, judged):
+    """What is not seen in the next exposure is not left there."""
+    changes = {0: at(0), 1: at(10, with_source), 2: at(20), 3: at(30)}
+    assert "latent image" not in judged(altered({}, changes))[0]
+
+
+def test_saturated_pixels_are_counted(altered):
+    """The number is that of the pixels that have lost their slopes."""
+    (finding,) = judge_products(altered({1: saturated})).findings
+    bad = 20 - finding.value  # of all that are flagged, those that are bad anyway
+    assert 0 <= bad <= 2

@@ -14,11 +14,13 @@ from miri_background.validation.findings.finding import (
 )
 from miri_background.validation.findings.flags import flagged_by_one
 from miri_background.validation.findings.inputs import Inputs
+from miri_background.validation.findings.latents import latent_images
 from miri_background.validation.findings.membership import (
     own_background,
     repeated_member,
     subtracted_before,
 )
+from miri_background.validation.findings.saturation import saturated_early
 from miri_background.validation.findings.settings import (
     another_epoch,
     another_readout,
@@ -43,7 +45,14 @@ _BEFORE = (subtracted_before,)
 # What other kinds of findings would only show the symptoms of.
 _LEVELS = (level_of_member, level_of_science, extended_light, differing_skies)
 _NOISE = (striped, noise_of_member, errors_of_all)
-_OTHERS = (flagged_by_one, another_readout, another_temperature, another_epoch)
+_OTHERS = (
+    flagged_by_one,
+    latent_images,
+    saturated_early,
+    another_readout,
+    another_temperature,
+    another_epoch,
+)
 UNEXPLAINED = "structure of the rates"
 _STATISTICAL = {*LEVELS, *STRUCTURE, *SPREAD, *AGAINST_TRUTH}
 

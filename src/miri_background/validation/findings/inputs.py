@@ -144,9 +144,14 @@ class Inputs:
 
     @cached_property
     def differences(self):
-        """Mean of the science exposures less the average of the backgrounds, DN/s."""
-        combined = self.expectation.combined.data
-        return mean_of(image.data - combined for image in self.expectation.science)
+        """Mean of the science exposures less the average of the backgrounds, DN/s.
+
+        Light of sources that is known is taken off: wings of bright stars are not of the sky.
+        """
+        expectation = self.expectation
+        background = expectation.combined.data - expectation.leak
+        pairs = zip(expectation.science, expectation.science_light, strict=True)
+        return mean_of(image.data - light for image, light in pairs) - background
 
     @cached_property
     def stripes(self):

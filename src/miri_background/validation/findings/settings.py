@@ -4,7 +4,7 @@ import numpy as np
 
 from miri_background.validation.findings.finding import SPREAD, STRUCTURE, Finding
 
-__all__ = ["another_epoch", "another_readout", "another_temperature"]
+__all__ = ["another_epoch", "another_readout", "another_temperature", "times_of"]
 
 # Keywords of the readout that change what the detector adds: dark, reset, persistence.
 _READOUT = ("READPATT", "NGROUPS", "NINTS", "SUBARRAY", "TGROUP")
@@ -45,13 +45,25 @@ def another_readout(inputs):
         f"The fields were read otherwise: {'; '.join(different)}. Dark, reset and persistence "
         "follow the readout, and do not subtract out.",
         "Take backgrounds with the readout of the science exposures; look at rows, columns and "
-        "outputs of the residual.",
+        "outputs of the residual. The pipeline extrapolates a dark that is shorter than a ramp "
+        "(jwst issue 10333): its log says so.",
         (*STRUCTURE, *SPREAD),
     )
 
 
-def _times(inputs):
-    """Return the middle of each exposure, days, NaN where a header does not say it."""
+def times_of(inputs):
+    """Return the middle of each exposure, days, NaN where a header does not say it.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Rates with their headers.
+
+    Returns
+    -------
+    ndarray
+        One number for each exposure, science first.
+    """
     values = [
         next(
             (
@@ -68,7 +80,7 @@ def _times(inputs):
 
 def another_epoch(inputs):
     """Yield how many days are between the fields."""
-    times = _times(inputs)
+    times = times_of(inputs)
     science, backgrounds = times[: inputs.count], times[inputs.count :]
     if not (np.isfinite(science).any() and np.isfinite(backgrounds).any()):
         return
