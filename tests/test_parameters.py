@@ -149,7 +149,7 @@ def test_number_out_of_range_is_refused(side):
     ("given", "wrong"),
     [
         ("5", 5),
-        ("6,101", 101),
+        ("6,301", 301),
         ("10,,10", ""),
         ("many", "many"),
         ([6, 6.5], 6.5),
@@ -192,7 +192,7 @@ def test_fraction_of_a_whole_number_is_refused():
         (
             ObservationParameters,
             "groups",
-            "a whole number from 6 to 100 groups (groups in an integration)",
+            "a whole number from 6 to 300 groups (groups in an integration)",
         ),
         (
             CalibrationParameters,
@@ -212,7 +212,7 @@ def test_fraction_of_a_whole_number_is_refused():
             ObservationParameters,
             "background_groups",
             (
-                "0, or whole numbers from 6 to 100 with commas between them "
+                "0, or whole numbers from 6 to 300 with commas between them "
                 "(of backgrounds, or one for each exposure; 0: the same)"
             ),
         ),

@@ -34,7 +34,8 @@ class Calibration(CalibrationParameters):
             words = self.crds_cache
         else:
             words = f"cache-{content_key(self.crds_cache)[:6]}"
-        return f"{words}-{self.crds_context.removesuffix('.pmap')}".removesuffix("-")
+        words = f"{words}-{self.crds_context.removesuffix('.pmap')}".removesuffix("-")
+        return f"{words}-dark{self.dark_groups}" if self.dark_groups else words
 
     @property
     def integrations_suffix(self):

@@ -37,6 +37,9 @@ _FAINTEST_SKY = 1.0  # MJy/sr: no sky is darker, and the subtraction of less can
 # need three.
 _FEWEST_GROUPS_OF_MANY = 8
 
+# What only the embedded detector does.
+_OF_THE_DETECTOR = ("first_exposure_excess", "dark_stripes", "brighter_fatter")
+
 PROGRAM = "99770"  # no flight programme has this number
 
 
@@ -152,6 +155,14 @@ class Observation(ObservationParameters):
                 "background_readout_pattern, background_groups, background_integrations and "
                 "background_sky as they are"
             )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _mirisim_has_its_own_detector(self):
+        chosen = [name for name in _OF_THE_DETECTOR if getattr(self, name)]
+        if self.simulator == "mirisim" and chosen:
+            msg = f"simulator = mirisim has a detector of its own: leave {', '.join(chosen)} at 0"
             raise ValueError(msg)
         return self
 

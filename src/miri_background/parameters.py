@@ -46,7 +46,7 @@ FILTERS = (  # imaging filters, without coronagraphs
 DATA_SETS = ("archived", "flight")  # of data_manifest.yaml
 _SUBARRAYS = ("FULL", "BRIGHTSKY", "SUB256")
 _PATTERNS = ("FASTR1", "SLOWR1")
-_GROUPS = {"ge": 6, "le": 100}
+_GROUPS = {"ge": 6, "le": 300}
 _INTEGRATIONS = {"ge": 1, "le": 10}
 
 
@@ -222,7 +222,7 @@ class ObservationParameters(Description):
         (0,),
         "groups",
         "of backgrounds, or one for each exposure; 0: the same",
-        legal="0, or whole numbers from 6 to 100 with commas between them",
+        legal="0, or whole numbers from 6 to 300 with commas between them",
     )
     background_integrations: _counts(_INTEGRATIONS) = _parameter(
         (0,),
@@ -312,6 +312,9 @@ class ObservationParameters(Description):
         ge=0,
         le=5,
     )
+    brighter_fatter: float = _parameter(
+        0.0, "%", "new charge of a full pixel that each empty neighbour gets", ge=0, le=20
+    )
     seed: int = _parameter(770, "", "random seed", ge=0, le=999_999_999)
 
 
@@ -339,6 +342,9 @@ class CalibrationParameters(Description):
     )
     crds_server_url: str = _parameter("", "", "CRDS server, to complete a real cache")
     crds_context: str = _parameter("", "", "CRDS context of a real cache")
+    dark_groups: int = _parameter(
+        0, "groups", "most groups of the synthetic dark; 0 for as many as ramps have", ge=0, le=300
+    )
     rate_product: Literal["rate", "rateints"] = _parameter(
         "rate", "", "slopes that are judged: of exposures, or of each of their integrations"
     )

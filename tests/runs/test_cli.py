@@ -30,7 +30,7 @@ def test_unknown_filter_is_refused(capsys):
 def test_negative_groups_are_refused(capsys):
     """A number outside its range is named with the range."""
     said, code = wrong(capsys, "--groups", "-3")
-    assert (code, "groups = '-3' is not a whole number from 6 to 100" in said) == (2, True)
+    assert (code, "groups = '-3' is not a whole number from 6 to 300" in said) == (2, True)
 
 
 def test_unknown_control_is_refused(capsys):

@@ -32,7 +32,10 @@ _NOT_OF_CLOSURE = (
     *("data", "mirisim_command", "baselines", "expect"),
 )
 # Parameters that decide where references come from, beside the observation.
-_OF_REFERENCES = ("crds_cache", "crds_server_url", "crds_context", "mirisim_command")
+_OF_REFERENCES = (
+    *("crds_cache", "crds_server_url", "crds_context", "dark_groups"),
+    "mirisim_command",
+)
 _NOT_OF_REFERENCES = [
     name
     for kind in (CalibrationParameters, RunParameters)

@@ -187,7 +187,7 @@ def _remove_abandoned(root):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def synthetic_cache(root, observation, mirisim_read_noise=None):
+def synthetic_cache(root, observation, mirisim_read_noise=None, dark_groups=0):
     """Return a complete synthetic CRDS cache, written first if it is not there yet.
 
     Parameters
@@ -199,6 +199,9 @@ def synthetic_cache(root, observation, mirisim_read_noise=None):
         pattern, with ramps of similar length, share a cache.
     mirisim_read_noise : float, optional
         Noise of one read, DN, if MIRISim has made the ramps.
+    dark_groups : int, optional
+        Most groups of the dark, which the pipeline extrapolates for longer ramps; 0 for as many
+        as they have.
 
     Returns
     -------
@@ -211,7 +214,7 @@ def synthetic_cache(root, observation, mirisim_read_noise=None):
     OSError
         If `root` cannot be written.
     """
-    kind = ExposureKind.of(observation, mirisim_read_noise)
+    kind = ExposureKind.of(observation, mirisim_read_noise, dark_groups)
     root = Path(root).absolute()
     target = root / f"crds-{_cache_key(kind)}"
     if _is_complete(target):

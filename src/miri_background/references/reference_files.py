@@ -19,6 +19,7 @@ __all__ = ["ExposureKind", "write_older_references", "write_references"]
 # The dark is written in steps of this many groups, so that ramps of similar length
 # share a cache.
 _DARK_GROUP_STEP = 20
+_NO_LIMIT = 10_000  # groups, more than any ramp has
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,19 @@ class ExposureKind:
     mirisim_read_noise: float | None = None
 
     @classmethod
-    def of(cls, observation, mirisim_read_noise=None):
-        """Return the kind of an observation's exposures."""
+    def of(cls, observation, mirisim_read_noise=None, dark_groups=0):
+        """Return the kind of an observation's exposures, with a dark of so many groups at most."""
         longest = {}
         for readout in (each.readout for each in exposures(observation)):
             way = readout.pattern, readout.subarray
             groups, integrations = longest.get(way, (0, 0))
             longest[way] = max(groups, readout.groups), max(integrations, readout.integrations)
         read = tuple(
-            (*way, -(-groups // _DARK_GROUP_STEP) * _DARK_GROUP_STEP, min(integrations, 2))
+            (
+                *way,
+                min(-(-groups // _DARK_GROUP_STEP) * _DARK_GROUP_STEP, dark_groups or _NO_LIMIT),
+                min(integrations, 2),
+            )
             for way, (groups, integrations) in sorted(longest.items())
         )
         return cls(observation.filter, read, mirisim_read_noise)

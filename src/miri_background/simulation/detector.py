@@ -39,7 +39,7 @@ _RSCD_DECAY = 0.7  # groups, e-folding
 _LAST_FRAME_PART = 0.005  # of the signal of the other row
 
 
-def ramp(rate, readout, deposits, generator, latent=None):
+def ramp(rate, readout, deposits, generator, latent=None, migration=None):
     """Return the ramps of one exposure.
 
     Parameters
@@ -55,6 +55,8 @@ def ramp(rate, readout, deposits, generator, latent=None):
     latent : callable, optional
         Gives the expected electrons of a latent image between two times, s after the start
         of the exposure.
+    migration : ChargeMigration, optional
+        What passes charge from pixel to pixel.
 
     Returns
     -------
@@ -84,6 +86,8 @@ def ramp(rate, readout, deposits, generator, latent=None):
                 # FASTR1 and SLOWR1 spend one frame on the reset between integrations.
                 start = ((groups + 1) * integration + group) * time
                 expected = _settled(rate * time + latent(start, start + time) * sensitive)
+            if migration is not None:
+                expected = migration.expected(expected, collected, integration, group)
             collected += generator.poisson(expected)
             row, column, electrons = deposits.within(integration, group)
             np.add.at(collected, (row, column), electrons)

@@ -16,6 +16,7 @@ from miri_background.observation import FIELDS, exposures
 from miri_background.simulation.changes import dark_stripes, settling
 from miri_background.simulation.detector import ramp
 from miri_background.simulation.level1b import BETWEEN_EXPOSURES, level1b_model
+from miri_background.simulation.migration import charge_migration
 from miri_background.simulation.particles import Deposits, cosmic_rays, showers
 from miri_background.simulation.sky import (
     catalogue,
@@ -44,7 +45,7 @@ class SimulatedExposure:
         Ramps, reference output and metadata.
     background, sources : ndarray
         Expected rates, DN/s, shape of what is read: of the sky with what the detector adds to it
-        that no reference takes away, and of sources.
+        that no reference takes away, and of sources, as slopes show them.
     catalogue : astropy.table.QTable
         Sources with true sky and pixel positions and fluxes.
     hits : Deposits or None
@@ -163,13 +164,18 @@ def simulate(observation, exposure, psf):
         )
     )
     stripes = dark_stripes(observation, read, _generator(observation, field, _STRIPES_STREAM))
+    rate = np.maximum(sky + light + read.cut(dark_current()) + stripes, 0.0)
+    migration = charge_migration(observation, rate, readout)
     science, output = ramp(
-        np.maximum(sky + light + read.cut(dark_current()) + stripes, 0.0),
+        rate,
         readout,
         hits.joined(shower),
         _generator(observation, field, _EXPOSURE_STREAM, exposure.dither),
         _latent_image(observation, exposure, psf),
+        migration,
     )
+    if migration is not None:
+        light = light + migration.rate
     model = level1b_model(observation, exposure, where, science, output)
     conversion = read.cut(gain())
     sources = sources["id", "ra", "dec", "x", "y", "flux", "kind", "spectral_index"]
