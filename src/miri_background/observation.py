@@ -37,8 +37,11 @@ _FAINTEST_SKY = 1.0  # MJy/sr: no sky is darker, and the subtraction of less can
 # need three.
 _FEWEST_GROUPS_OF_MANY = 8
 
-# What only the embedded detector does.
-_OF_THE_DETECTOR = ("first_exposure_excess", "dark_stripes", "brighter_fatter")
+# What only the embedded simulator does.
+_EMBEDDED_ONLY = (
+    *("zodiacal_season", "thermal_drift"),
+    *("first_exposure_excess", "dark_stripes", "brighter_fatter"),
+)
 
 PROGRAM = "99770"  # no flight programme has this number
 
@@ -159,10 +162,13 @@ class Observation(ObservationParameters):
         return self
 
     @model_validator(mode="after")
-    def _mirisim_has_its_own_detector(self):
-        chosen = [name for name in _OF_THE_DETECTOR if getattr(self, name)]
+    def _mirisim_has_its_own_sky_and_detector(self):
+        chosen = [name for name in _EMBEDDED_ONLY if getattr(self, name)]
         if self.simulator == "mirisim" and chosen:
-            msg = f"simulator = mirisim has a detector of its own: leave {', '.join(chosen)} at 0"
+            msg = (
+                "simulator = mirisim has a sky and a detector of its own: leave "
+                f"{', '.join(chosen)} at 0"
+            )
             raise ValueError(msg)
         return self
 

@@ -298,6 +298,12 @@ class ObservationParameters(Description):
     latent_fraction: float = _parameter(
         0.0, "%", "source charge that is released after the exposure, fading with 300 s", ge=0, le=5
     )
+    zodiacal_season: float = _parameter(
+        0.0, "%", "yearly change of the zodiacal light at the ecliptic poles", ge=0, le=30
+    )
+    thermal_drift: float = _parameter(
+        0.0, "%/day", "change of the telescope's thermal light with time", ge=-2, le=2
+    )
     first_exposure_excess: float = _parameter(
         0.0,
         "%",

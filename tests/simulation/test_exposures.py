@@ -764,9 +764,16 @@ def test_latent_image_is_in_the_ramps(with_and_without_latent):
     assert np.any(with_latent != without)
 
 
-def test_truth_has_no_latent_image(with_and_without_latent):
-    """The truth is the scene: what comes back from before is not a part of it."""
-    np.testing.assert_array_equal(*(each.sources for each in with_and_without_latent))
+def test_truth_has_the_latent_image(with_and_without_latent):
+    """What comes back from before is in the slopes, and so in the truth, as a mean rate."""
+    with_latent, without = (each.sources for each in with_and_without_latent)
+    time = GROUPS * FRAME_TIME
+    observation = Observation(subarray=READ.name, groups=GROUPS, latent_fraction=5.0)
+    exposure, psf = observation.exposure("science", 1), point_spread_function("F770W")
+    released = simulation._latent_image(observation, exposure, psf)(0.0, time) / time
+    np.testing.assert_allclose(
+        with_latent - without, released / READ.cut(gain()), rtol=1e-9, atol=1e-12
+    )
 
 
 # -------------------------------------------------------------------------- showers

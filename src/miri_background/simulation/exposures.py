@@ -25,6 +25,7 @@ from miri_background.simulation.sky import (
     sky_rate,
     source_rate,
 )
+from miri_background.simulation.sky_by_date import sky_by_date
 
 __all__ = ["SimulatedExposure", "field_catalogue", "simulate", "write_truth"]
 
@@ -45,7 +46,7 @@ class SimulatedExposure:
         Ramps, reference output and metadata.
     background, sources : ndarray
         Expected rates, DN/s, shape of what is read: of the sky with what the detector adds to it
-        that no reference takes away, and of sources, as slopes show them.
+        that no reference takes away, and of sources and their latent images, as slopes show them.
     catalogue : astropy.table.QTable
         Sources with true sky and pixel positions and fluxes.
     hits : Deposits or None
@@ -146,7 +147,8 @@ def simulate(observation, exposure, psf):
     field, readout = FIELDS.index(exposure.field), exposure.readout
     read = readout.window
     where, sources, light = _scene(observation, exposure, psf)
-    sky = sky_rate(observation, exposure.field) * settling(observation, exposure)
+    change = settling(observation, exposure) * sky_by_date(observation, exposure)
+    sky = sky_rate(observation, exposure.field) * change
     hits, shower = (
         arrive(
             read,
@@ -164,6 +166,7 @@ def simulate(observation, exposure, psf):
         )
     )
     stripes = dark_stripes(observation, read, _generator(observation, field, _STRIPES_STREAM))
+    latent = _latent_image(observation, exposure, psf)
     rate = np.maximum(sky + light + read.cut(dark_current()) + stripes, 0.0)
     migration = charge_migration(observation, rate, readout)
     science, output = ramp(
@@ -171,9 +174,11 @@ def simulate(observation, exposure, psf):
         readout,
         hits.joined(shower),
         _generator(observation, field, _EXPOSURE_STREAM, exposure.dither),
-        _latent_image(observation, exposure, psf),
+        latent,
         migration,
     )
+    if latent is not None:
+        light = light + latent(0.0, readout.duration) / readout.duration
     if migration is not None:
         light = light + migration.rate
     model = level1b_model(observation, exposure, where, science, output)
