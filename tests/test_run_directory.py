@@ -404,6 +404,12 @@ def test_caches_at_other_paths_have_other_names():
     assert not any("/" in each for each in words)
 
 
+def test_shorter_dark_has_rates_of_its_own():
+    """Rates that a shorter dark was subtracted from are not those of the usual one."""
+    assert Calibration().references_words == "synthetic"
+    assert Calibration(dark_groups=10).references_words == "synthetic-dark10"
+
+
 def test_purpose_is_the_name_of_its_run(tmp_path):
     """What is no validation has a directory of its own, whatever its clipping."""
     assert run_path(tmp_path, CALIBRATION, "closure").name == "closure"

@@ -51,6 +51,13 @@ def test_dark_is_as_long_as_the_ramp(groups, dark_groups):
     assert found == dark_groups
 
 
+@pytest.mark.parametrize(("most", "found"), [(0, 40), (10, 10), (300, 40)])
+def test_dark_may_be_shorter_than_the_ramp(most, found):
+    """It has no more groups than it is to have; without a limit, those of the ramp."""
+    ((_, _, groups, _),) = ExposureKind.of(Observation(groups=40), dark_groups=most).read
+    assert groups == found
+
+
 @pytest.mark.parametrize(("integrations", "differing"), [(1, 1), (2, 2), (3, 2), (10, 2)])
 def test_reset_has_the_integrations_that_differ(integrations, differing):
     """All integrations but the first have the same reset anomaly."""

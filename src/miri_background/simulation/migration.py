@@ -83,7 +83,7 @@ class ChargeMigration:
 
     @property
     def rate(self):
-        """Electrons per second by which slopes differ from the rate, mean of the fitted groups."""
+        """Rate by which slopes differ, electron / s, mean of the fitted groups."""
         time = sum(map(len, self._counted)) * self._readout.frame_time
         return self._moved.reshape(self._readout.window.shape) / time
 
