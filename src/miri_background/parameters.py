@@ -366,8 +366,11 @@ class CalibrationParameters(Description):
 
 
 class RunParameters(Description):
-    """Where and how the work is done; none of these changes a number."""
+    """Where and how the work is done; but for the preset, none of these changes a number."""
 
+    preset: Literal["clean", "flight", "hard"] = _parameter(
+        "clean", "", "named set of values for parameters that are not given"
+    )
     working_directory: str = _parameter(
         "temporary", "", "where results are kept", legal="temporary, kept (below runs/), or a path"
     )

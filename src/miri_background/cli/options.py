@@ -9,6 +9,7 @@ from miri_background.calibration_choice import Calibration
 from miri_background.cli.verbs import Topic
 from miri_background.observation import Observation
 from miri_background.parameters import CalibrationParameters, RunParameters, every_parameter
+from miri_background.presets import with_preset
 
 __all__ = [
     "DIRECTORY",
@@ -149,7 +150,7 @@ def given(values):
     Returns
     -------
     dict
-        Parameters by name.
+        Parameters by name, those of a preset among them in place of its name.
 
     Raises
     ------
@@ -157,6 +158,7 @@ def given(values):
         Naming those that are outside their legal range.
     """
     parameters = {name: values[name] for name in every_parameter() if values.get(name) is not None}
+    parameters = with_preset(parameters)
     if "baselines" in parameters:
         parameters["baselines"] = absolute(parameters["baselines"])
     checked = {}

@@ -17,6 +17,7 @@ from miri_background.nightly.message import Message
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge, SetUpWrong
 from miri_background.parameters import InvalidParameter, RunParameters, refuse_unknown
+from miri_background.presets import with_preset
 from miri_background.settings_file import read_yaml, reason
 
 __all__ = ["Job", "Matrix", "night_seed", "read_matrix"]
@@ -77,7 +78,7 @@ class Job(BaseModel):
         return (
             self.observation.model_dump(mode="json")
             | self.calibration.model_dump(mode="json")
-            | self.settings.model_dump(exclude=set(_OF_THE_NIGHT))
+            | self.settings.model_dump(exclude={*_OF_THE_NIGHT, "preset"})
         )
 
 
@@ -186,6 +187,7 @@ def _job(path, name, entry, time_limit, night_seed, seed):
             if name_of_night in given:
                 msg = f"{name_of_night} is the night's own: give it to `miri-background nightly`"
                 raise InvalidParameter(msg)
+        given = with_preset(given)
         described = [kind.of(given) for kind in (Observation, Calibration, RunParameters)]
     except (CannotJudge, ValidationError) as error:
         msg = f"{path}, {name}: {reason(error)}."
