@@ -42,7 +42,7 @@ PARAMETERS = {
     "closure": ALL - OF_CALIBRATION - {"data", "mirisim_command", "baselines", "expect"},
     "references doctor": ALL
     - {"rate_product", "sigma", "maxiters", "control", "through", "build", "build_with"}
-    - {"working_directory", "workers", "baselines", "expect"},
+    - {"preset", "working_directory", "workers", "baselines", "expect"},
     "check": {"baselines", "expect"},
     "compare": {"baselines"},
     "okify": {"baselines"},
