@@ -395,3 +395,16 @@ def test_findings_are_in_the_last_line(stage2, capsys):
     checked(stage2)
     line = [each for each in capsys.readouterr().out.splitlines() if each.startswith("FAILED")][-1]
     assert line.endswith("findings about the data: errors are not the scatter")
+
+
+@pytest.mark.slow
+def test_products_of_genuine_scasim_ramps_pass(real_file, tmp_path, capsys):
+    """Another detector's ramps, correctly subtracted: all criteria are judged, nothing is found."""
+    directory = real_file("scasim")
+    arguments = ["check", str(directory), "--sigma=2", "--maxiters=3", "--no-page"]
+    code = main([*arguments, f"--output={tmp_path / 'check'}"])
+    assert code == 0, capsys.readouterr().out
+    metrics = json.loads((tmp_path / "check" / "metrics.json").read_text())
+    assert metrics["findings"] == []
+    statistical = {"residual", "gradient", "outputs", "columns", "rows", "noise"}
+    assert statistical <= {each["name"] for each in metrics["metrics"]}

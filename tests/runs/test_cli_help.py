@@ -65,6 +65,7 @@ OTHERS = {
     "campaign": ["--output", "--dask", "--scheduler", "--again", "--figures"],
     "okify": ["--reason", "--write"],
     "render": ["--output"],
+    "closure": ["--beside"],
     "faults": ["--names", "--output"],
     "false-alarms": ["--runs", "--seed", "--output"],
     "nightly": ["--matrix", "--history", "--seed", "--names", "--site"],

@@ -14,6 +14,7 @@ from miri_background.closure import OBSERVED
 from miri_background.observation import Observation
 from miri_background.outcomes import Outcome, SetUpWrong
 from miri_background.parameters import CalibrationParameters, RunParameters
+from miri_background.places import require_products_directory
 
 __all__ = [
     "TEST_SIZE",
@@ -61,17 +62,29 @@ def _workers(parameters):
     examples=(
         "miri-background closure",
         "miri-background closure --filter F1000W --run runs/closure-f1000w",
+        "miri-background closure --beside scasim",
     ),
+)
+@click.option(
+    "--beside",
+    cls=Topic,
+    type=click.Path(path_type=Path),
+    help="measure the level-1b ramps there, of SCASim or of this suite, beside the suite's own of "
+    "the same filter, readout and sky, instead of a closure",
+    **DIRECTORY,
 )
 @parameter_options(without=_NOT_OF_CLOSURE, defaults=OBSERVED | {"working_directory": "kept"})
 @again_option
-def closure(again, **values):
+def closure(again, beside, **values):
     """Compare what the pipeline gets back with what was simulated.
 
-    Judges the embedded simulator: rates, stars, cosmic rays and saturation.
+    Judges the embedded simulator: rates, stars, cosmic rays and saturation. With --beside, shows
+    how ramps of another simulator differ from its own.
     """
     parameters = given(values)
     require_directory(parameters)
+    if beside is not None:
+        return _closure_beside(beside, parameters)
     from miri_background.closure.closure import PURPOSE, closure_observation
     from miri_background.runs.names import CLOSURE
     from miri_background.simulation.sky_level import require_unsaturated
@@ -82,6 +95,27 @@ def closure(again, **values):
     of_notebook = _workers(parameters) | {"changes": changes}
     run = (observation, Calibration(), PURPOSE)
     return run_notebook(CLOSURE, parameters, of_notebook, run, again)
+
+
+def _closure_beside(directory, parameters):
+    """Show how ramps of another simulator differ from the suite's own."""
+    chosen = _changes(parameters)
+    if chosen:
+        flag = f"--{next(iter(chosen)).replace('_', '-')}"
+        msg = f"{flag} is not for --beside: filter, readout and sky are those of the ramps there."
+        raise SetUpWrong(msg)
+    require_products_directory(directory)
+    from miri_background.closure.beside import compare, level_one
+
+    comparison = compare(
+        level_one(directory),
+        parameters.get("working_directory", "temporary"),
+        **_workers(parameters),
+    )
+    print(f"{comparison.text()}\n")
+    for sentence in comparison.explanations():
+        print(sentence)
+    return Outcome.PASSED
 
 
 @click.command(
