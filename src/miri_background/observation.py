@@ -37,10 +37,12 @@ _FAINTEST_SKY = 1.0  # MJy/sr: no sky is darker, and the subtraction of less can
 # need three.
 _FEWEST_GROUPS_OF_MANY = 8
 
-# What only the embedded simulator does.
+# What MIRISim's files are not given.
 _EMBEDDED_ONLY = (
     *("zodiacal_season", "thermal_drift"),
     *("first_exposure_excess", "dark_stripes", "brighter_fatter"),
+    *("background_galaxies", "science_nebula", "background_nebula", "phase_mask_glow"),
+    *("wavefront_error", "wavefront_change"),
 )
 
 PROGRAM = "99770"  # no flight programme has this number

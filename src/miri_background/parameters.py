@@ -276,6 +276,18 @@ class ObservationParameters(Description):
     background_brightest: float = _parameter(
         60.0, "uJy", "flux of the brightest background star", gt=0, le=100_000
     )
+    background_galaxies: float = _parameter(
+        0.0, "galaxies/arcmin2", "above 0.1 uJy in the background field", ge=0, le=1000
+    )
+    science_nebula: float = _parameter(
+        0.0, "MJy/sr", "mean brightness of a nebula in the science field", ge=0, le=1000
+    )
+    background_nebula: float = _parameter(
+        0.0, "MJy/sr", "mean brightness of a nebula in the background field", ge=0, le=1000
+    )
+    phase_mask_glow: float = _parameter(
+        0.0, "%", "glow at the edges of the phase masks, at most, over the sky", ge=0, le=500
+    )
     sky_level: float = _parameter(
         0.0,
         "MJy/sr",
@@ -288,6 +300,12 @@ class ObservationParameters(Description):
     )
     sky_gradient_angle: float = _parameter(
         30.0, "deg", "direction of the brighter sky, from +x towards +y", ge=0, lt=360
+    )
+    wavefront_error: float = _parameter(
+        0.0, "nm", "wavefront error of telescope and imager at its centre, rms", ge=0, le=300
+    )
+    wavefront_change: float = _parameter(
+        0.0, "nm", "wavefront error that only corners of the imager have, rms", ge=0, le=200
     )
     cosmic_ray_rate: float = _parameter(
         28.0, "hits/s", "cosmic rays on the full array", ge=0, le=500

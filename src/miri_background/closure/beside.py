@@ -56,7 +56,7 @@ __all__ = ["Comparison", "LevelOne", "compare", "level_one"]
 
 _FEWEST = 2  # exposures: one has no scatter
 _SAME_GAIN = 0.1  # relative: non-linearity, which is left in level 1b, is a few per cent of it
-_ERRORS = 3.0  # standard errors of a gain that is measured in one exposure
+_ERRORS = 3.0  # standard errors that are chance
 _OWN = "miri-background-validation"  # ORIGIN of ramps that the embedded simulator made
 _BRIGHT = 2.0  # of the sky: pixels in which the light of sources is compared
 _FEWEST_BRIGHT = 30  # pixels
@@ -434,10 +434,15 @@ class Comparison:
         """Return the means of a row, ours first."""
         return self._value("ours", name), self._value("theirs", name)
 
+    def _differ(self, name, least):
+        """Return whether both differ by more than that and by more than chance."""
+        (ours, first), (theirs, second) = (self.mean(side, name) for side in ("ours", "theirs"))
+        return abs(theirs - ours) > least + _ERRORS * np.hypot(first, second)
+
     def _gain(self):
         """Yield what another gain makes of the same electrons."""
         ours, theirs = self._pair("gain")
-        if abs(theirs / ours - 1) < _SAME_GAIN:
+        if not self._differ("gain", _SAME_GAIN * ours):
             return
         mine, other = self._pair("read noise in electrons")
         correlations = self._pair("lag-1 correlation")
@@ -482,7 +487,8 @@ class Comparison:
     def _weights(self):
         """Yield what the weights of the fit add to rates."""
         expected = self._pair("offset of weights")
-        if self._value("theirs", "rate less truth") is None or abs(np.diff(expected)) < _OFFSET:
+        known = self._value("theirs", "rate less truth") is not None
+        if not (known and self._differ("offset of weights", _OFFSET)):
             return
         found = [_cell(self.mean(side, "rate less truth")) for side in ("ours", "theirs")]
         yield (

@@ -12,7 +12,15 @@ from matplotlib.path import Path as Polygon
 from miri_background.instrument.detector import SHAPE
 from miri_background.instrument.readout import subarrays
 
-__all__ = ["Region", "illuminated", "regions", "transmission", "within_regions"]
+__all__ = [
+    "PHASE_ANGLE",
+    "Region",
+    "illuminated",
+    "phase_mask_centres",
+    "regions",
+    "transmission",
+    "within_regions",
+]
 
 # Name of each region in tables and metrics, and the SIAF aperture that bounds it.
 _APERTURES = {
@@ -33,7 +41,7 @@ _SPOT_RADIUS = 19.6  # 2.16 arcsec: occulting spot of the Lyot mask, JWST user d
 _SPOT_BAR = 3.0  # half width of the bar that holds the spot
 _PHASE_EDGE = (0.5, 1.5)  # depth and Gaussian width of the lines between phase quadrants
 # Degrees from +x towards +y: the lines follow the axes of the telescope, as its spikes do.
-_PHASE_ANGLE = -4.835  # V3IdlYAngle
+PHASE_ANGLE = -4.835  # V3IdlYAngle
 _SOFT_EDGE = 1.0  # of spot and bar
 # Pixels that see less of the sky than this are in the dark: no flat field can mend them.
 _LEAST_TRANSMISSION = 0.2
@@ -142,6 +150,12 @@ def within_regions(x, y, margin, subarray="FULL"):
     )
 
 
+def phase_mask_centres():
+    """Return where the quadrants of each phase mask meet, 0-based pixels (x, y) by region."""
+    centres = _siaf()["coronagraph_centres"]
+    return {name: (x - 1, y - 1) for name, (x, y) in centres.items() if name != "Lyot"}
+
+
 def _edge(distance):
     """Return the transmission at a signed distance, pixels, from the edge of something opaque."""
     return np.clip(distance / (2 * _SOFT_EDGE) + 0.5, 0.0, 1.0)
@@ -186,7 +200,7 @@ def transmission():
                 _edge(np.hypot(dx, dy) - _SPOT_RADIUS), _edge(np.abs(dx) - _SPOT_BAR)
             )
         else:
-            cosine, sine = (f(np.deg2rad(_PHASE_ANGLE)) for f in (np.cos, np.sin))
+            cosine, sine = (f(np.deg2rad(PHASE_ANGLE)) for f in (np.cos, np.sin))
             depth, width = _PHASE_EDGE
             across = (dx * cosine + dy * sine, dy * cosine - dx * sine)
             shadow = np.prod(

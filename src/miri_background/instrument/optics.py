@@ -10,13 +10,14 @@ import numpy as np
 from matplotlib.path import Path as Polygon
 from photutils.aperture import CircularAperture
 from scipy.interpolate import RectBivariateSpline
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.signal import fftconvolve
 
 from miri_background.instrument.aperture import ARCSEC_TO_RAD, imager_aperture
 from miri_background.instrument.apertures import aperture_sums
 from miri_background.instrument.detector import INTERPIXEL_CAPACITANCE
 from miri_background.instrument.throughput import bandpass
+from miri_background.instrument.wavefront import at_field_point, field_terms, wavefront
 
 __all__ = [
     "CRUCIFORM_FRACTIONS",
@@ -29,6 +30,7 @@ __all__ = [
 _STAMP = 201  # pixels across: beyond it lie 2 % of the light of F770W
 _OVERSAMPLE = 5  # samples per pixel and axis; odd, so that a sample lies on the centre
 _WAVELENGTHS = 9  # over the band: 2e-4 of the peak from the limit of many
+_FEW_WAVELENGTHS = 3  # for what changes over the field
 _PUPIL_SAMPLES = 1024
 _PUPIL_WIDTH = 6.7  # m: the outline is 6.6 m across its corners
 
@@ -104,7 +106,7 @@ def diffraction_image(transmission, width, wavelength, pixel, positions):
     Parameters
     ----------
     transmission : ndarray
-        Pupil, shape (n, n), real: the optics have no phase errors.
+        Pupil, shape (n, n); real where the optics have no phase errors.
     width : float
         Width of the pupil array, m.
     wavelength : float
@@ -122,6 +124,13 @@ def diffraction_image(transmission, width, wavelength, pixel, positions):
     samples = transmission.shape[0]
     step = width / samples
     across = (np.arange(samples) + 0.5) * step - width / 2
+    if np.iscomplexobj(transmission):
+        turns = np.exp(-2j * np.pi / wavelength * pixel * np.outer(positions, across))
+        return _of_all_light(
+            np.abs(turns @ transmission @ turns.T) ** 2,
+            step * pixel / wavelength,
+            np.abs(transmission),
+        )
     # The field of a real pupil at (-x, -y) is the conjugate of that at (x, y), and cosine
     # and sine are even and odd: a quarter of the products gives the whole image.
     phase = 2 * np.pi / wavelength * pixel * np.outer(positions[len(positions) // 2 :], across)
@@ -133,9 +142,16 @@ def diffraction_image(transmission, width, wavelength, pixel, positions):
     left = (even[0] + even[1]) ** 2 + (odd[0] - odd[1]) ** 2
     upper = np.hstack([left[:, :0:-1], right])
     power = np.vstack([upper[:0:-1, ::-1], upper])
-    # Parseval: the integral of |field|^2 over the sky is the pupil's power times
-    # (wavelength / step)^2 / pixel^2 in pixels.
-    return power * (step * pixel / wavelength) ** 2 / np.sum(transmission**2)
+    return _of_all_light(power, step * pixel / wavelength, transmission)
+
+
+def _of_all_light(power, step, transmission):
+    """Return the square of a field as part of all light, in units of 1 / pixel^2.
+
+    Parseval: its integral over the sky is the pupil's power times
+    (wavelength / step of the pupil)^2 / pixel^2 in pixels.
+    """
+    return power * step**2 / np.sum(transmission**2)
 
 
 def cruciform_kernel(positions):
@@ -188,10 +204,14 @@ class PointSpreadFunction:
         reddest and the bluest spectrum of `SPECTRAL_INDICES`.
     oversample : int
         Samples per pixel along each axis; odd.
+    changes : ndarray, optional
+        What the terms of `field_terms` add to it away from the centre of the imager, whatever
+        the spectrum, shape (terms, n, n).
     """
 
     ends: np.ndarray
     oversample: int
+    changes: np.ndarray | None = None
 
     @property
     def radius(self):
@@ -222,6 +242,47 @@ class PointSpreadFunction:
             RectBivariateSpline(axis, axis, samples)
             for samples in (self.ends[0], self.ends[1] - self.ends[0])
         ]
+
+    def drawing(self):
+        """Return a function that draws a source, and how far from it, pixels.
+
+        It takes the offsets of rows and of columns from the source, its spectral index and its
+        place (x, y) on the full array, and returns the part of all light in each pixel.
+        """
+        reddest, colour = self.splines()
+        terms = []
+        if self.changes is not None:
+            axis = np.arange(self.ends.shape[-1]) / self.oversample - self.radius
+            terms = [RectBivariateSpline(axis, axis, each) for each in self.changes]
+
+        def drawn(rows, columns, spectral_index, place):
+            image = reddest(rows, columns) + blue_part(spectral_index) * colour(rows, columns)
+            if terms:
+                for factor, term in zip(field_terms(*place), terms, strict=True):
+                    image += factor * term(rows, columns)
+            return image
+
+        return drawn, int(self.radius)
+
+    def blurred(self, width, radius):
+        """Return the image of a small round source, cut out.
+
+        Parameters
+        ----------
+        width : float
+            Gaussian width of the source, pixels.
+        radius : int
+            Half width of the stamp, pixels; light further out is not rendered.
+
+        Returns
+        -------
+        PointSpreadFunction
+            Without changes over the field.
+        """
+        middle, half = self.ends.shape[-1] // 2, radius * self.oversample
+        inner = slice(middle - half, middle + half + 1)
+        wide = gaussian_filter(self.ends, (0, *[width * self.oversample] * 2), mode="constant")
+        return PointSpreadFunction(wide[:, inner, inner], self.oversample)
 
     def kernel(self, spectral_index=0.0):
         """Return the image of a source on a pixel's centre, shape (2 r + 1, 2 r + 1)."""
@@ -256,17 +317,21 @@ class PointSpreadFunction:
         return np.array(sums) / self.oversample**2
 
 
-@lru_cache(maxsize=1)
-def point_spread_function(name):
+@lru_cache(maxsize=2)
+def point_spread_function(name, error=0.0, change=0.0):
     """Return the point-spread function of a filter at the centre of the imager.
 
-    Perfect optics: at 7.7 micrometre the telescope's 65-80 nm of wavefront error
-    takes 0.3 % off the peak and changes the width by 0.1 %.
+    Perfect optics, if nothing else is asked for: at 7.7 micrometre the 65-80 nm of wavefront
+    error of the telescope take 0.3 % off the peak and change the width by 0.1 %.
 
     Parameters
     ----------
     name : str
         Filter.
+    error : float, optional
+        Wavefront error at the centre of the imager, nm rms.
+    change : float, optional
+        What its corners have beside it, nm rms.
 
     Returns
     -------
@@ -276,6 +341,47 @@ def point_spread_function(name):
     """
     aperture = imager_aperture()
     jacobian = aperture.jacobian(aperture.x_ref, aperture.y_ref)
+    transmission = pupil(jacobian)
+    ends = _on_detector(name, jacobian, transmission, error=wavefront(transmission, error))
+    if not change:
+        return PointSpreadFunction(ends, _OVERSAMPLE)
+
+    # Differences of images are small: a coarse pupil and few wavelengths give them to a hundredth.
+    coarse = pupil(jacobian, _PUPIL_SAMPLES // 2)
+
+    def image_at(u, v):
+        """Return the image of a flat spectrum at a place of the field."""
+        errors = wavefront(coarse, error, change, (u, v))
+        return _on_detector(name, jacobian, coarse, errors, (0.0,), _FEW_WAVELENGTHS)[0]
+
+    return PointSpreadFunction(ends, _OVERSAMPLE, at_field_point(image_at))
+
+
+def _on_detector(
+    name, jacobian, transmission, error, indices=SPECTRAL_INDICES, wavelengths=_WAVELENGTHS
+):
+    """Return images of point sources on the detector.
+
+    Parameters
+    ----------
+    name : str
+        Filter.
+    jacobian : ndarray
+        d(V2, V3)/d(x, y), arcsec per pixel.
+    transmission : ndarray
+        Pupil.
+    error : ndarray or None
+        Optical path difference over the pupil, m.
+    indices : sequence of float, optional
+        Spectral indices of the sources.
+    wavelengths : int, optional
+        Over the band.
+
+    Returns
+    -------
+    ndarray
+        Part of all light in a pixel centred at each sample, shape (indices, n, n); read-only.
+    """
     pixel = np.sqrt(abs(np.linalg.det(jacobian))) * ARCSEC_TO_RAD
     margin = INTERPIXEL_CAPACITANCE.shape[0] // 2 + 1
     half = (_STAMP // 2 + margin) * _OVERSAMPLE
@@ -285,14 +391,16 @@ def point_spread_function(name):
     # Electrons per unit of ln(wavelength), for a source that is flat in frequency.
     cumulative = np.cumsum(efficiency / wavelength)
     nodes = np.interp(
-        (np.arange(_WAVELENGTHS) + 0.5) / _WAVELENGTHS * cumulative[-1], cumulative, wavelength
+        (np.arange(wavelengths) + 0.5) / wavelengths * cumulative[-1], cumulative, wavelength
     )
-    weights = nodes[:, np.newaxis] ** -np.array(SPECTRAL_INDICES)
+    weights = nodes[:, np.newaxis] ** -np.array(indices)
     weights /= weights.sum(axis=0)
-    transmission = pupil(jacobian)
-    diffraction = np.zeros((len(SPECTRAL_INDICES), len(positions), len(positions)))
+    diffraction = np.zeros((len(indices), len(positions), len(positions)))
     for node, shares in zip(nodes, weights, strict=True):
-        image = diffraction_image(transmission, _PUPIL_WIDTH, node * 1e-6, pixel, positions)
+        passed = transmission
+        if error is not None:
+            passed = transmission * np.exp(2j * np.pi * error / (node * 1e-6))
+        image = diffraction_image(passed, _PUPIL_WIDTH, node * 1e-6, pixel, positions)
         diffraction += shares[:, np.newaxis, np.newaxis] * image
     inner = slice(margin * _OVERSAMPLE, -margin * _OVERSAMPLE)
     fraction = CRUCIFORM_FRACTIONS[name]
@@ -311,4 +419,4 @@ def point_spread_function(name):
         ends.append(shared[inner, inner])
     ends = np.array(ends)
     ends.flags.writeable = False
-    return PointSpreadFunction(ends, _OVERSAMPLE)
+    return ends

@@ -148,7 +148,7 @@ def simulate(observation, exposure, psf):
     read = readout.window
     where, sources, light = _scene(observation, exposure, psf)
     change = settling(observation, exposure) * sky_by_date(observation, exposure)
-    sky = sky_rate(observation, exposure.field) * change
+    sky = sky_rate(observation, exposure.field, where, change)
     hits, shower = (
         arrive(
             read,

@@ -63,7 +63,8 @@ def take_exposures(run, executor, mirisim_command="mirisim"):
     ]
     if missing:
         # Computed once and handed out: every worker uses the very same numbers.
-        psf = point_spread_function(observation.filter)
+        errors = observation.wavefront_error, observation.wavefront_change
+        psf = point_spread_function(observation.filter, *(errors if any(errors) else ()))
         take = partial(_take_exposure, observation, run.records, key, psf)
         completed(executor, take, missing, "Simulating exposures")
     return [run.uncal(exposure) for exposure in exposures(observation)]

@@ -9,9 +9,10 @@ from scipy.signal import fftconvolve
 from scipy.special import gamma, gammaincinv
 
 from miri_background.instrument.aperture import Attitude, imager_aperture
-from miri_background.instrument.detector import SHAPE
-from miri_background.instrument.footprint import regions, within_regions
-from miri_background.instrument.optics import SPECTRAL_INDICES, blue_part
+from miri_background.instrument.detector import SHAPE, pixel_flat
+from miri_background.instrument.footprint import regions, transmission, within_regions
+from miri_background.instrument.glow import phase_mask_glow
+from miri_background.instrument.optics import SPECTRAL_INDICES
 from miri_background.instrument.readout import Subarray
 from miri_background.instrument.response import point_response, sky_response
 from miri_background.instrument.throughput import (
@@ -20,6 +21,8 @@ from miri_background.instrument.throughput import (
     electrons_per_surface_brightness,
 )
 from miri_background.observation import DITHER_PATTERN
+from miri_background.simulation.galaxies import DISTANT, GALAXY_WIDTH, distant_galaxies
+from miri_background.simulation.nebula import nebula_brightness
 from miri_background.simulation.sky_level import sky_brightness
 
 __all__ = [
@@ -56,6 +59,7 @@ ELLIPTICITY = 0.4
 GALAXY_ANGLE = 40.0  # degrees from +x towards +y on the detector
 _CORE_WIDTH = 41  # pixels that are oversampled: outside, the profile is smooth
 _CORE_OVERSAMPLE = 11
+_DISTANT_RADIUS = 30  # pixels: 93 % of the light of F770W, and less than a photon beyond
 
 
 @dataclass(frozen=True)
@@ -188,8 +192,8 @@ def catalogue(observation, field, generator):
     Returns
     -------
     astropy.table.QTable
-        Columns ``id``, ``kind`` ("star" or "galaxy"), ``ra``, ``dec`` (deg), ``flux``
-        (uJy, mean over the band) and ``spectral_index`` (exponent of frequency).
+        Columns ``id``, ``kind`` ("star", "galaxy" or "distant galaxy"), ``ra``, ``dec`` (deg),
+        ``flux`` (uJy, mean over the band) and ``spectral_index`` (exponent of frequency).
     """
     x, y = _star_positions(getattr(observation, f"{field}_stars"), generator)
     count = len(x)
@@ -209,11 +213,16 @@ def catalogue(observation, field, generator):
         flux = np.append(flux, observation.galaxy_flux)
         index = np.append(index, _GALAXY_SPECTRAL_INDEX)
         kind.append("galaxy")
+    if field == "background" and observation.background_galaxies > 0:
+        # Drawn last: the stars are the same with and without galaxies.
+        columns = distant_galaxies(observation.background_galaxies, generator)
+        kind += [DISTANT] * len(columns[0])
+        x, y, flux, index = map(np.append, (x, y, flux, index), columns)
     ra, dec = field_attitude(observation, field).sky(*imager_aperture().pixel_to_v2v3(x, y))
     return QTable(
         {
             "id": np.arange(1, len(kind) + 1),
-            "kind": np.array(kind, dtype="U6"),
+            "kind": np.array(kind, dtype=f"U{max(map(len, {'galaxy', *kind}))}"),
             "ra": ra,
             "dec": dec,
             "flux": flux,
@@ -247,11 +256,29 @@ def pixel_positions(observation, sources, where):
     return x + offset[0] - read.x.start, y + offset[1] - read.y.start
 
 
-def sky_rate(observation, field):
+def sky_rate(observation, field, where=None, change=1.0):
     """Return the electrons per second that the sky of a field gives each pixel that is read.
 
     The gradient is fixed to the array: what varies over two arcminutes is light
-    scattered in the telescope, which does not move with a dither of arcseconds.
+    scattered in the telescope, which does not move with a dither of arcseconds.  So is the glow at
+    the phase masks.  A nebula is fixed to the sky.
+
+    Parameters
+    ----------
+    observation : Observation
+        The observation.
+    field : str
+        "science" or "background".
+    where : Pointing, optional
+        The dither, by default the first.
+    change : float, optional
+        Zodiacal and thermal light of the exposure over those of the field; neither a nebula nor
+        the glow changes with them.
+
+    Returns
+    -------
+    ndarray
+        Shape of what is read.
     """
     aperture = imager_aperture()
     y, x = np.indices(SHAPE)
@@ -259,9 +286,19 @@ def sky_rate(observation, field):
     pixels_per_arcmin = 60 / np.sqrt(aperture.pixel_area(aperture.x_ref, aperture.y_ref))
     centre_y, centre_x = (SHAPE[0] - 1) / 2, (SHAPE[1] - 1) / 2
     along = ((x - centre_x) * np.cos(angle) + (y - centre_y) * np.sin(angle)) / pixels_per_arcmin
-    brightness = sky_brightness(observation, field) * (1 + observation.sky_gradient / 100 * along)
+    level = sky_brightness(observation, field) * change
+    brightness = level * (1 + observation.sky_gradient / 100 * along)
     per_brightness = electrons_per_surface_brightness(observation.filter)
+    if getattr(observation, f"{field}_nebula"):
+        where = where or pointing(observation, field, 0)
+        brightness = brightness + nebula_brightness(observation, field, where)
     rate = np.maximum(brightness, 0.0) * per_brightness * sky_response()
+    if observation.phase_mask_glow:
+        # The same in both fields, whatever their skies are: the telescope shines.
+        glow = observation.phase_mask_glow / 100 * sky_brightness(observation)
+        # It comes from the edges themselves: they do not shade it.
+        response = np.where(transmission() > 0, pixel_flat(), 0.0)
+        rate += glow * per_brightness * phase_mask_glow() * response
     return observation.readout(field).window.cut(rate)
 
 
@@ -325,24 +362,24 @@ def source_rate(observation, field, sources, x, y, psf):
     """
     read = observation.readout(field).window
     image = np.zeros(read.shape)
-    reddest, colour = psf.splines()
-    radius = int(psf.radius)
+    draw = {"star": psf.drawing()}
+    if DISTANT in sources["kind"]:
+        draw[DISTANT] = psf.blurred(GALAXY_WIDTH, _DISTANT_RADIUS).drawing()
     electrons = sources["flux"].to_value("uJy") * electrons_per_microjansky(observation.filter)
     for source, at_x, at_y, rate in zip(sources, x, y, electrons, strict=True):
+        # On the full array: a dither can move the core out of a subarray, but its wings not.
+        place = (at_x + read.x.start, at_y + read.y.start)
         if source["kind"] == "galaxy":
-            # On the full array: a dither can move the core out of a subarray, but its wings not.
-            place = (at_x + read.x.start, at_y + read.y.start)
             galaxy = _galaxy_image(*place, source["spectral_index"], psf)
             image += rate * read.cut(np.maximum(galaxy, 0.0))
             continue
+        drawn, radius = draw[source["kind"]]
         columns, rows = (
             np.arange(max(round(at) - radius, 0), min(round(at) + radius + 1, size))
             for at, size in ((at_x, read.shape[1]), (at_y, read.shape[0]))
         )
         if columns.size and rows.size:
-            part = blue_part(source["spectral_index"])
-            offsets = (rows - at_y, columns - at_x)
-            image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += rate * (
-                reddest(*offsets) + part * colour(*offsets)
+            image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += rate * drawn(
+                rows - at_y, columns - at_x, source["spectral_index"], place
             )
     return image * read.cut(point_response())

@@ -218,7 +218,7 @@ def _exposure(observation, exposure, sources, ramps):
     level1b.meta.exposure.nsamples = ramps.samples
     return SimulatedExposure(
         level1b,
-        sky_rate(observation, exposure.field) * to_rate,
+        sky_rate(observation, exposure.field, where) * to_rate,
         light * to_rate,
         listed["id", "ra", "dec", "x", "y", "flux", "kind", "spectral_index"],
         hits=None,
