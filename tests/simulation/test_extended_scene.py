@@ -15,7 +15,7 @@ from miri_background.simulation.exposures import field_catalogue
 from miri_background.simulation.galaxies import DISTANT, FAINTEST, _fluxes, distant_galaxies
 from miri_background.simulation.nebula import nebula_brightness
 from miri_background.simulation.sky import pointing, sky_rate, source_rate
-from miri_background.simulation.sky_level import sky_brightness
+from miri_background.simulation.sky_level import require_unsaturated, sky_brightness
 
 NEBULA = 2.0  # MJy/sr
 DENSITY = 155.0  # galaxies per square arcminute
@@ -103,6 +103,12 @@ def test_nebula_is_light_of_the_sky():
     expected *= electrons_per_surface_brightness("F770W") * sky_response()
     np.testing.assert_allclose(extra, expected, atol=1e-9)
     assert np.all(added("background_nebula", NEBULA, "science") == 0)
+
+
+def test_nebula_that_saturates_the_ramps_is_refused():
+    """Before anything is simulated, with the sentence of a sky that is too bright."""
+    with pytest.raises(CannotJudge, match=r"The sky of .* take .* or a lower nebula"):
+        require_unsaturated(Observation.create(background_nebula=1000.0))
 
 
 # ------------------------------------------------------------------ glow

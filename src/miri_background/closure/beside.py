@@ -393,7 +393,7 @@ class Comparison:
     theirs: list
 
     def mean(self, side, name):
-        """Return mean and standard error of a row, or None where it was not measured.
+        """Return mean and standard error of a row.
 
         Parameters
         ----------
@@ -401,6 +401,11 @@ class Comparison:
             Whose.
         name : str
             Of the row.
+
+        Returns
+        -------
+        tuple of float or None
+            None where it was not measured; the error from the scatter of exposures.
         """
         numbers = [each[name] for each in getattr(self, side) if name in each]
         if not numbers:

@@ -7,6 +7,7 @@ from miri_background.outcomes import SetUpWrong
 
 __all__ = ["require_unsaturated", "sky_brightness"]
 
+_NEBULA_PEAK = 2.0  # of its mean: brighter places are few
 _FEWEST_GROUPS = 6  # that an observation may have
 
 
@@ -34,14 +35,16 @@ def require_unsaturated(observation):
     per_brightness = electrons_per_surface_brightness(observation.filter)
     for exposure in exposures(observation):
         time = exposure.readout.frame_time
-        sky = sky_brightness(observation, exposure.field)
+        nebula = getattr(observation, f"{exposure.field}_nebula")
+        sky = sky_brightness(observation, exposure.field) + _NEBULA_PEAK * nebula
         full, most = (int(well / (sky * per_brightness * time)) for well in (FULL_WELL, LEAST_WELL))
         if exposure.readout.groups <= most:
             continue
         fewer = f"at most {most} groups, " if most >= _FEWEST_GROUPS else ""
+        cause = "nebula" if nebula else "sky_level"
         msg = (
             f"The sky of {sky:g} MJy/sr in {observation.filter} fills the "
             f"pixels within {full + 1} groups of {time:.3f} s: "
-            f"take {fewer}a smaller subarray, FASTR1, or a lower sky_level."
+            f"take {fewer}a smaller subarray, FASTR1, or a lower {cause}."
         )
         raise SetUpWrong(msg)
