@@ -31,6 +31,14 @@ PRESETS = MappingProxyType(
                 "brighter_fatter": 2.0,
                 # JWST user documentation: latents are below 1 %.
                 "latent_fraction": 0.5,
+                "shower_rate": 1.0,
+                # Rigby et al. (2023): 65 to 80 nm; larger off the centre of the field.
+                "wavefront_error": 75.0,
+                "wavefront_change": 30.0,
+                # Counts to 0.1 microjansky, Sajkov et al. (2024).
+                "background_galaxies": 155.0,
+                # Boccaletti et al. (2022) describe the glow; nobody has published its brightness.
+                "phase_mask_glow": 30.0,
             }
         ),
         # What people have reported, as large as they have reported it, or larger.
@@ -40,6 +48,13 @@ PRESETS = MappingProxyType(
                 "dark_stripes": 1.0,  # stripes of some percent of the sky: jwst issue 8517
                 "brighter_fatter": 5.0,  # jwst issue 9526
                 "latent_fraction": 5.0,  # jwst issue 10553
+                "shower_rate": 3.0,  # jwst issue 8030
+                "wavefront_error": 120.0,
+                "wavefront_change": 60.0,
+                "background_galaxies": 300.0,
+                "phase_mask_glow": 100.0,
+                "science_nebula": 0.5,  # extended light that dithers do not move off
+                "background_nebula": 0.5,
                 "science_brightest": 50_000.0,  # saturates in the first groups: jwst issue 9199
                 "background_delay": 30.0,  # another epoch, and another sky
                 "zodiacal_season": 20.0,
