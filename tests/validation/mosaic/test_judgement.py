@@ -99,6 +99,25 @@ def test_error_is_a_small_part_of_what_is_wrong(judged):
     assert sky.limit < 0.5 * judged.expected.pixel_noise
 
 
+def test_noise_of_pixels_follows_their_read_noise(judged):
+    """Weights prefer those of little: with one noise for all, the mosaic's would be too high."""
+    expected, ratios = judged.expected, []
+    for number, member in enumerate(judged.mosaic.members):
+        clean = expected.clean[number] & member.usable
+        variance = expected.own_variances[number] + expected.shared_variance
+        pulls = (member.data - expected.images[number])[clean] / np.sqrt(variance[clean])
+        reads = member.variances["VAR_RNOISE"][clean]
+        low, high = np.quantile(reads, [0.25, 0.75])
+        quarters = [pulls[reads <= low], pulls[reads >= high]]
+        ratios.append(np.std(quarters[1]) / np.std(quarters[0]))
+    # Each of two standard deviations is of a quarter of the pixels; the background is shared.
+    error = np.sqrt(1 / (np.count_nonzero(clean) / 4))
+    assert np.mean(ratios) == pytest.approx(1, abs=4 * error)
+    # As large an error as the test allows would be seen.
+    spread = np.sqrt(expected.own_variances[0] + expected.shared_variance)[expected.clean[0]]
+    assert np.quantile(spread, 0.95) / np.quantile(spread, 0.05) > 1 + 8 * error
+
+
 def with_members(mosaic, change):
     """Return a mosaic whose exposures were changed before it was made."""
     return replace(mosaic, members=[change(*each) for each in enumerate(mosaic.members)])

@@ -20,7 +20,6 @@ __all__ = ["MosaicExpectation", "calibration_factors", "exposure_numbers"]
 
 _SHARE = 1e-6  # of the weight of a pixel: less comes from nothing but rounding
 _WHOLE = 1 - 1e-3  # from so much on, a pixel of the mosaic is of a region
-_BORDER = 1  # pixels along the edge of the grid, where the pipeline's kernel is cut
 
 
 def exposure_numbers(mosaic, products):
@@ -117,8 +116,13 @@ class MosaicExpectation:
         self.light = [expectation.science_light[each] * self.factors for each in self.numbers]
         self.images = [expectation.left(each) * self.factors for each in self.numbers]
         squared = self.factors**2
-        self.own_variances = [expectation.science_variance(each) * squared for each in self.numbers]
-        self.shared_variance = expectation.combined_variance * squared
+        # Weights prefer pixels of little read noise, so that each has to have a noise of its own.
+        self.own_variances = [
+            expectation.science_variance(each) * expectation.pixel_variance(each) * squared
+            for each in self.numbers
+        ]
+        of_backgrounds = expectation.combined_variance * expectation.combined_pixel_variance
+        self.shared_variance = of_backgrounds * squared
         self._commons = [expectation.exposure_common_variances[each] for each in self.numbers]
         self.clean, self.hit, self.without_sources, self.untouched = [], [], [], []
         for each in self.numbers:
@@ -172,9 +176,7 @@ class MosaicExpectation:
         """Boolean image of the mosaic's pixels that hold nothing but clean, empty sky."""
         unclean = self.resampling.of([~each for each in self.clean])
         empty = self._mosaic.covered & (unclean < _SHARE) & (self.resampling.weight > 0)
-        inside = np.zeros(empty.shape, dtype=bool)
-        inside[_BORDER:-_BORDER, _BORDER:-_BORDER] = True
-        return empty & inside
+        return empty & self.resampling.inside
 
     def region(self, name):
         """Return a boolean image of the mosaic's pixels that are of a region of the detector."""

@@ -347,6 +347,40 @@ class Expectation:
         relative = noise.relative_scatter(self.levels[number], light)
         return (self.science_noise[number] * relative) ** 2
 
+    def pixel_variance(self, number):
+        """Return the variance of each pixel of a science rate over the mean of empty sky.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+
+        Returns
+        -------
+        ndarray or float
+            Shape (rows, columns); 1 without truth.
+        """
+        if not self.truth:
+            return 1.0
+        return self._science_noises[number].relative_variances(self._science_sky[number])
+
+    @cached_property
+    def combined_pixel_variance(self):
+        """Variance of each pixel of the combined background over the mean of empty sky.
+
+        Shape (rows, columns); 1 without truth.
+        """
+        if not self.truth:
+            return 1.0
+        parts = np.array(self._member_costs) * np.square(self.background_noise)
+        of_ways = dict.fromkeys(self._ways[len(self.science) :], 0.0)
+        for way, part in zip(self._ways[len(self.science) :], parts / parts.sum(), strict=True):
+            of_ways[way] += part
+        return sum(
+            part * self._noise[way].relative_variances(self.background_sky)
+            for way, part in of_ways.items()
+        )
+
     @cached_property
     def combined_common_variance(self):
         """Variance that all pixels of the combined background share, (DN/s)^2."""

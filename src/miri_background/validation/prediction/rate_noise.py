@@ -218,6 +218,27 @@ class RateNoise:
         reads = self.averaging.reads * (self._known.raw_read_noise / time) ** 2
         return reads, self.averaging.photons * level / (self._known.gain * time)
 
+    def relative_variances(self, sky):
+        """Return the variance of each pixel's rate over the mean of all on empty sky.
+
+        Parameters
+        ----------
+        sky : ndarray
+            Rate of the sky in each pixel, DN/s, shape (rows, columns).
+
+        Returns
+        -------
+        ndarray or None
+            From each pixel's rate, gain, dark current and read noise; same shape.  None of a
+            detector that is not known.
+        """
+        if self._known is None:
+            return None
+        rate = np.maximum(sky, 0) + self._known.dark
+        stretched = self._known.read_noise(rate)
+        noise, _ = slope_noise(rate, self._known.gain, stretched, self._frame_time, self.averaging)
+        return noise**2 / np.mean(noise[self._clean] ** 2)
+
     def reported_photons(self, level):
         """Return what is reported of photons on average, over `known_variances`; see `slopes`."""
         gain, reads = self._gain, self._read_noise
