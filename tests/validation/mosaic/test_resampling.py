@@ -84,6 +84,16 @@ def test_correct_mosaic_has_nothing_wrong(mosaic):
     assert set(numbers.values()) == {0.0}
 
 
+@pytest.mark.parametrize(("row", "number"), [(1, 0.0), (2, 1.0)])
+def test_pixels_that_the_edge_may_cut_are_not_judged(mosaic, row, number):
+    """A pixel of an exposure that crosses the edge reaches its diagonal into the grid."""
+    there = np.flatnonzero(mosaic.covered[row, 10:]) + 10
+    # The exposures do not reach so far down: the grid is cut there.
+    data = mosaic.data[: mosaic.data.shape[0]].copy()
+    data[row, there[:1]] += 1
+    assert measured(replace(mosaic, data=data))["mosaic value"] == number
+
+
 def wrong_header(mosaic, **cards):
     """Return a mosaic with other cards beside its values."""
     extension = mosaic.extension.copy()

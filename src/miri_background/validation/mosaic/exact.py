@@ -18,6 +18,7 @@ _AREA = 1e-5  # of a pixel's solid angle: seven digits of a header, squared
 # The corners of a pixel are taken from the middles of its neighbours by the pipeline, and from the
 # distortion here; at its steepest the two differ by so much of the light and of the weight.
 _VALUES, _WEIGHTS = 1e-3, 2e-3
+_CORNER = 1e-4  # pixels: places of corners inside of an exposure differ by a fifth (measured)
 _LEAST = 1e-6  # MJy/sr: single precision of values near 1
 
 
@@ -113,16 +114,19 @@ def resampled_measurements(mosaic, resampling):
     Measurement
         Counts of values and weights, and the errors beyond those of the exposures.
     """
-    inside = np.zeros(resampling.shape, dtype=bool)
-    inside[1:-1, 1:-1] = True  # the pipeline's kernel is cut at the edge of the grid
+    inside = resampling.inside
     has = resampling.weight > 0
+    typical = np.median(resampling.weight[has]) if has.any() else 0.0
     images = [member.data - member.level for member in mosaic.members]
     mean, size = resampling.of(images), resampling.of([np.abs(each) for each in images])
-    with np.errstate(invalid="ignore"):
-        same = np.abs(mosaic.data - mean) <= _VALUES * size + _LEAST
-        alike = np.abs(mosaic.weight - resampling.weight) <= _WEIGHTS * resampling.weight
+    # Of the weight: a corner that is so far off matters most where little falls on a pixel.
+    corner = _CORNER * typical
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = (_VALUES + corner / resampling.weight) * size + _LEAST
+        same = np.abs(mosaic.data - mean) <= values
+        alike = np.abs(mosaic.weight - resampling.weight) <= _WEIGHTS * resampling.weight + corner
     # Where next to nothing falls on a pixel of the mosaic, rounding decides whether it has a value.
-    least = _WEIGHTS * np.median(resampling.weight[has]) if has.any() else 0.0
+    least = _WEIGHTS * typical
     full = np.maximum(resampling.weight, np.nan_to_num(mosaic.weight)) > least
     for name, good in (("mosaic value", same), ("mosaic weight", alike)):
         wrong = inside & full & ~good

@@ -67,13 +67,21 @@ class Resampling:
         mosaic has no value.
     weight : ndarray
         Sum of the weights, as the pipeline writes it.
+    inside : ndarray of bool
+        Pixels of the mosaic that no exposure's pixel reaches that also crosses the edge of the
+        grid: the pipeline cuts those, or leaves them out.
     """
 
     def __init__(self, mosaic):
         _require_known(mosaic)
         self.shape = mosaic.data.shape
         kind = mosaic.header.get("RESWHT", "ivm")
-        shares = [self._shares(mosaic, member, kind) for member in mosaic.members]
+        shares, reaches = zip(
+            *(self._shares(mosaic, member, kind) for member in mosaic.members), strict=True
+        )
+        reach = int(np.ceil(max(reaches)))
+        self.inside = np.zeros(self.shape, dtype=bool)
+        self.inside[reach:-reach, reach:-reach] = True
         total = sum(share.sum(axis=1) for share in shares)
         self.weight = total.reshape(self.shape)
         with np.errstate(divide="ignore"):
@@ -81,13 +89,17 @@ class Resampling:
         self.parts = [csr_array(diags_array(inverse) @ share) for share in shares]
 
     def _shares(self, mosaic, member, kind):
-        """Return the weight that each pixel of an exposure brings to each of the mosaic."""
+        """Return the weight that each pixel of an exposure brings to each of the mosaic.
+
+        And how far one reaches at most, in pixels of the mosaic.
+        """
         weight = member_weights(member, kind)
         x, y = mosaic.wcs.wcs_world2pix(*member.corners, 0)
         areas = overlap_areas(x, y, weight > 0, self.shape)
         # Of its own area: a pixel has its weight once, however large the mosaic's are.
         own = _area_of(x, y).ravel()
-        return csr_array(areas @ diags_array(weight.ravel() / own))
+        share = csr_array(areas @ diags_array(weight.ravel() / own))
+        return share, max(_longest(x, y), _longest(x[::-1], y[::-1]))
 
     def of(self, images):
         """Return the mosaic of images of the exposures.
@@ -141,6 +153,11 @@ class Resampling:
             Of each exposure, shape (sums, pixels of the exposure).
         """
         return [csr_array(sums) @ part for part in self.parts]
+
+
+def _longest(x, y):
+    """Return the longest of the diagonals between corners, from one to that after it."""
+    return float(np.nanmax(np.hypot(x[1:, 1:] - x[:-1, :-1], y[1:, 1:] - y[:-1, :-1])))
 
 
 def _area_of(x, y):
