@@ -39,6 +39,7 @@ def test_default_has_what_a_night_should_see(default):
     assert of["integrations"].integrations > 1
     assert of["eight_backgrounds"].background_exposures == 8
     assert default["eight_backgrounds"].calibration.sigma == 3
+    assert default["mosaic"].calibration.through == "image3"
     assert default["rateints"].calibration.rate_product == "rateints"
 
 

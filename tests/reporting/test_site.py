@@ -27,7 +27,8 @@ from miri_background.reporting.site.pages import Pages
 from miri_background.reporting.site.standing import Run, Standing, kind_of
 from miri_background.reporting.site.trends import DARK, history_svg, repainted
 from miri_background.validation.measurements import against_truth
-from miri_background.validation.verdict.limits import criteria
+from miri_background.validation.measurements.measurement import Measurement
+from miri_background.validation.verdict.limits import criteria, judge
 from miri_background.validation.verdict.metrics_file import upgraded
 
 BLOCKS = ("caption", "div", "h1", "h2", "li", "p", "td", "th")  # each stands by itself
@@ -200,6 +201,16 @@ def test_kinds_of_metrics_are_all_there(passed_verdict):
         "statistical",
         "against truth",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("mosaic members", "exact"), ("mosaic sky", "against truth"), ("mosaic error", "statistical")],
+)
+def test_metrics_of_the_mosaic_have_kinds_of_their_own_criteria(name, kind):
+    """Not only those of the exposures are known."""
+    (metric,) = judge([Measurement(name, "whole array", None, 0.0, 0.1)], "mosaic")
+    assert kind_of(metric) == kind
 
 
 def _record(verdict):

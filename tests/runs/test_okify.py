@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -250,6 +251,22 @@ def test_verdict_by_other_criteria_is_refused(finished_run, propose, old, new):
     run = finished_run(0.5)
     edited(run, old, new)
     assert "was judged by other criteria than those of this suite" in refusal(propose, run)
+
+
+@pytest.mark.parametrize("limits", ["own", "others"])
+def test_metrics_of_a_mosaic_follow_from_criteria_of_their_own(tmp_path, propose, limits):
+    """Together with those of the exposures they are a baseline, with other limits they are not."""
+    sky = Measurement("mosaic sky", "imager", None, 0.0, ERROR)
+    of_mosaic = judge([sky], "mosaic")
+    if limits == "others":
+        of_mosaic = [replace(each, limit=2 * each.limit) for each in of_mosaic]
+    run = RunDirectory(tmp_path / "run", OBSERVATION)
+    run.write_verdict(Verdict([*verdict().metrics, *of_mosaic], PROVENANCE))
+    run.release()
+    if limits == "others":
+        assert "'mosaic sky' has another limit" in refusal(propose, run.root)
+    else:
+        assert "all 3 metrics begin one" in propose(run.root).changes
 
 
 def test_damaged_metrics_file_is_refused(finished_run, propose):

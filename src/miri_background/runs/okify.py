@@ -17,7 +17,7 @@ from miri_background.validation.verdict.baselines import (
     release_of,
 )
 from miri_background.validation.verdict.drift import compare
-from miri_background.validation.verdict.limits import criteria, judge
+from miri_background.validation.verdict.limits import OF_VALIDATION, criteria, judge
 from miri_background.validation.verdict.metrics_file import load_metrics
 from miri_background.validation.verdict.verdict import Verdict
 
@@ -130,30 +130,33 @@ def _require_same_criteria(run, verdict):
 
 def _judged_otherwise(metrics):
     """Return the first metric that today's criteria judge otherwise, None if there is none."""
-    known = criteria()["criteria"]
-    for metric in metrics:
-        needs_error = known.get(metric.name, {}).get("kind") == "statistical"
-        if metric.name not in known or (needs_error and metric.standard_error is None):
-            return metric.name
-    judged = judge(
-        [
-            Measurement(
-                metric.name,
-                metric.region,
-                metric.exposure,
-                metric.value,
-                metric.standard_error,
-                metric.trials,
-                metric.detail,
-            )
-            for metric in metrics
-        ]
+    left = list(metrics)
+    for file in OF_VALIDATION:
+        known = criteria(file)["criteria"]
+        of_file = [metric for metric in left if metric.name in known]
+        left = [metric for metric in left if metric.name not in known]
+        for metric in of_file:
+            if known[metric.name]["kind"] == "statistical" and metric.standard_error is None:
+                return metric.name
+        judged = judge(list(map(_measured, of_file)), file)
+        for metric, again in zip(of_file, judged, strict=True):
+            same_limit = math.isclose(metric.limit, again.limit, rel_tol=_SAME_LIMIT)
+            if not same_limit or replace(metric, limit=again.limit) != again:
+                return metric.name
+    return left[0].name if left else None
+
+
+def _measured(metric):
+    """Return what was measured of a metric, without its limit."""
+    return Measurement(
+        metric.name,
+        metric.region,
+        metric.exposure,
+        metric.value,
+        metric.standard_error,
+        metric.trials,
+        metric.detail,
     )
-    for metric, again in zip(metrics, judged, strict=True):
-        same_limit = math.isclose(metric.limit, again.limit, rel_tol=_SAME_LIMIT)
-        if not same_limit or replace(metric, limit=again.limit) != again:
-            return metric.name
-    return None
 
 
 def _require_passed(run, verdict):

@@ -30,7 +30,7 @@ from miri_background.reporting.site.run_files import RunFiles
 from miri_background.reporting.site.standing import Standing
 from miri_background.reporting.site.trends import history_svg, repainted
 from miri_background.repository import repository_file
-from miri_background.validation.verdict.limits import criteria
+from miri_background.validation.verdict.limits import criteria_of_validation
 
 __all__ = ["Places", "Site", "build_site", "require_replaceable"]
 
@@ -398,7 +398,7 @@ def _write_metrics(sources, standing, places, pages):
     directory = sources / "metrics"
     series = {name: standing.of(name)[-_RUNS:] for name in standing.names}
     measured = dict.fromkeys(name for runs in series.values() for run in runs for name in run.worst)
-    names = list(dict.fromkeys([*criteria()["criteria"], *measured]))
+    names = list(dict.fromkeys([*criteria_of_validation(), *measured]))
     _write(directory / "index.md", pages.metrics(names))
     caught = caught_faults()
     for name in names:
@@ -419,7 +419,7 @@ def _write_metrics(sources, standing, places, pages):
 
 def _figures(name, standing, places):
     """Return names and places of the sections that show the figure of a metric."""
-    figure = criteria()["criteria"].get(name, {}).get("figure", "")
+    figure = criteria_of_validation().get(name, {}).get("figure", "")
     found = []
     for observation, run in standing.last.items():
         notebook = places.notebook(run) if run and name in run.worst else None

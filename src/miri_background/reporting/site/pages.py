@@ -9,7 +9,11 @@ from miri_background.outcomes import Cause, Outcome
 from miri_background.rendering import Part, page_name, render
 from miri_background.reporting.site.notebooks import ENDED
 from miri_background.reporting.site.standing import KINDS, NOT_RUN, kind_of
-from miri_background.validation.verdict.limits import criteria, critical_value
+from miri_background.validation.verdict.limits import (
+    criteria,
+    criteria_of_validation,
+    critical_value,
+)
 
 __all__ = ["Pages"]
 
@@ -124,11 +128,11 @@ class Pages:
             Markdown.
         """
         kinds = {kind: [] for kind in KINDS}
-        for name, content in criteria()["criteria"].items():
+        for name, content in criteria_of_validation().items():
             last = self._last_status(name)
             row = (_metric_link(name), content["description"], content["unit"], last)
             kinds[_kind(name)].append(row)
-        others = [(_metric_link(name),) for name in names if name not in criteria()["criteria"]]
+        others = [(_metric_link(name),) for name in names if name not in criteria_of_validation()]
         pages = [page_name(name) for name in names]
         return render("site/metrics.md.j2", kinds=kinds, others=others, pages=pages)
 
@@ -163,7 +167,7 @@ class Pages:
         str
             Markdown.
         """
-        content = criteria()["criteria"].get(name, {})
+        content = criteria_of_validation().get(name, {})
         runs = [run for each in series.values() for run in each]
         measured = [run.worst[name] for run in runs if name in run.worst]
         latest = measured[-1] if measured else None
@@ -276,7 +280,7 @@ class Pages:
             Part(f"{run.record.name}, {run.day}", place=self._places.observation(run))
             for run in self._places.observed
         ]
-        metrics = [Part(name, place=_metric_place(name)) for name in criteria()["criteria"]]
+        metrics = [Part(name, place=_metric_place(name)) for name in criteria_of_validation()]
         runs = [
             Part(f"run of {run.record.name}, {run.day}", place=self._places.run(run))
             for run in self._places.runs

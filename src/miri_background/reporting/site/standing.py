@@ -9,7 +9,7 @@ from miri_background.outcomes import Outcome
 from miri_background.reporting.history import Record
 from miri_background.reporting.site.slow_trends import slow_trends
 from miri_background.validation.measurements.measurement import normal_deviation
-from miri_background.validation.verdict.limits import Metric, criteria, severity
+from miri_background.validation.verdict.limits import Metric, criteria_of_validation, severity
 from miri_background.validation.verdict.metrics_file import upgraded, verdict_of
 from miri_background.validation.verdict.verdict import Verdict
 
@@ -33,7 +33,7 @@ _LACKING = {"description": "", "operator": "|value| <= limit", "figure": "", "re
 
 def kind_of(metric):
     """Return the kind of a metric: exact, statistical, or against truth."""
-    criterion = criteria()["criteria"].get(metric.name, {})
+    criterion = criteria_of_validation().get(metric.name, {})
     if criterion.get("needs") == "truth":
         return "against truth"
     rule = criterion.get("kind") or ("exact" if metric.limit == 0 else "statistical")

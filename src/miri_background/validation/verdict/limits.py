@@ -10,9 +10,19 @@ import yaml
 from miri_background.outcomes import Outcome
 from miri_background.validation.measurements.measurement import limit_in_words, place_in_words
 
-__all__ = ["RELEASED", "Metric", "judge", "severity", "worst_of_each"]
+__all__ = [
+    "OF_VALIDATION",
+    "RELEASED",
+    "Metric",
+    "criteria_of_validation",
+    "judge",
+    "severity",
+    "worst_of_each",
+]
 
 RELEASED = "released"  # status of a metric that is beyond its limit for what a finding names
+# Files of criteria that a run of the validation may be judged by, each by itself.
+OF_VALIDATION = ("criteria", "mosaic")
 _KINDS = ("exact", "statistical", "requirement")
 
 
@@ -134,6 +144,19 @@ def criteria(name="criteria"):
     content = yaml.safe_load((files(__package__) / f"{name}.yaml").read_text(encoding="utf-8"))
     check_criteria(content)
     return content
+
+
+def criteria_of_validation():
+    """Return the criteria that a run of the validation may be judged by.
+
+    Returns
+    -------
+    dict
+        Each criterion by its name, those of the mosaic last.
+    """
+    return {
+        name: each for file in OF_VALIDATION for name, each in criteria(file)["criteria"].items()
+    }
 
 
 def check_criteria(content):
