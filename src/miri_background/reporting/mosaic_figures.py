@@ -11,10 +11,11 @@ from matplotlib.patches import Circle
 
 from miri_background.reporting.drawing import described, write_title
 from miri_background.reporting.words import counted
-from miri_background.validation.mosaic.expectation import calibration_factors, exposure_numbers
+from miri_background.validation.mosaic.expectation import exposure_numbers
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
+from miri_background.validation.products.images import read_image
 
-__all__ = ["catalogue_figure", "sides_figure", "unsubtracted_mosaic"]
+__all__ = ["catalogue_figure", "sides_figure", "unsubtracted_mosaic", "without_figure"]
 
 _MAP = "inferno"
 _BELOW, _ABOVE = 3.0, 400.0  # pixel noises of the mosaic, that colours reach from and to
@@ -34,16 +35,34 @@ def unsubtracted_mosaic(judgement):
 
     Returns
     -------
-    ndarray
+    ndarray or None
         MJy/sr: rates, calibrated and resampled as the subtracted exposures were; not a number
-        where the mosaic has no value.
+        where the mosaic has no value.  None where nothing says how they are calibrated.
     """
+    factors = _factors(judgement)
+    if factors is None:
+        return None
     products = judgement.analysis.products
-    factors = calibration_factors(products)
     numbers = exposure_numbers(judgement.mosaic, products)
     images = [products.science[number].data * factors for number in numbers]
     mosaic = judgement.resampling.of(images)
     return np.where(judgement.mosaic.covered, mosaic, np.nan)
+
+
+def _factors(judgement):
+    """Return what slopes are multiplied by, MJy/sr per DN/s, None where that is not known."""
+    if judgement.expected is not None:
+        return judgement.expected.factors
+    if judgement.analysis is None or judgement.resampling is None:
+        return None
+    files = judgement.analysis.products.calibrated_files or [None]
+    if None in files:
+        return None
+    ratios = [
+        read_image(path).data / image.data
+        for path, image in zip(files, judgement.analysis.subtracted, strict=True)
+    ]
+    return np.nanmedian(ratios, axis=0)
 
 
 def _noise(data):
@@ -74,6 +93,14 @@ def _draw(axes, data, norm):
     return drawn
 
 
+def _colour_bar(figure, drawn, axes):
+    """Draw what colours mean."""
+    low, high = drawn.norm.vmin, drawn.norm.vmax
+    ticks = [0.0, *(each for each in 10.0 ** np.arange(-3, 4) if -low < each < high)]
+    bar = figure.colorbar(drawn, ax=axes, label="MJy/sr, asinh stretch", shrink=0.85, ticks=ticks)
+    bar.ax.set_yticklabels([f"{each:g}" for each in ticks])
+
+
 def _orientation(axes, mosaic):
     """Draw a bar of ten arcseconds, and where north and east are."""
     rows, columns = mosaic.data.shape
@@ -81,7 +108,7 @@ def _orientation(axes, mosaic):
     left, bottom = 0.06 * columns, 0.05 * rows
     axes.plot([left, left + length], [bottom, bottom], color="white", lw=1.5)
     axes.text(left + length / 2, bottom + 0.015 * rows, '10"', ha="center", **_WRITING)
-    centre = np.array([0.9 * columns, 0.1 * rows])
+    centre = np.array([0.87 * columns, 0.13 * rows])
     ra, dec = mosaic.wcs.wcs_pix2world(*centre, 0)
     step = 1 / 3600
     for words, moved in (
@@ -130,9 +157,7 @@ def sides_figure(judgement) -> Figure:
         drawn = _draw(panel, data, norm)
         panel.set_title(head, fontsize=10)
     _orientation(axes[1], mosaic)
-    ticks = [0.0, *(each for each in (1.0, 10.0, 100.0) if each < norm.vmax)]
-    bar = figure.colorbar(drawn, ax=axes, label="MJy/sr, asinh stretch", shrink=0.85, ticks=ticks)
-    bar.ax.set_yticklabels([f"{each:g}" for each in ticks])
+    _colour_bar(figure, drawn, axes)
     name = mosaic.header.get("FILTER", "")
     count = counted(len(mosaic.named), "exposure")
     title = write_title(figure, f"Mosaic of {count} in {name}, without and with the subtraction")
@@ -143,13 +168,47 @@ def sides_figure(judgement) -> Figure:
     )
 
 
-def catalogue_figure(judgement) -> Figure:
+def without_figure(judgement, size) -> Figure:
+    """Return what the mosaic would be without the subtraction, in the colours of the mosaic.
+
+    Parameters
+    ----------
+    judgement : MosaicJudgement
+        With the products of calwebb_image2.
+    size : tuple of float
+        Width and height, inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+        One image; None where it is not known.
+    """
+    mosaic = judgement.mosaic
+    before = unsubtracted_mosaic(judgement)
+    if before is None:
+        return None
+    norm = _stretch(0.0, _noise(np.where(mosaic.covered, mosaic.data, np.nan)))
+    figure, axes = plt.subplots(figsize=size, layout="compressed")
+    figure.colours = _MAP
+    _colour_bar(figure, _draw(axes, before, norm), axes)
+    sky = float(np.nanmedian(before))
+    axes.set_title(f"Mosaic without the subtraction: {sky:.3g} MJy/sr", fontsize=11)
+    return described(
+        figure,
+        f"The mosaic as it would be without the subtraction, in the colours of the one with it: "
+        f"its median is {sky:.3g} MJy/sr.",
+    )
+
+
+def catalogue_figure(judgement, size=(7.6, 7.2)) -> Figure:
     """Return the mosaic with the entries of its catalogue, and stars that are missing there.
 
     Parameters
     ----------
     judgement : MosaicJudgement
         What was judged.
+    size : tuple of float, optional
+        Width and height, inches.
 
     Returns
     -------
@@ -159,22 +218,21 @@ def catalogue_figure(judgement) -> Figure:
     mosaic = judgement.mosaic
     data = np.where(mosaic.covered, mosaic.data, np.nan)
     norm = _stretch(0.0, _noise(data))
-    figure, axes = plt.subplots(figsize=(7.6, 7.2), layout="compressed")
+    figure, axes = plt.subplots(figsize=size, layout="compressed")
     figure.colours = _MAP
-    drawn = _draw(axes, data, norm)
-    figure.colorbar(drawn, ax=axes, label="MJy/sr, asinh stretch", shrink=0.8, ticks=[0, 1, 10])
+    _colour_bar(figure, _draw(axes, data, norm), axes)
     entries = [] if mosaic.catalogue is None else mosaic.catalogue
     for entry in entries:
         place = float(entry["xcentroid"]), float(entry["ycentroid"])
         axes.add_patch(Circle(place, _MARKER, fill=False, color="#56B4E9", lw=1.0))
     axes.set(xlim=(-0.5, data.shape[1] - 0.5), ylim=(-0.5, data.shape[0] - 0.5))
     _orientation(axes, mosaic)
-    lines = [counted(len(entries), "entry", "entries") + " of the catalogue"]
+    lines = [f"Mosaic with {counted(len(entries), 'entry', 'entries')} of its catalogue"]
     if judgement.missing is not None:
         missing = judgement.missing
         x, y = judgement.sources.x[missing], judgement.sources.y[missing]
         axes.plot(x, y, "x", color="#009E73", ms=7)
-        lines.append(f"{counted(len(x), 'star')} that must be there missing")
+        lines.append(f"{counted(len(x), 'star')} missing that must be there")
     if judgement.depth is not None:
         limit = judgement.depth.limit(mosaic.extension["PIXAR_SR"])
         lines.append(f"five standard deviations in an aperture of 3 pixels are {limit:.2g} uJy")

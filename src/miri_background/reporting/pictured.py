@@ -13,6 +13,7 @@ from miri_background.reading import open_regular
 __all__ = [
     "COMBINED",
     "LIMITS",
+    "MOSAIC",
     "PREFIX",
     "SIDES",
     "WORDS_OF_PICTURES",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 COMBINED, SIDES, LIMITS = "combined_background", ("before", "after"), "limits"
+MOSAIC = "mosaic_without", "mosaic", "mosaic_limits"
 PREFIX = "answer_"  # of the files beside the other figures of a notebook
 # Keywords of the PNG specification, and what of a figure they have.
 WORDS_OF_PICTURES = {"Description": "alt", "Title": "caption"}
@@ -59,7 +61,7 @@ def pictures_since(directory, started):
         In the order of a page.
     """
     found = []
-    for name in (COMBINED, *SIDES, LIMITS):
+    for name in (COMBINED, *SIDES, LIMITS, *MOSAIC):
         path = directory / f"{PREFIX}{name}.png"
         if path.is_file() and path.stat().st_mtime >= started.timestamp():
             with open_regular(path) as stream:

@@ -56,6 +56,8 @@ class Check:
         The judgement.
     analysis : Analysis, ExactAnalysis or None, optional
         Products beside what is expected of them, for pictures and advice.
+    mosaic : MosaicJudgement or None, optional
+        What calwebb_image3 made of them, if it is there.
     """
 
     directory: Path
@@ -63,6 +65,7 @@ class Check:
     clipping: ClippingParameters
     verdict: Verdict
     analysis: object = None
+    mosaic: object = None
 
     @property
     def only_exact(self):
@@ -277,7 +280,7 @@ def check_set(found, chosen, baselines=None, expect=""):
             products = replace(products, inputs=inputs)
         provenance = provenance_of_check(products, directory, judgement.truth, started)
         verdict = judgement.verdict(provenance, baselines, mosaic)
-    return Check(directory, products, found.clipping, verdict, judgement.analysis)
+    return Check(directory, products, found.clipping, verdict, judgement.analysis, mosaic)
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def _drawn(check):
     from miri_background.reporting.report import pictures
 
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-        drawn = pictures.pictures_of(check.verdict.metrics, check.analysis)
+        drawn = pictures.pictures_of(check.verdict.metrics, check.analysis, check.mosaic)
         if check.analysis is None:
             return drawn, None
         return drawn, advised(advise(check.products, check.analysis.lit))
@@ -105,14 +105,10 @@ def page_of_mosaic(check, beside=()):
 
 def _pictures_of_mosaic(check):
     """Return the pictures of a mosaic."""
-    from miri_background.reporting.mosaic_figures import catalogue_figure
-    from miri_background.reporting.report import pictures
+    from miri_background.reporting.report.pictures import pictures_of
 
-    figure = catalogue_figure(check.judgement)
-    words = "The mosaic with the entries of its catalogue."
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-        limits = pictures.pictures_of(check.verdict.metrics)
-        return [pictures.pictured("mosaic", figure, words), *limits]
+        return pictures_of(check.verdict.metrics, mosaic=check.judgement)
 
 
 def page_without_verdict(directory, reason):

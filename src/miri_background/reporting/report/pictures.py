@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from miri_background.files import replace_recorded
 from miri_background.reporting.drawing import COLOURS, described, picture
-from miri_background.reporting.pictured import COMBINED, LIMITS, PREFIX, SIDES, Pictured
+from miri_background.reporting.mosaic_figures import catalogue_figure, without_figure
+from miri_background.reporting.pictured import COMBINED, LIMITS, MOSAIC, PREFIX, SIDES, Pictured
 from miri_background.reporting.report.blocks import (
     SIZE,
     Blocks,
@@ -56,7 +57,7 @@ def pictured(name, figure, caption):
     return Pictured(name, picture(figure, SCALE))
 
 
-def pictures_of(metrics, analysis=None):
+def pictures_of(metrics, analysis=None, mosaic=None):
     """Return the pictures of a judgement.
 
     Parameters
@@ -65,6 +66,8 @@ def pictures_of(metrics, analysis=None):
         What was judged.
     analysis : Analysis or ExactAnalysis, optional
         The products, with their expectation if there is one.
+    mosaic : MosaicJudgement, optional
+        What was made of the same exposures by calwebb_image3.
 
     Returns
     -------
@@ -76,12 +79,18 @@ def pictures_of(metrics, analysis=None):
         drawn += [(COMBINED, *each) for each in _combined(analysis)]
         pair = before_and_after(analysis, _exposure_to_show(metrics, analysis))
         drawn += [(name, *each) for name, each in zip(SIDES, pair, strict=False)]
+    # The mosaic has limits of its own below.
+    metrics = [each for each in metrics if mosaic is None or each not in mosaic.metrics]
     if metrics:
-        drawn.append((LIMITS, limits_figure(metrics), "Every criterion against its limit."))
+        of_what = "" if mosaic is None else " of the exposures"
+        caption = f"Every criterion{of_what} against its limit."
+        drawn.append((LIMITS, limits_figure(metrics), caption))
+    if mosaic is not None:
+        drawn += _of_mosaic(mosaic)
     return [pictured(*each) for each in drawn]
 
 
-def write_pictures(judgement, directory):
+def write_pictures(judgement, directory, mosaic=None):
     """Write the pictures of a judgement, for the page that is made of a notebook later.
 
     Parameters
@@ -90,9 +99,11 @@ def write_pictures(judgement, directory):
         Products that were judged.
     directory : pathlib.Path
         Where to.
+    mosaic : MosaicJudgement, optional
+        What was made of the same exposures by calwebb_image3.
     """
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-        pictures = pictures_of(judgement.metrics, judgement.analysis)
+        pictures = pictures_of(judgement.metrics, judgement.analysis, mosaic)
     for each in pictures:
         with replace_recorded(directory / f"{PREFIX}{each.name}.png") as aside:
             aside.write_bytes(each.content)
@@ -216,6 +227,19 @@ def _rest(analysis, number, after):
         return f"the median is {np.median(after.values):+.2g} DN/s"
     left = np.mean(analysis.residuals.images[number][empty])
     return f"{left:+.2g} DN/s is left on empty sky"
+
+
+def _of_mosaic(judgement):
+    """Yield name, figure and caption of the pictures of a mosaic."""
+    before, after, limits = MOSAIC
+    without = without_figure(judgement, SIZE)
+    if without is not None:
+        yield before, without, "What the mosaic would be without the subtraction."
+    words = "The mosaic with the entries of its catalogue."
+    yield after, catalogue_figure(judgement, SIZE), words
+    if judgement.metrics:
+        words = "Every criterion of the mosaic against its limit."
+        yield limits, limits_figure(judgement.metrics), words
 
 
 # ------------------------------------------------------------------ limits
