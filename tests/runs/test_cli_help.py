@@ -18,6 +18,7 @@ VERBS = {
     "Judge": ["validate", "check", "advise", "compare", "okify"],
     "Builds of the pipeline": ["builds", "fixes"],
     "Ways to make a background": ["campaign"],
+    "Explore": ["lab", "composite"],
     "Nights": ["nightly", "history", "site"],
     "Data of others": ["data"],
     "Look after the suite": [
@@ -69,6 +70,7 @@ OTHERS = {
     "faults": ["--names", "--output"],
     "false-alarms": ["--runs", "--seed", "--output"],
     "nightly": ["--matrix", "--history", "--seed", "--names", "--site"],
+    "composite": ["--output"],
     "history": ["--history", "--name", "--compare"],
     "site": ["--history", "--output"],
 }
@@ -301,6 +303,7 @@ AT_ONCE = [
     ["check", "/nowhere"],
     ["check", "/", "--sigma", "nan"],
     ["advise", "/nowhere"],
+    ["composite", "/nowhere", "/nowhere"],
     ["campaign", "--help"],
     ["advise", "/", "--maxiters", "-1"],
     ["valdate"],

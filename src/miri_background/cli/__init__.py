@@ -11,6 +11,7 @@ from miri_background.cli.advise import advise
 from miri_background.cli.builds import builds
 from miri_background.cli.campaign import campaign
 from miri_background.cli.compare import compare
+from miri_background.cli.composite import composite
 from miri_background.cli.data import data
 from miri_background.cli.endings import in_place_of_errors
 from miri_background.cli.explore import lab
@@ -69,7 +70,7 @@ _VERBS = Verbs(
         "Judge": [validate, check, advise, compare, okify],
         "Builds of the pipeline": [builds, fixes],
         "Ways to make a background": [campaign],
-        "Explore": [lab],
+        "Explore": [lab, composite],
         "Nights": [nightly, history, site],
         "Data of others": [data],
         "Look after the suite": [

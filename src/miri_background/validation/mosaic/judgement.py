@@ -2,14 +2,18 @@
 
 import warnings
 from functools import cached_property
-from pathlib import Path
 
 from miri_background.outcomes import CannotJudge
 from miri_background.validation.mosaic.exact import exact_measurements, resampled_measurements
 from miri_background.validation.mosaic.expectation import MosaicExpectation
 from miri_background.validation.mosaic.findings import mosaic_findings
 from miri_background.validation.mosaic.outliers import alignment, outlier_measurements
-from miri_background.validation.mosaic.reading import find_mosaics, named_exposures, read_mosaic
+from miri_background.validation.mosaic.reading import (
+    find_mosaics,
+    mosaic_in,
+    named_exposures,
+    read_mosaic,
+)
 from miri_background.validation.mosaic.resampling import Resampling
 from miri_background.validation.mosaic.sky import depth, sky_measurements
 from miri_background.validation.mosaic.sources import (
@@ -177,11 +181,4 @@ def judge_mosaic(directory, analysis=None):
     CannotJudge
         If there is no mosaic, or it is damaged.
     """
-    found = find_mosaics(directory)
-    if not found:
-        msg = (
-            f"{Path(directory)} has no mosaic of several exposures (*_i2d.fits, also in image3/): "
-            "run calwebb_image3."
-        )
-        raise CannotJudge(msg)
-    return MosaicJudgement(read_mosaic(found[0]), analysis)
+    return MosaicJudgement(mosaic_in(directory), analysis)

@@ -12,7 +12,15 @@ from miri_background.reading import read_text
 from miri_background.validation.products.images import DO_NOT_USE
 from miri_background.validation.products.opening import array_of, primary_header, whole_file
 
-__all__ = ["OUTLIER", "Member", "Mosaic", "find_mosaics", "named_exposures", "read_mosaic"]
+__all__ = [
+    "OUTLIER",
+    "Member",
+    "Mosaic",
+    "find_mosaics",
+    "mosaic_in",
+    "named_exposures",
+    "read_mosaic",
+]
 
 OUTLIER = 16  # bit of the data quality array (jwst documentation, "Data Quality Flags")
 
@@ -173,6 +181,34 @@ def _names_of(hdus):
     if "HDRTAB" not in hdus or "FILENAME" not in hdus["HDRTAB"].columns.names:
         return []
     return [str(name).strip() for name in hdus["HDRTAB"].data["FILENAME"]]
+
+
+def mosaic_in(directory):
+    """Return the first mosaic of a directory.
+
+    Parameters
+    ----------
+    directory : path-like
+        As `find_mosaics` takes it.
+
+    Returns
+    -------
+    Mosaic
+        As `read_mosaic` returns it.
+
+    Raises
+    ------
+    CannotJudge
+        If there is none, or it is damaged.
+    """
+    found = find_mosaics(directory)
+    if not found:
+        msg = (
+            f"{Path(directory)} has no mosaic of several exposures (*_i2d.fits, also in image3/): "
+            "run calwebb_image3."
+        )
+        raise CannotJudge(msg)
+    return read_mosaic(found[0])
 
 
 def read_mosaic(path):
