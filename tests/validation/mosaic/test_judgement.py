@@ -1,5 +1,6 @@
 """A mosaic of the installed pipeline passes, and each criterion fails where it should."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,11 +16,14 @@ from miri_background.calibration.image3 import image3_steps, make_mosaic, write_
 from miri_background.calibration.pipeline import detector1_rates
 from miri_background.calibration_choice import Calibration
 from miri_background.cli import main
+from miri_background.detection.kill_matrix import CONTROL
 from miri_background.observation import Observation
 from miri_background.parallel import process_pool
 from miri_background.references.any_cache import crds_environment
 from miri_background.references.cache import synthetic_cache
 from miri_background.reporting.mosaic_figures import catalogue_figure, sides_figure
+from miri_background.reporting.pictured import LIMITS, MOSAIC, description_of
+from miri_background.reporting.report.pictures import pictures_of
 from miri_background.run_directory import RunDirectory
 from miri_background.simulation.observing import take_exposures
 from miri_background.validation.judgement import judge_products
@@ -273,3 +277,40 @@ def test_pictures_tell_their_numbers(judged):
     """The sky without the subtraction, and the entries of the catalogue."""
     assert "Without it, the sky is" in sides_figure(judged).alt
     assert f"{len(judged.mosaic.catalogue)} entries" in catalogue_figure(judged).alt
+
+
+# ------------------------------------------------------------------ pictures
+
+
+def test_pictures_of_a_page_have_the_mosaic_and_limits_of_its_own(judged, analysis):
+    """Without and with the subtraction, and neither is crowded by the criteria of the other."""
+    judgement = judge_products(analysis.products)
+    metrics = [*judgement.metrics, *judged.metrics]
+    drawn = {each.name: each.content for each in pictures_of(metrics, analysis, judged)}
+    assert tuple(drawn)[-3:] == MOSAIC
+    assert "without the subtraction" in description_of(drawn["mosaic_without"])[0]
+    words = {name: description_of(drawn[name])[0] for name in (LIMITS, "mosaic_limits")}
+    number = {
+        name: len({each.name for each in of})
+        for name, of in ((LIMITS, judgement.metrics), ("mosaic_limits", judged.metrics))
+    }
+    for name, text in words.items():
+        assert f"All {number[name]} criteria" in text
+
+
+# ------------------------------------------------------------------ faults
+
+
+def test_faults_of_the_mosaic_are_noticed_by_what_they_break(run, tmp_path, capsys):
+    """By the verb: in a step, and in a file; the pipeline as it is installed breaks nothing."""
+    faults = {"flux per pixel": "mosaic value", "no catalogue": "catalogue completeness"}
+    words = ["faults", str(run.root), "--mosaic", "--names", *faults, "--workers", "1"]
+    code = main([*words, "--output", str(tmp_path)])
+    text = capsys.readouterr().out
+    assert code == 0, text
+    rows = json.loads((tmp_path / "mosaic_kill_matrix.json").read_text())["rows"]
+    noticed = {row["fault"]: set(row["ratios"]) for row in rows}
+    assert noticed.pop(CONTROL) == set()
+    assert noticed.keys() == faults.keys()
+    for name, criterion in faults.items():
+        assert criterion in noticed[name]

@@ -84,6 +84,18 @@ def test_correct_mosaic_has_nothing_wrong(mosaic):
     assert set(numbers.values()) == {0.0}
 
 
+def test_pixels_that_others_see_follow_from_their_shifts(mosaic, resampling):
+    """Dithers are of a few pixels: the middle is seen by both others, the first row is not."""
+    flagged = replace(mosaic.members[0], dq=np.ones_like(mosaic.members[0].dq))
+    # Whether a pixel is itself flagged does not matter.
+    alone = replace(mosaic, members=[flagged, *mosaic.members[1:]])
+    others = resampling.others(alone, 0)
+    assert others.shape == flagged.data.shape
+    assert others.max() == 2
+    assert (others[12:-12, 12:-12] == 2).mean() > 0.3
+    assert others[0].max() < 2
+
+
 @pytest.mark.parametrize(("row", "number"), [(1, 0.0), (2, 1.0)])
 def test_pixels_that_the_edge_may_cut_are_not_judged(mosaic, row, number):
     """A pixel of an exposure that crosses the edge reaches its diagonal into the grid."""
@@ -131,6 +143,19 @@ def test_what_is_wrong_is_counted(mosaic, name):
     """By the criterion that is for it."""
     change, criterion = WRONG[name]
     assert abs(measured(change(mosaic))[criterion]) > (1 if criterion == "mosaic error" else 0)
+
+
+def test_one_factor_of_all_values_is_named(mosaic):
+    """As jwst 1.16 multiplies all by a ratio of areas; other differences have a place."""
+    details = {}
+    for name, data in {"scaled": 1.0094 * mosaic.data, "one": mosaic.data.copy()}.items():
+        if name == "one":
+            data[20, 20] += 1
+        wrong = replace(mosaic, data=data)
+        value, *_ = resampled_measurements(wrong, Resampling(wrong))
+        details[name] = value.detail
+    assert "all are 1.0094" in details["scaled"]
+    assert details["one"] == "first at column 21, row 21"
 
 
 def test_members_that_should_be_there_are_named(mosaic):

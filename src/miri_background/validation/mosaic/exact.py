@@ -128,15 +128,28 @@ def resampled_measurements(mosaic, resampling):
     # Where next to nothing falls on a pixel of the mosaic, rounding decides whether it has a value.
     least = _WEIGHTS * typical
     full = np.maximum(resampling.weight, np.nan_to_num(mosaic.weight)) > least
+    uniform = _factor(mosaic.data, mean, values, inside & full & mosaic.covered)
     for name, good in (("mosaic value", same), ("mosaic weight", alike)):
         wrong = inside & full & ~good
-        yield Measurement(
-            name, WHOLE_ARRAY, None, float(np.count_nonzero(wrong)), detail=_first(wrong)
-        )
+        detail = (name == "mosaic value" and wrong.any() and uniform) or _first(wrong)
+        yield Measurement(name, WHOLE_ARRAY, None, float(np.count_nonzero(wrong)), detail=detail)
     errors = expected_errors(mosaic, resampling)
     judged = inside & full & mosaic.covered & (errors > 0)
     ratio = np.median(mosaic.err[judged] / errors[judged]) if judged.any() else np.nan
     yield Measurement("mosaic error", WHOLE_ARRAY, None, 100 * float(ratio - 1))
+
+
+def _factor(data, mean, allowed, judged):
+    """Return in words the one factor that all values are off by, empty if it is not one."""
+    if not judged.any():
+        return ""
+    factor = np.sum(data[judged] * mean[judged]) / np.sum(mean[judged] ** 2)
+    if not np.all(np.abs(data - factor * mean)[judged] <= allowed[judged]):
+        return ""
+    return (
+        f"all are {factor:.5f} times the weighted mean of the exposures, as where the areas of "
+        "pixels in header and world coordinates are compared (jwst 9246)"
+    )
 
 
 def _first(wrong):

@@ -32,11 +32,14 @@ def outlier_measurements(mosaic, expected):
         In percent of the strong hits that are left, and of pixels of empty sky and of sources.
     """
     strong = missed = 0
+    enough = len(mosaic.members) >= _FEWEST_EXPOSURES
     false = {"empty sky": [0, 0], "sources": [0, 0]}
     for number, member in enumerate(mosaic.members):
         flagged = (member.dq & OUTLIER) != 0
         empty = expected.without_sources[number]
         hits = expected.hit[number] & empty
+        if enough and hits.any():
+            hits &= expected.resampling.others(mosaic, number) >= _FEWEST_EXPOSURES - 1
         noise = np.sqrt(expected.own_variances[number] + expected.shared_variance)
         with np.errstate(invalid="ignore", divide="ignore"):
             seen = hits & (np.abs((member.data - expected.images[number]) / noise) > _SEEN)
@@ -47,7 +50,7 @@ def outlier_measurements(mosaic, expected):
         for name, where in (("empty sky", empty), ("sources", ~empty)):
             false[name][0] += np.count_nonzero(flagged & untouched & where)
             false[name][1] += np.count_nonzero(untouched & where)
-    if strong >= _FEWEST_HITS and len(mosaic.members) >= _FEWEST_EXPOSURES:
+    if enough and strong >= _FEWEST_HITS:
         yield Measurement(
             "outliers missed",
             WHOLE_ARRAY,

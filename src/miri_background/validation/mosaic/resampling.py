@@ -7,6 +7,7 @@ noise of neighbours has in common.
 """
 
 import numpy as np
+from scipy.ndimage import minimum_filter
 from scipy.sparse import csr_array, diags_array
 
 from miri_background.outcomes import CannotJudge
@@ -119,6 +120,30 @@ class Resampling:
             for part, image in zip(self.parts, images, strict=True)
         )
         return flat.reshape(self.shape)
+
+    def others(self, mosaic, number):
+        """Return how many other exposures see each pixel of an exposure and its neighbours.
+
+        Parameters
+        ----------
+        mosaic : Mosaic
+            With its exposures.
+        number : int
+            Member of the mosaic, from 0.
+
+        Returns
+        -------
+        ndarray of int
+            The fewest on 3 by 3 pixels of the mosaic; shape of the exposure.
+        """
+        parts = (part for other, part in enumerate(self.parts) if other != number)
+        depth = sum((part.sum(axis=1) > 0).astype(int) for part in parts)
+        fewest = minimum_filter(depth.reshape(self.shape), 3, mode="constant")
+        x, y = mosaic.wcs.wcs_world2pix(*mosaic.members[number].corners, 0)
+        # The middle of a pixel is that of two corners across.
+        column, row = (np.rint((each[1:, 1:] + each[:-1, :-1]) / 2).astype(int) for each in (x, y))
+        on = (row >= 0) & (row < self.shape[0]) & (column >= 0) & (column < self.shape[1])
+        return np.where(on, fewest[np.where(on, row, 0), np.where(on, column, 0)], 0)
 
     def variance(self, variances):
         """Return the variance of each pixel of the mosaic, of independent pixels.
