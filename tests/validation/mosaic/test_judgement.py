@@ -122,6 +122,23 @@ def test_noise_of_pixels_follows_their_read_noise(judged):
     assert np.quantile(spread, 0.95) / np.quantile(spread, 0.05) > 1 + 8 * error
 
 
+def test_outputs_of_a_subarray_drift_as_much_as_is_expected(judged, analysis):
+    """Four amplifiers, each in odd and even rows: no reference pixels take their drift off."""
+    expected, squares = judged.expected, []
+    for number, member in enumerate(judged.mosaic.members):
+        clean = expected.clean[number] & member.usable
+        factors = np.where(clean, expected.factors, 1)
+        slopes = np.where(clean, member.data - expected.images[number], 0) / factors
+        outputs = [(row, column) for row in range(2) for column in range(4)]
+        means = [np.nanmean(slopes[r::2, c::4][clean[r::2, c::4]]) for r, c in outputs]
+        predicted = sum(analysis.expectation.output_variance(expected.numbers[number])) * 8 / 7
+        squares.append(np.var(means, ddof=1) / predicted)
+    # Of 7 degrees of freedom in each exposure; five standard deviations of chi squared.
+    freedom = 7 * len(squares)
+    assert np.mean(squares) == pytest.approx(1, abs=5 * np.sqrt(2 / freedom))
+    assert np.mean(squares) > 0.2
+
+
 def with_members(mosaic, change):
     """Return a mosaic whose exposures were changed before it was made."""
     return replace(mosaic, members=[change(*each) for each in enumerate(mosaic.members)])

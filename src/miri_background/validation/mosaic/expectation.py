@@ -160,6 +160,19 @@ class MosaicExpectation:
         return self.resampling.variance([own + self.shared_variance for own in self.own_variances])
 
     @cached_property
+    def pixel_variance(self):
+        """Variance of each pixel by itself, with what outputs drift, (MJy/sr)^2.
+
+        Neighbours are read by different outputs, whose drifts average as if they were pixels' own;
+        over an aperture they sum up to what all pixels of an exposure share.
+        """
+        outputs = [
+            sum(self._analysis.expectation.output_variance(number)) * self.factors**2
+            for number in self.numbers
+        ]
+        return self.variance + self.resampling.variance(outputs)
+
+    @cached_property
     def pixel_noise(self):
         """Noise of a typical pixel of an exposure, MJy/sr."""
         return float(

@@ -181,7 +181,7 @@ def _noise(expected):
     places = np.flatnonzero(expected.empty)
     if len(places) < _FEWEST:
         return
-    pulls = expected.residual.ravel()[places] / np.sqrt(expected.variance.ravel()[places])
+    pulls = expected.residual.ravel()[places] / np.sqrt(expected.pixel_variance.ravel()[places])
     sample = places[:: max(len(places) // _SAMPLE, 1)]
     number = len(places) * expected.correlated(sample)
     yield Measurement(

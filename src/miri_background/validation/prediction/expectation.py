@@ -411,6 +411,23 @@ class Expectation:
             noise.common_variance for noise in (*self._science_noises, *self._background_noises)
         ]
 
+    def output_variance(self, number):
+        """Return the variance of the outputs of a subtracted image about its mean, (DN/s)^2.
+
+        Parameters
+        ----------
+        number : int
+            Science exposure, from 0.
+
+        Returns
+        -------
+        own, shared : float
+            Of the science rate, and of the combined background.
+        """
+        backgrounds = [noise.output_variance for noise in self._background_noises]
+        shared = sum(backgrounds) / len(backgrounds) ** 2
+        return self._science_noises[number].output_variance, shared
+
     # ------------------------------------------------------------------ light
 
     def _expect_light(self, products, light):

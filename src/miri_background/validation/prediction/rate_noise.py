@@ -25,6 +25,7 @@ from miri_background.validation.prediction.slopes import (
 
 __all__ = ["RateNoise", "read_in_one_way"]
 
+_OUTPUTS = 2 * AMPLIFIERS  # each amplifier drifts in odd and in even rows by itself
 _SAMPLE = 4000  # pixels whose gain and read noise stand for those of all
 _RATE_RANGE = (0.8, 3.0)  # of the sky's rate: beyond, sources are much brighter than its noise
 
@@ -197,7 +198,16 @@ class RateNoise:
         blind = np.count_nonzero(self.readout.window.cut(reference_pixels()))
         if blind:
             return weighting * self._reads / blind
-        return weighting * self._reads * (OUTPUT_DRIFT / READ_NOISE) ** 2 / (2 * AMPLIFIERS)
+        return weighting * self._reads * (OUTPUT_DRIFT / READ_NOISE) ** 2 / _OUTPUTS
+
+    @property
+    def output_variance(self):
+        """Variance of the outputs of one rate about what all pixels share, (DN/s)^2.
+
+        Zero where reference pixels take it off.
+        """
+        blind = np.count_nonzero(self.readout.window.cut(reference_pixels()))
+        return 0.0 if blind else (_OUTPUTS - 1) * self.common_variance
 
     def known_variances(self, level):
         """Return what the known detector gives to the variance of a rate, None of another.
