@@ -170,8 +170,6 @@ def power(analysis, metrics):
     for name, (perturb, unit) in PERTURBATIONS.items():
         smallest = _of_statistics(analysis, metrics, perturb)
         smallest |= _of_counts(analysis, metrics, perturb)
-        if perturb is _errors:
-            smallest |= _of_reported_errors(metrics)
         found += [
             Power(criterion, name, smallest.get(criterion, np.inf), unit)
             for criterion in dict.fromkeys(metric.name for metric in metrics)
@@ -216,10 +214,3 @@ def _of_counts(analysis, metrics, perturb):
         if exact <= set(smallest) or amplitude > _STRONG:
             break
     return smallest
-
-
-def _of_reported_errors(metrics):
-    """Return the smallest part by which all rates' errors may be off, by criterion."""
-    # The noise is predicted from them: the value is off by as many percent as they are.
-    needed = [_needed(metric) for metric in metrics if metric.name == "noise"]
-    return {"noise": float(min(needed))} if needed else {}

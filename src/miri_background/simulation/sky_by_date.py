@@ -13,12 +13,13 @@ __all__ = ["THERMAL_PARTS", "sky_by_date"]
 
 # Part of the sky towards the Large Magellanic Cloud that is the telescope's: STScI's thermal curve
 # 4.0 of June 2024 (package jwst-backgrounds), fitted to flight data, weighted with the bandpass,
-# over the sky of each filter with the zodiacal light of the DIRBE model.
+# over the sky of each filter; in F1800W, where flight has less than the curve and zodiacal light
+# together, over these.
 THERMAL_PARTS = MappingProxyType(
     {
-        "F560W": 0.23,
-        "F770W": 0.24,
-        "F1000W": 0.28,
+        "F560W": 0.24,
+        "F770W": 0.31,
+        "F1000W": 0.29,
         "F1130W": 0.33,
         "F1280W": 0.44,
         "F1500W": 0.64,

@@ -327,8 +327,13 @@ class Expectation:
             [*self._science_noises, *self._background_noises],
             self.levels,
             [shared * cost for cost in self._member_costs],
-            self._skies,
+            self._known_rate if self.truth else None,
         )
+
+    def _known_rate(self, number):
+        """Return the slope that each pixel of an exposure has by its truth, DN/s."""
+        light = [*self.science_light, *self.background_light]
+        return self._skies[number] + light[number]
 
     def science_variance(self, number):
         """Return the variance of a science rate with the light that it has, (DN/s)^2.

@@ -20,16 +20,16 @@ class ReportedNoise:
         Rate of the sky of each, DN/s.
     costs : list of float
         By what factor the variance of each background counts in the combined background.
-    skies : list of ndarray, optional
-        Rate of the sky in each pixel of each, DN/s, where it is known: fields of the
-        coronagraphs see less of it.
+    known_rates : callable, optional
+        Of the number of an exposure, returns what each pixel sees, DN/s, where it is known:
+        fields of the coronagraphs see less of the sky, and wings of sources are faint light.
     """
 
-    def __init__(self, science, backgrounds, noises, levels, costs, skies=None):
+    def __init__(self, science, backgrounds, noises, levels, costs, known_rates=None):
         self._images = [*science, *backgrounds]
         self._science = len(science)
         self._noises, self._levels, self._costs = noises, levels, costs
-        self._skies = levels if skies is None else skies
+        self._known_rates = known_rates or levels.__getitem__
 
     def _of_backgrounds(self, values):
         """Return what values of the backgrounds are for their average."""
@@ -53,9 +53,9 @@ class ReportedNoise:
         Returns
         -------
         tuple of ndarray or None
-            Of reads and of photons on empty sky, (DN/s)^2, shape (rows, columns).
+            Of reads and of photons, (DN/s)^2, shape (rows, columns).
         """
-        return self._noises[number].known_variances(self._skies[number])
+        return self._noises[number].known_variances(self._known_rates(number))
 
     def reported_photons(self, number):
         """Return what a correct pipeline reports of photons on empty sky, over what there are."""
@@ -100,7 +100,7 @@ class ReportedNoise:
 
         A pixel's own reported error depends on its own noise: divided by it, noise would not be
         normal any more.  Its mean over each region is taken, and from pixel to pixel it varies
-        as the reads do.  Of a known detector, the mean is not that of what is reported.
+        as the reads do.  Of a known detector, the noise of each pixel is known.
 
         Parameters
         ----------
@@ -114,9 +114,11 @@ class ReportedNoise:
         Returns
         -------
         ndarray
-            DN/s, shape (rows, columns); 1 outside the regions.
+            DN/s, shape (rows, columns); 1 where it is not known.
         """
         variance = self._variance(number) + self._variance_of_combined
+        if self.known_variances(number) is not None:
+            return np.sqrt(np.where(judged, variance, 1.0))
         typical = self._typical_variance(number) + self._typical_of_combined
         smooth = np.ones(variance.shape)
         for region in regions:
@@ -159,12 +161,8 @@ class ReportedNoise:
 
     def _typical_variance(self, number):
         """Return the variance of an exposure from each pixel's reads and the photons of all."""
-        first = self._alike[number]
-        known = self.known_variances(first)
-        if known is None:
-            reported = self._images[first].variances
-            known = reported["VAR_RNOISE"].astype(float), np.nanmedian(reported["VAR_POISSON"])
-        return known[0] + known[1]
+        reported = self._images[self._alike[number]].variances
+        return reported["VAR_RNOISE"].astype(float) + np.nanmedian(reported["VAR_POISSON"])
 
     @cached_property
     def _typical_of_combined(self):
