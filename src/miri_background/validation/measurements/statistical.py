@@ -306,14 +306,23 @@ def aperture_pulls(analysis):
     """
     mean, judged = analysis.residuals.mean, analysis.residuals.mean.good
     flat = np.where(judged, mean.levelled, 0.0)
-    predicted = _smooth_noise(analysis, 0)
-    relative = predicted / np.sqrt(np.mean(predicted[judged] ** 2))
+    predicted = _mean_of_smooth_variances(analysis)[judged]
     expected = np.zeros(judged.shape)
-    expected[judged] = mean.variance[judged] * relative[judged] ** 2
+    expected[judged] = mean.variance[judged] * predicted / np.mean(predicted)
     for region in analysis.masks.regions.values():
         total, squares, pixels = _aperture_sums((flat, expected, judged.astype(float)), region)
         enough = pixels > _LEAST_COVERED * CircularAperture((0, 0), _APERTURE_RADIUS).area
         yield region, total[enough] / np.sqrt(squares[enough])
+
+
+def _mean_of_smooth_variances(analysis):
+    """Return the mean of the variances that a pixel's noise does not alter where it is judged."""
+    total, count = (np.zeros(analysis.residuals.mean.good.shape) for _ in range(2))
+    for number in analysis.numbers:
+        judged = analysis.residuals.judged[number]
+        total[judged] += _smooth_noise(analysis, number)[judged] ** 2
+        count += judged
+    return total / np.maximum(count, 1)
 
 
 def aperture_scatter(analysis):
