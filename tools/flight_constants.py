@@ -94,7 +94,7 @@ class Row:
 
     @property
     def difference(self):
-        """Ours over flight minus 1, %; None where nothing is public."""
+        """Return ours over flight minus 1, %, None where nothing is public."""
         return None if self.flight is None else 100 * (self.ours - self.flight) / abs(self.flight)
 
     @property
