@@ -367,7 +367,7 @@ class Expectation:
         """
         if not self.truth:
             return 1.0
-        return self._science_noises[number].relative_variances(self._science_sky[number])
+        return self._science_noises[number].relative_variances(self._skies[number])
 
     @cached_property
     def combined_pixel_variance(self):
