@@ -72,7 +72,7 @@ def test_verb_writes_vectors_pictures_and_numbers(ran):
         assert text == numbers(drawn)
         shown = list(csv.DictReader(io.StringIO(text)))
         assert len(shown) == sum(map(len, drawn.points.values()))
-        assert shown[0]["mean"][:4] in drawn.figure.alt or drawn.name == "sigma"
+        assert f"{float(shown[0]['mean']):.3g}" in drawn.figure.alt or drawn.name == "sigma"
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from miri_background.references.mappings import CONTEXT, MATCH_KEYS
 from miri_background.references.needs import ImplausibleReference, Needs
 from miri_background.references.selection import crds_parameters
 from miri_background.simulation import level1b
+from miri_background.simulation.visit import visit_metadata
 
 pytestmark = pytest.mark.slow
 
@@ -617,8 +618,10 @@ def test_parameters_are_those_of_the_exposures():
     first = exposures(OBSERVATION)[0]
     start = Time(level1b.START, scale="utc")
     with Level1bModel() as model:
-        model.update({"meta": level1b._exposure_metadata(OBSERVATION, first.readout, start)})
-        model.update({"meta": level1b._identity_metadata(OBSERVATION, first, start)})
+        model.update({"meta": level1b._exposure_metadata(OBSERVATION, first, start)})
+        model.update({"meta": level1b._identity_metadata(first, start)})
+        when = level1b._visit(OBSERVATION, first.field)
+        model.update({"meta": visit_metadata(OBSERVATION, first, *when)})
         header = model.get_crds_parameters()
     asked = crds_parameters(OBSERVATION)
     when = ("meta.observation.date", "meta.observation.time")

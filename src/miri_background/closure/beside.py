@@ -23,6 +23,7 @@ from miri_background.instrument.detector import (
     AMPLIFIERS,
     GAIN,
     REFERENCE_COLUMNS,
+    RESET_GROUPS,
     SHAPE,
     fitted_groups,
 )
@@ -138,7 +139,8 @@ def level_one(directory):
             )
             raise SetUpWrong(msg)
     shape = Observation.create(**{name: first[name] for name in first if name != "origin"})
-    noise = _measured(found[0], shape)
+    (noise, signal), *others = [_measured(path, shape) for path in found]
+    signal = np.mean([signal, *(each for _, each in others)])
     # SCASim's reference output is the same number in every read.
     own = first["origin"] == _OWN and _read_scatter(_ramps(found[0], "REFOUT")) > _CONSTANT
     gain = GAIN if own else MIRISIM_GAIN
@@ -150,7 +152,7 @@ def level_one(directory):
             "or of this suite."
         )
         raise SetUpWrong(msg)
-    electrons = noise.signal * gain / shape.readout("science").frame_time
+    electrons = signal * gain / shape.readout("science").frame_time
     level = electrons / electrons_per_surface_brightness(shape.filter)
     observation = shape.model_copy(update={"sky_level": round(max(level, 1.0), 3)})
     truths = tuple(map(_truth_of, found))
@@ -196,13 +198,20 @@ def _ramps(path, extension="SCI"):
 
 
 def _measured(path, observation):
-    """Return the noise of differences of groups of a level-1b file, `DifferenceNoise`."""
+    """Return noise and signal of differences of groups of a level-1b file.
+
+    `DifferenceNoise` of all groups but the first and the last, and the signal of one group, DN,
+    of those that the reset does not raise.
+    """
     readout = observation.readout("science")
     ramps = _ramps(path)[:, 1:-1]
-    noisy = np.abs(np.diff(ramps.astype(np.float32), axis=1))
+    differences = np.diff(ramps.astype(np.float32), axis=1)
+    noisy = np.abs(differences)
     quiet = noisy.max(axis=(0, 1)) < 8 * np.median(noisy)
-    inside = regions(readout.subarray)["imager"].mask()
-    return difference_noise(ramps, inside & quiet)
+    seen = regions(readout.subarray)["imager"].mask() & quiet
+    # The first of these differences is of the second and the third group.
+    steady = differences[:, min(RESET_GROUPS - 2, differences.shape[1] - 1) :]
+    return difference_noise(ramps, seen), float(steady[..., seen].mean())
 
 
 def _calibrated(steps, target, logs, path):

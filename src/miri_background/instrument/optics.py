@@ -342,7 +342,8 @@ def point_spread_function(name, error=0.0, change=0.0):
     aperture = imager_aperture()
     jacobian = aperture.jacobian(aperture.x_ref, aperture.y_ref)
     transmission = pupil(jacobian)
-    ends = _on_detector(name, jacobian, transmission, error=wavefront(transmission, error))
+    errors = wavefront(transmission, error)
+    ends = _on_detector(name, jacobian, transmission, errors, SPECTRAL_INDICES, _WAVELENGTHS)
     if not change:
         return PointSpreadFunction(ends, _OVERSAMPLE)
 
@@ -357,9 +358,7 @@ def point_spread_function(name, error=0.0, change=0.0):
     return PointSpreadFunction(ends, _OVERSAMPLE, at_field_point(image_at))
 
 
-def _on_detector(
-    name, jacobian, transmission, error, indices=SPECTRAL_INDICES, wavelengths=_WAVELENGTHS
-):
+def _on_detector(name, jacobian, transmission, error, indices, wavelengths):
     """Return images of point sources on the detector.
 
     Parameters
@@ -372,9 +371,9 @@ def _on_detector(
         Pupil.
     error : ndarray or None
         Optical path difference over the pupil, m.
-    indices : sequence of float, optional
+    indices : sequence of float
         Spectral indices of the sources.
-    wavelengths : int, optional
+    wavelengths : int
         Over the band.
 
     Returns

@@ -1,5 +1,6 @@
 """A mosaic of calwebb_image3 as it lies on disk, whoever made it."""
 
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -121,9 +122,11 @@ class Mosaic:
     @cached_property
     def wcs(self):
         """World coordinates of the header, a tangent projection."""
-        from astropy.wcs import WCS
+        from astropy.wcs import WCS, FITSFixedWarning
 
-        return WCS(self.extension)
+        # Times of an exposure are split over two headers in flight products, too.
+        with warnings.catch_warnings(action="ignore", category=FITSFixedWarning):
+            return WCS(self.extension)
 
     @property
     def pixel_scale(self):
