@@ -23,6 +23,8 @@ SMALL_CLOSURE = {
     "science_faintest": 100,
     "galaxy_flux": 0,
 }
+# Before any test, or what it imports, has changed it: the same for all processes of a session.
+_ENVIRONMENT = dict(os.environ)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # as .ci/run looks for them
 # Without these, a browser asks its maker for updates and lists.
 _QUIET = [
@@ -93,7 +95,7 @@ def _own_caches(synthetic_caches):
 @pytest.fixture(scope="session")
 def suite_environment(synthetic_caches):
     """Return environment variables with caches of this session's own, and no CRDS settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CRDS_")}
+    kept = {name: value for name, value in _ENVIRONMENT.items() if not name.startswith("CRDS_")}
     return kept | {"MIRI_BACKGROUND_CACHE": str(synthetic_caches)}
 
 
