@@ -73,15 +73,6 @@ def test_cell_of_the_notebook_gives_every_parameter():
     assert calibration.dark_groups == PRESETS["hard"]["dark_groups"]
 
 
-def test_flight_follows_the_filter():
-    """First exposures are a quarter brighter in F560W, and in F770W as the others."""
-    excess = [
-        described(with_preset({"preset": "flight", "filter": name}))[0].first_exposure_excess
-        for name in ("F560W", "F770W")
-    ]
-    assert excess == [24.8, 0.0]
-
-
 def test_unknown_preset_is_refused():
     """The sentence has the name and those that there are."""
     with pytest.raises(InvalidParameter, match="preset = 'none' is not clean or flight or hard "):

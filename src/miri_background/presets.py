@@ -10,20 +10,17 @@ from miri_background.parameters import RunParameters, every_parameter
 
 __all__ = ["PRESETS", "preset_parameters", "with_preset"]
 
-# In the mean of four visits (F560W, PID 1040) and of two (F1130W, PID 2107); the first exposures of
-# other filters are within 0.4 % of the later ones (PIDs 1040, 2107, 2732, 2736).
-_FIRST_EXPOSURE_EXCESS = MappingProxyType({"F560W": 24.8, "F1130W": 0.6})  # %
-
 # Where a value is a function, it is called with the filter.
 PRESETS = MappingProxyType(
     {
         # Both fields and all exposures are alike: whatever is found is the step's.
         "clean": MappingProxyType({}),
-        # What flight exposures have beside that, in the sizes that they have it.  Latent images of
-        # 1 % at most (JWST user documentation) are below the noise, and take a third more time.
+        # What flight exposures have beside that, in the sizes that they have it.  First exposures
+        # of F560W are a quarter brighter (PID 1040): what clipping leaves of so much is not
+        # predicted well enough for the full array, so it is an option of its own.  Latent images
+        # of 1 % at most (JWST user documentation) are below the noise, and take a third more time.
         "flight": MappingProxyType(
             {
-                "first_exposure_excess": lambda name: _FIRST_EXPOSURE_EXCESS.get(name, 0.0),
                 # DIRBE saw the ecliptic poles change by about a tenth (Kelsall et al. 1998).
                 "zodiacal_season": 10.0,
                 # A tenth of the dark current; no number is published.
@@ -40,7 +37,6 @@ PRESETS = MappingProxyType(
         # What people have reported, as large as they have reported it, or larger.
         "hard": MappingProxyType(
             {
-                "first_exposure_excess": 24.8,  # a quarter, as in F560W
                 "dark_stripes": 1.0,  # stripes of some percent of the sky: jwst issue 8517
                 "brighter_fatter": 5.0,  # jwst issue 9526
                 "latent_fraction": 5.0,  # jwst issue 10553
