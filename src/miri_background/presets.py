@@ -8,12 +8,11 @@ from types import MappingProxyType
 
 from miri_background.parameters import RunParameters, every_parameter
 
-__all__ = ["PRESETS", "preset_parameters", "with_preset"]
+__all__ = ["PRESETS", "with_preset"]
 
-# Where a value is a function, it is called with the filter.
 PRESETS = MappingProxyType(
     {
-        # Both fields and all exposures are alike: whatever is found is the step's.
+        # Both fields have one sky and one detector: whatever is found is the step's.
         "clean": MappingProxyType({}),
         # What flight exposures have beside that, in the sizes that they have it.  First exposures
         # of F560W are a quarter brighter (PID 1040): what clipping leaves of so much is not
@@ -58,27 +57,6 @@ PRESETS = MappingProxyType(
 )
 
 
-def preset_parameters(preset, filter_name):
-    """Return what a preset says.
-
-    Parameters
-    ----------
-    preset : str
-        Name, a key of `PRESETS`.
-    filter_name : str
-        Filter of the observation.
-
-    Returns
-    -------
-    dict
-        Values of parameters by name.
-    """
-    return {
-        name: value(filter_name) if callable(value) else value
-        for name, value in PRESETS[preset].items()
-    }
-
-
 def with_preset(parameters, complete=False):
     """Return parameters with those of the preset that they name.
 
@@ -102,11 +80,9 @@ def with_preset(parameters, complete=False):
     """
     named = {name: parameters[name] for name in ("preset",) if name in parameters}
     preset = RunParameters.of(named).preset
-    known = every_parameter()
-    filter_name = parameters.get("filter", known["filter"].model_fields["filter"].default)
     chosen = {
         name: value
-        for name, value in preset_parameters(preset, filter_name).items()
+        for name, value in PRESETS[preset].items()
         if name not in parameters or (complete and _is_default(name, parameters[name]))
     }
     return {name: value for name, value in parameters.items() if name != "preset"} | chosen
