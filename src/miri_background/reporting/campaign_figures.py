@@ -55,6 +55,17 @@ def _ways(found, beginning):
     return [each for each in found if each.way.startswith(beginning)]
 
 
+def _side_by_side(left, right, labels, along):
+    """Return a figure of two scores against one parameter, and its axes."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
+    for each, found, label in zip(axes, (left, right), labels, strict=True):
+        lines(each, found, label=each is axes[0])
+        each.set_ylabel(label)
+        each.set_xlabel(along)
+    axes[0].legend(fontsize=8)
+    return figure, axes
+
+
 def number_figure(run):
     """Return what the number of backgrounds and sigma do, with theory on top."""
     rows = run.study("number")
@@ -214,17 +225,11 @@ def stripes_figure(run):
     rows = run.study("stripes")
     power = points(rows, "stripes", "columns_middle")
     bias = points(rows, "stripes", "bias")
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
-    lines(axes[0], power)
+    labels = "power of columns over white noise", "bias of a point source's flux (%)"
+    figure, axes = _side_by_side(power, bias, labels, "rms of columns (% of a pixel's noise)")
     axes[0].set_yscale("log")
     axes[0].axhline(1, color="0.6", linewidth=0.8)
-    axes[0].set_ylabel("power of columns over white noise")
-    lines(axes[1], bias, label=False)
     axes[1].axhline(0, color="0.6", linewidth=0.8)
-    axes[1].set_ylabel("bias of a point source's flux (%)")
-    for each in axes:
-        each.set_xlabel("rms of columns (% of a pixel's noise)")
-    axes[0].legend(fontsize=8)
     most = max((each.value for each in power), default=0)
     at_most = {each.way: each for each in power if each.value == most}
     said = "; ".join(f"{way}: {told(each)}" for way, each in at_most.items())
@@ -241,16 +246,11 @@ def density_figure(run):
     rows = run.study("density")
     holes = points(rows, "source_density", "holes", _expected_holes)
     bias = points(rows, "source_density", "bias")
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
-    lines(axes[0], holes)
-    lines(axes[1], bias, label=False)
-    axes[0].set_ylabel("light left as holes (% of a plain mean's)")
-    axes[1].set_ylabel("bias of a point source's flux (%)")
+    labels = "light left as holes (% of a plain mean's)", "bias of a point source's flux (%)"
+    figure, axes = _side_by_side(holes, bias, labels, "background sources (stars/arcmin²)")
     for each in axes:
         each.axhline(0, color="0.6", linewidth=0.8)
         log_ticks(each, (point.value for point in holes))
-        each.set_xlabel("background sources (stars/arcmin²)")
-    axes[0].legend(fontsize=8)
     two = _ways(holes, "step, sigma 2")
     said = ", ".join(f"{told(each)} % at {each.value:g} stars/arcmin²" for each in two)
     worst = max(bias, key=lambda each: abs(each.mean))
@@ -285,15 +285,9 @@ def exposures_figure(run):
     """Return what the number of dithers does to backgrounds that are made of them."""
     rows = run.study("exposures")
     bias, noise = (points(rows, "exposures", score) for score in ("bias", "noise_ratio"))
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
-    lines(axes[0], bias)
-    lines(axes[1], noise, label=False)
+    labels = "bias of a point source's flux (%)", "noise over that of a true background"
+    figure, axes = _side_by_side(bias, noise, labels, "dithers of the science field")
     axes[0].axhline(0, color="0.6", linewidth=0.8)
-    axes[0].set_ylabel("bias of a point source's flux (%)")
-    axes[1].set_ylabel("noise over that of a true background")
-    for each in axes:
-        each.set_xlabel("dithers of the science field")
-    axes[0].legend(fontsize=8)
     own = _ways(bias, "self-background with itself")
     said = ", ".join(f"{-each.mean:.0f} % with {each.value}" for each in own)
     fewest = min((each.value for each in noise), default=0)
@@ -314,16 +308,11 @@ def groups_figure(run):
     noise, errors = (
         points(rows, "background_groups", score) for score in ("noise_ratio", "error_ratio")
     )
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.0), layout="constrained")
-    lines(axes[0], noise)
-    lines(axes[1], errors, label=False)
-    axes[0].set_ylabel("noise over that of a true background")
-    axes[1].set_ylabel("reported error over real scatter")
+    labels = "noise over that of a true background", "reported error over real scatter"
+    figure, axes = _side_by_side(noise, errors, labels, "groups of a background")
     for each in axes:
         each.axhline(1, color="0.6", linewidth=0.8)
         log_ticks(each, (point.value for point in noise))
-        each.set_xlabel("groups of a background")
-    axes[0].legend(fontsize=8)
     shortest = min((each.value for each in noise), default=0)
     of_noise, of_errors = (
         next((each for each in found if each.value == shortest), None) for found in (noise, errors)
