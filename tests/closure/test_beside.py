@@ -145,7 +145,7 @@ def explained(**theirs):
     ids=str,
 )
 def test_each_difference_has_its_sentence(differs, cause):
-    """Ramps that are alike have none."""
+    """Ramps with the same numbers have none."""
     assert explained(**differs) == cause
 
 

@@ -54,7 +54,7 @@ def test_nebula_has_its_brightness(nebula):
 
 
 def test_nebula_is_smooth_and_large(nebula):
-    """Neighbouring pixels are alike, and the array is not uniform."""
+    """Neighbouring pixels have nearly the same value, and the array is not uniform."""
     image = nebula()
     assert np.abs(np.diff(image)).max() < 0.05 * NEBULA
     assert image.std() > 0.1 * NEBULA

@@ -124,12 +124,14 @@ def resampled_measurements(mosaic, resampling):
     with np.errstate(invalid="ignore", divide="ignore"):
         values = (_VALUES + corner / resampling.weight) * size + _LEAST
         same = np.abs(mosaic.data - mean) <= values
-        alike = np.abs(mosaic.weight - resampling.weight) <= _WEIGHTS * resampling.weight + corner
+        weighted = (
+            np.abs(mosaic.weight - resampling.weight) <= _WEIGHTS * resampling.weight + corner
+        )
     # Where next to nothing falls on a pixel of the mosaic, rounding decides whether it has a value.
     least = _WEIGHTS * typical
     full = np.maximum(resampling.weight, np.nan_to_num(mosaic.weight)) > least
     uniform = _factor(mosaic.data, mean, values, inside & full & mosaic.covered)
-    for name, good in (("mosaic value", same), ("mosaic weight", alike)):
+    for name, good in (("mosaic value", same), ("mosaic weight", weighted)):
         wrong = inside & full & ~good
         detail = (name == "mosaic value" and wrong.any() and uniform) or _first(wrong)
         yield Measurement(name, WHOLE_ARRAY, None, float(np.count_nonzero(wrong)), detail=detail)

@@ -29,6 +29,7 @@ class ReportedNoise:
         self._images = [*science, *backgrounds]
         self._science = len(science)
         self._noises, self._levels, self._costs = noises, levels, costs
+        self._is_known = known_rates is not None
         self._known_rates = known_rates or levels.__getitem__
 
     def _of_backgrounds(self, values):
@@ -69,15 +70,15 @@ class ReportedNoise:
             for first in dict.fromkeys(self._alike)
         }
 
+    def _reported_variance(self, number):
+        """Return the variance of a rate that follows from its reported error, (DN/s)^2."""
+        return (self._images[number].err.astype(float) / self.parts[number]) ** 2
+
     @cached_property
     def _combined_variance(self):
-        """Variance of the combined background that follows from the errors of the rates."""
-        backgrounds = zip(
-            self._costs, self._images[self._science :], self.parts[self._science :], strict=True
-        )
-        return sum(
-            cost * (image.err.astype(float) / part) ** 2 for cost, image, part in backgrounds
-        )
+        """The same of the combined background."""
+        backgrounds = range(self._science, len(self._images))
+        return self._of_backgrounds(map(self._reported_variance, backgrounds))
 
     def of_residual(self, number):
         """Return the noise of a residual that follows from the reported errors of the rates.
@@ -117,7 +118,7 @@ class ReportedNoise:
             DN/s, shape (rows, columns); 1 where it is not known.
         """
         variance = self._variance(number) + self._variance_of_combined
-        if self.known_variances(number) is not None:
+        if self._is_known:
             return np.sqrt(np.where(judged, variance, 1.0))
         typical = self._typical_variance(number) + self._typical_of_combined
         smooth = np.ones(variance.shape)
@@ -136,22 +137,22 @@ class ReportedNoise:
         Of a known detector, that of whole ramps is known.  What hits left of the others, only
         their errors say: by these, their variance is larger than that of whole ramps.
         """
-        image, part = self._images[number], self.parts[number]
-        reported = image.err.astype(float) ** 2
-        if self.known_variances(number) is None:
-            return reported / part**2
-        known = sum(self.known_variances(number))
-        whole = (image.dq == 0) & np.isfinite(reported) & np.isfinite(known)
+        reported = self._reported_variance(number)
+        if not self._is_known:
+            return reported
+        known = sum(self.known_variances(number)) / self.parts[number] ** 2
+        whole = (self._images[number].dq == 0) & np.isfinite(reported) & np.isfinite(known)
         if not whole.any():
-            return reported / part**2
+            return reported
         excess = np.sum(reported[whole]) / np.sum(known[whole])
-        return np.where(whole, known, reported / excess) / part**2
+        return np.where(whole, known, reported / excess)
 
     @cached_property
     def _variance_of_combined(self):
         """The same of the combined background, (DN/s)^2, shape (rows, columns)."""
-        backgrounds = range(self._science, len(self._images))
-        return self._of_backgrounds(self._variance(number) for number in backgrounds)
+        if not self._is_known:
+            return self._combined_variance
+        return self._of_backgrounds(map(self._variance, range(self._science, len(self._images))))
 
     @cached_property
     def _alike(self):
