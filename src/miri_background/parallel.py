@@ -8,11 +8,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
 
-from tqdm.auto import tqdm
-
 from miri_background.memory import own_peak_memory, worker_took
 from miri_background.outcomes import MemoryFailed
 from miri_background.parameters import RunParameters
+from miri_background.progress import progress_bar
 
 __all__ = ["completed", "prepare_processes", "process_pool"]
 
@@ -113,9 +112,7 @@ def completed(executor, function, items, description):
         futures.extend(executor.submit(_with_memory, function, item) for item in items)
         # In a worker process there is no progress to show: its parent shows it for all.
         worker = multiprocessing.parent_process() is not None
-        for future in tqdm(
-            as_completed(futures), description, len(futures), leave=False, disable=worker
-        ):
+        for future in progress_bar(description, as_completed(futures), len(futures), worker):
             worker_took(future.result()[1])
     except BrokenProcessPool as error:
         msg = (

@@ -85,10 +85,10 @@ class _Progress:
         self._bar = None
 
     def __call__(self, news):
-        from tqdm.auto import tqdm
+        from miri_background.progress import progress_bar
 
         if self._bar is None:
-            self._bar = tqdm(desc="Carrying out cases", total=news, leave=False)
+            self._bar = progress_bar("Carrying out cases", total=news)
             return
         self._bar.update(len(news))
         for row in news:

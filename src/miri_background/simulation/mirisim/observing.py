@@ -5,7 +5,6 @@ from dataclasses import asdict
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
-from tqdm.auto import tqdm
 
 from miri_background.files import content_key
 from miri_background.instrument.detector import pixel_flat
@@ -13,6 +12,7 @@ from miri_background.instrument.optics import point_spread_function
 from miri_background.instrument.readout import subarrays
 from miri_background.observation import FIELDS, exposures
 from miri_background.places import writable
+from miri_background.progress import progress_bar
 from miri_background.provenance import source_fingerprint
 from miri_background.simulation.exposures import SimulatedExposure, field_catalogue
 from miri_background.simulation.level1b import level1b_model
@@ -86,7 +86,7 @@ def take_mirisim_exposures(run, installation):
     key = content_key(observation.key, asdict(calibration), source_fingerprint(*_SOURCES))
     unfinished = run.unfinished(key)
     missing = {field: [each for each in unfinished if each.field == field] for field in FIELDS}
-    for field in tqdm([field for field in FIELDS if missing[field]], "MIRISim", leave=False):
+    for field in progress_bar("MIRISim", [field for field in FIELDS if missing[field]]):
         _take_field(run, installation, calibration, key, field, missing[field])
     return [run.uncal(exposure) for exposure in exposures(observation)]
 
