@@ -268,7 +268,8 @@ def faint_figure(run):
     figure, axes = plt.subplots(figsize=(7.6, 4.6), layout="constrained")
     bars(axes, bias, "bias of the flux (%)")
     axes.set_xscale("symlog", linthresh=1.0)
-    axes.legend(fontsize=8, title="target", title_fontsize=8)
+    axes.set_xlim(-150, 10)
+    figure.legend(fontsize=8, ncols=4, loc="outside upper center")
     worst = min(bias, key=lambda each: each.mean)
     plain = [each for each in _ways(bias, "step, ") if "then" not in each.way]
     safest = max((abs(each.mean) for each in plain), default=np.nan)
