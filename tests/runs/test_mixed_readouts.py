@@ -98,7 +98,7 @@ def test_other_groups_pass(judged):
 MIXED_INTEGRATIONS = {"integrations": 2, "background_integrations": (1, 2, 2)}
 
 
-@pytest.mark.parametrize("product", ["rate", "rateints"])
+@pytest.mark.parametrize("product", [pytest.param("rate", marks=pytest.mark.long), "rateints"])
 def test_mixed_integrations_pass(judged, product):
     """Backgrounds of one and of two integrations are averaged with one vote each."""
     assert broken(judged(Calibration(rate_product=product), **MIXED_INTEGRATIONS)) == {}

@@ -25,7 +25,7 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("preset", FOUND)
+@pytest.mark.parametrize("preset", ["flight", pytest.param("hard", marks=pytest.mark.long)])
 def test_correct_step_passes_and_causes_are_named(command_line, tmp_path, preset):
     """No criterion fails, and each cause that the preset has is named by a finding."""
     arguments = [f"--preset={preset}", *SMALL, *OTHERS[preset]]
