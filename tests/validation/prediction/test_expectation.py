@@ -164,6 +164,22 @@ def test_light_of_the_science_field_is_no_noise():
     assert Expectation(changed).science_noise[0] == pytest.approx(typical(LONG), rel=0.02)
 
 
+def test_known_structure_of_skies_is_no_noise():
+    """A nebula that dithers move over the array is not in the noise of a difference."""
+    products = products_of([SHORT], [SHORT] * 2)
+    # As much as the noise of a pixel from peak to peak, another way round in the other exposure.
+    wave = typical(SHORT) / 2 * np.sin(np.arange(SHORT.window.shape[1]) / 10)
+    backgrounds, truths = [], []
+    for image, truth, nebula in zip(
+        products.backgrounds, products.background_truth, (wave, -wave), strict=True
+    ):
+        backgrounds.append(replace(image, data=image.data + nebula.astype(np.float32)))
+        truths.append(replace(truth, background=truth.background + nebula))
+    changed = replace(products, backgrounds=backgrounds, background_truth=truths)
+    # Differences of two rates say it to half a percent.
+    assert Expectation(changed).background_noise[0] == pytest.approx(typical(SHORT), rel=0.02)
+
+
 def test_science_noise_is_of_its_own_sky():
     """A brighter science field is noisier than the backgrounds."""
     found = Expectation(products_of([LONG], [LONG] * 4, (28.0, 14.0)))

@@ -96,7 +96,7 @@ class Expectation:
         light = _true_light(products)
         self.masks = seen_pixels(self.subarray, self.science, self.backgrounds)
         self.loose_masks = None
-        self._mask_sources(light)
+        self._mask_sources(products, light)
         self._expect_noise(products)
         self._expect_light(products, light)
         self.reported = self._reported_noise()
@@ -118,13 +118,14 @@ class Expectation:
 
     # ------------------------------------------------------------------ sources
 
-    def _mask_sources(self, light):
+    def _mask_sources(self, products, light):
         """Choose the pixels that see no source: from known light, or from the rates."""
         if light is None:
             self._mask_found_sources()
             return
         # The noise is taken from the faintest pixels, before sources are masked.
-        self._measured = self._noise_of_differences(light)
+        known = _true_rates(products) if self.truth else None
+        self._measured = self._noise_of_differences(light, known)
         part = _SOURCE_MASK if self.truth else _EXPECTED_SOURCE_MASK
         empty = [
             each < part * noise for each, noise in zip(light, self._first_noise(), strict=True)
@@ -152,16 +153,18 @@ class Expectation:
         science, backgrounds = self._of_fields(range(len(self._images)))
         return map(like_average, science), map(like_average, backgrounds)
 
-    def _noise_of_differences(self, light=None):
+    def _noise_of_differences(self, light=None, known=None):
         """Return the noise of one rate on empty sky of each way to read that two exposures share.
 
         From differences of two exposures: of one field where it has two, of the background field
-        if both have.
+        if both have.  What their true rates differ by is no noise.
 
         Parameters
         ----------
         light : list of ndarray, optional
             Source light of each exposure, DN/s, science first, where it is known.
+        known : list of ndarray, optional
+            True rate of each exposure, sky and sources, DN/s, science first.
 
         Returns
         -------
@@ -181,10 +184,13 @@ class Expectation:
                 fields = self._of_fields(light)
                 brightest = reduce(np.maximum, chain(*(fields[field] for field in seen)))
                 empty = good & (brightest < np.percentile(brightest[good], 25) + 1e-3)
-            first, second = (self._images[each].data.astype(float) for each in numbers)
-            empty = empty & np.isfinite(first - second)
+            first, second = numbers
+            difference = self._images[first].data - self._images[second].data.astype(float)
+            if known is not None:
+                difference -= known[first] - known[second]
+            empty = empty & np.isfinite(difference)
             # What whole outputs have in common is taken off residuals, too, before they are judged.
-            scatter = clipped_scatter(levelled(first - second, empty)[empty])
+            scatter = clipped_scatter(levelled(difference, empty)[empty])
             found[way] = float(scatter / np.sqrt(2)), numbers
         return found
 
@@ -495,6 +501,12 @@ class Expectation:
         if not self.truth:
             return wings
         return wings + (self._skies[number] - self.background_sky)
+
+
+def _true_rates(products):
+    """Return the true rates of all exposures, sky and sources, DN/s, science first."""
+    truths = (*products.science_truth, *products.background_truth)
+    return [truth.background + truth.sources for truth in truths]
 
 
 def _true_light(products):
