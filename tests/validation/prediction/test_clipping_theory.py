@@ -162,7 +162,7 @@ def test_largest_deviation_is_known(count, expected):
 
 def test_normal_noise_is_seen_whole():
     """The plain mean of normal noise is normal, whatever the members are."""
-    assert Clipping(4, np.inf, 1, [1.0, 1.0, 1.0, 3.0]).in_sight(1.0) == (1.0, 1.0)
+    assert Clipping(4, np.inf, 1, [1.0, 1.0, 1.0, 3.0]).drawn.in_sight(1.0) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("other", [0.2, 1.0])
@@ -177,7 +177,7 @@ def test_outliers_of_a_clipped_mean_are_not_seen(other):
     seen, of_normal = (
         sigma_clip(each, sigma=3.0, maxiters=None).std() for each in (values, normal)
     )
-    part, _ = Clipping(4, 2.0, 3, scatters).in_sight(other)
+    part, _ = Clipping(4, 2.0, 3, scatters).drawn.in_sight(other)
     # Other seeds change it by 0.003, and both are such estimates.
     assert part == pytest.approx(seen / of_normal, abs=0.015)
 
@@ -194,7 +194,7 @@ def test_scatter_with_outliers_is_less_certain():
         for name, values in (("seen", mean + other * normal), ("normal", normal)):
             found[name].append(sigma_clip(values, sigma=3.0, maxiters=None).std())
     spread = {name: np.std(values) / np.mean(values) for name, values in found.items()}
-    _, uncertainty = Clipping(3, 2.0, 3, scatters).in_sight(other)
+    _, uncertainty = Clipping(3, 2.0, 3, scatters).drawn.in_sight(other)
     assert uncertainty > 1.4
     # A hundred values know their scatter to 7 %; 50 batches of draws know it to 10 %.
     assert uncertainty == pytest.approx(spread["seen"] / spread["normal"], rel=4 * 0.14)
@@ -211,7 +211,7 @@ def test_clipped_mean_of_one_noise_is_not_quite_normal(other):
         sigma_clip(values, sigma=3.0, maxiters=None).std() / values.std()
         for values in (rate + clipped, rate + members.mean(axis=0))
     )
-    found, uncertainty = Clipping(4, 2.0, 3, [1.0] * 4).in_sight(other)
+    found, uncertainty = Clipping(4, 2.0, 3, [1.0] * 4).drawn.in_sight(other)
     # A hundred thousand draws know their scatter to 0.22 %, and most of its chance is in both.
     assert found == pytest.approx(part / of_normal, abs=0.0022)
     assert uncertainty == 1.0
@@ -233,6 +233,27 @@ def test_sky_of_one_exposure_that_is_brighter(contrast, sigma):
     assert clipping.shift == pytest.approx(means.mean() - offsets.mean(), abs=K * error)
     # A variance of so many draws is known to a part of the root of 2 / draws, if normal.
     assert clipping.variance == pytest.approx(means.var(), rel=3 * K * np.sqrt(2 / BRUTE_DRAWS))
+
+
+@pytest.mark.parametrize("other", [0.0, NOISE])
+def test_mean_that_clipping_of_pixels_leaves(other):
+    """Of means that are off to one side now and then, clipping of pixels does not see all."""
+    offsets = np.array([4.0, 1.3, 0.4, 0.0]) * NOISE
+    generator = np.random.default_rng(6)
+    values = offsets + NOISE * generator.standard_normal((400_000, BACKGROUNDS))
+    kept = sigma_clip(values, sigma=2.0, maxiters=MAXITERS, axis=1).mean(axis=1).filled(np.nan)
+    kept += other * generator.standard_normal(kept.size)
+    expected = sigma_clip(kept, sigma=3.0, maxiters=None).mean() - kept.mean()
+    found = Clipping(BACKGROUNDS, 2.0, MAXITERS, NOISE, offsets).drawn.mean_in_sight(other)
+    # A mean of a twentieth of the values, at three times the scatter, twice.
+    error = 3 * kept.std() * np.sqrt(2 * 0.02 / kept.size)
+    assert abs(expected) > 3 * error or other
+    assert found == pytest.approx(expected, abs=K * error)
+
+
+def test_nothing_is_missed_of_equal_skies():
+    """The clipped mean of equal noise is off to both sides alike."""
+    assert Clipping(BACKGROUNDS, 2.0, MAXITERS, NOISE).drawn.mean_in_sight() == 0.0
 
 
 def test_light_on_skies_that_differ():

@@ -180,6 +180,34 @@ def test_known_structure_of_skies_is_no_noise():
     assert Expectation(changed).background_noise[0] == pytest.approx(typical(SHORT), rel=0.02)
 
 
+def test_pixels_that_see_less_sky_are_clipped_less():
+    """A first exposure with more sky stands out less where the sky is fainter."""
+    # So bright that all ramps have the last weights: no slope is off by their choice.
+    sky, less, shape = 800.0, 0.4, LONG.window.shape
+    faint = np.broadcast_to(np.arange(shape[1]) < shape[1] // 2, shape)
+    # By four noises of a pixel on the full sky.
+    factors = 1 + 4 * typical(LONG, sky) / sky * np.array([1, 1 / 3, 1 / 9, 1 / 27])
+    products = products_of([LONG], [LONG] * 4, (sky, sky))
+    generator = np.random.default_rng(11)
+    backgrounds, truths = [], []
+    for image, truth, factor in zip(
+        products.backgrounds, products.background_truth, factors, strict=True
+    ):
+        rate = truth.background * np.where(faint, less, 1.0) * factor
+        noise = np.where(faint, scatter(LONG, sky * less)[0], scatter(LONG, sky)[0])
+        data = rate + noise * generator.standard_normal(shape)
+        backgrounds.append(replace(image, data=data.astype(np.float32)))
+        truths.append(replace(truth, background=rate))
+    changed = replace(products, backgrounds=backgrounds, background_truth=truths)
+    expectation = Expectation(changed)
+    left, clean = (
+        expectation.combined.data - expectation.background_sky,
+        expectation.masks.clean_sky,
+    )
+    for half in (clean & faint, clean & ~faint):
+        assert abs(left[half].mean()) < 4 * left[half].std() / np.sqrt(np.count_nonzero(half))
+
+
 def test_science_noise_is_of_its_own_sky():
     """A brighter science field is noisier than the backgrounds."""
     found = Expectation(products_of([LONG], [LONG] * 4, (28.0, 14.0)))

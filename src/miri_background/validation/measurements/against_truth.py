@@ -128,9 +128,10 @@ def background_levels(analysis):
     excess = _excess(analysis, combined)
     good = analysis.masks.clean_sky & np.isfinite(excess)
     common = analysis.expectation.combined_common_variance
+    beyond = analysis.expectation.drawn.mean_in_sight()
     for region in analysis.masks.regions.values():
         mean, variance = clipped_mean(excess[good & region.mask()])
-        error = np.sqrt(variance + common)
+        mean, error = mean - beyond, np.sqrt(variance + common)
         yield Measurement("background level", region.name, None, mean, error)
 
 
@@ -175,6 +176,7 @@ def leak_of(analysis, combined, low, high):
     good = masks.seen & masks.clean_backgrounds & np.isfinite(excess)
     # What all pixels have in common is judged as the background's level.
     level, variance_of_level = clipped_mean(excess[good & masks.sky])
+    level -= expectation.drawn.mean_in_sight()
     contrast = np.max(expectation.background_light, axis=0) / expectation.sky_noise
     pixels = good & (contrast >= low) & (contrast < high)
     light = np.sum(expectation.background_light, axis=0)[pixels]

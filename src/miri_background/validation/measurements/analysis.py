@@ -130,7 +130,7 @@ class Residuals:
         own = self._expectation.science_noise[number] ** 2
         return MeanResidual(
             image,
-            np.where(judged, own + self._expectation.clipping.variance, np.inf),
+            np.where(judged, own + self._expectation.sky_variance, np.inf),
             self._expectation.common_variance(number),
             self._set_means[number],
         )
@@ -147,7 +147,7 @@ class Residuals:
             variance[judged] += noise**2
             count += judged
         with np.errstate(divide="ignore", invalid="ignore"):
-            variance = variance / count**2 + self._expectation.clipping.variance
+            variance = variance / count**2 + self._expectation.sky_variance
         return MeanResidual(
             total / np.maximum(count, 1),
             np.where(count > 0, variance, np.inf),

@@ -77,8 +77,11 @@ def residual_of(analysis, number, region, values):
         Their sigma-clipped mean, DN/s.
     """
     mean, variance = clipped_mean(values)
-    common = analysis.expectation.common_variance(number)
-    if not analysis.expectation.truth:
+    expectation = analysis.expectation
+    # The background is subtracted, and what clipping of pixels does not see of it, too.
+    mean += expectation.drawn.mean_in_sight(expectation.science_noise[number])
+    common = expectation.common_variance(number)
+    if not expectation.truth:
         common += _light_left(analysis, number, region) ** 2
     return Measurement("residual", region.name, number + 1, mean, np.sqrt(variance + common))
 
@@ -363,7 +366,7 @@ def noise(analysis):
         judged = analysis.residuals.judged[number]
         pulls = analysis.residuals.each[number].levelled / _smooth_noise(analysis, number)
         expectation = analysis.expectation
-        seen, uncertainty = expectation.clipping.in_sight(expectation.science_noise[number])
+        seen, uncertainty = expectation.drawn.in_sight(expectation.science_noise[number])
         value = 100 * (clipped_scatter(pulls[judged]) / seen - 1)
         count = np.count_nonzero(judged)
         error = 100 * uncertainty / np.sqrt(2 * count) if count else np.nan

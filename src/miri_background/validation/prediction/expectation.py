@@ -18,11 +18,11 @@ from miri_background.validation.prediction.masks import USABLE_FLAGS, seen_pixel
 from miri_background.validation.prediction.pixel_statistics import (
     clipped_scatter,
     levelled,
-    mean_of,
 )
 from miri_background.validation.prediction.rate_noise import RateNoise, read_in_one_way
 from miri_background.validation.prediction.reported_noise import ReportedNoise
 from miri_background.validation.prediction.source_masks import source_mask
+from miri_background.validation.prediction.uneven_skies import UnevenSkies
 from miri_background.validation.products.images import in_two_dimensions
 
 __all__ = ["Expectation"]
@@ -72,7 +72,11 @@ class Expectation:
     science_noise, background_noise : list of float
         Standard deviation of each exposure's rate on empty sky, DN/s.
     clipping : Clipping
-        What sigma clipping of the backgrounds does to noise and light.
+        What sigma clipping of the backgrounds does to noise and light in a typical pixel.
+    clipping_cost : ndarray or float
+        Variance of the combined background on empty sky over that of a plain mean.
+    drawn : DrawnMeans
+        Draws of the combined background on empty sky.
     science_light, background_light : list of ndarray
         Source light that rates are expected to have, DN/s; zero where nothing is known.
     leak, combined_variance : ndarray
@@ -326,7 +330,7 @@ class Expectation:
 
     def _reported_noise(self):
         """Return what the rates report of their noise."""
-        shared = self.clipping.cost / len(self.backgrounds) ** 2
+        shared = self.clipping_cost / len(self.backgrounds) ** 2
         return ReportedNoise(
             self.science,
             self.backgrounds,
@@ -374,6 +378,14 @@ class Expectation:
         if not self.truth:
             return 1.0
         return self._science_noises[number].relative_variances(self._skies[number])
+
+    @property
+    def sky_variance(self):
+        """Variance of the combined background on empty sky, (DN/s)^2: of a typical pixel.
+
+        A plane where skies differ, because clipping costs more there.
+        """
+        return self.clipping.variance * (self.clipping_cost / self.clipping.cost)
 
     @cached_property
     def combined_pixel_variance(self):
@@ -445,6 +457,7 @@ class Expectation:
         """Derive the light of sources, what clipping leaves of it, and the sky."""
         shape = self.masks.sky.shape
         self.background_sky, self._skies = 0.0, None
+        self.clipping_cost, self.drawn = self.clipping.cost, self.clipping.drawn
         if light is None:
             self.science_light = [np.zeros(shape)] * len(self.science)
             self.background_light = [np.zeros(shape)] * len(self.backgrounds)
@@ -462,13 +475,12 @@ class Expectation:
             for noise, truth, sky in zip(noises, truths, skies, strict=True)
         ]
         self.science_light, self.background_light = self._of_fields(slopes)
+        uneven = None
         if self.truth:
             self._skies = skies
-            self.background_sky = mean_of(self._of_fields(skies)[1])
-            if self.clipping.shift:
-                # Skies that differ do so by a factor.
-                mean_level = np.mean(self.levels[len(self.science) :])
-                self.background_sky = self.background_sky * (1 + self.clipping.shift / mean_level)
+            uneven = self._uneven_skies()
+            self.background_sky = uneven.expected
+            self.clipping_cost, self.drawn = uneven.cost, uneven.drawn
         scatters = (
             np.sqrt(cost) * own * noise.relative_scatter(self.sky_level, light)
             for cost, own, noise, light in zip(
@@ -479,7 +491,24 @@ class Expectation:
                 strict=True,
             )
         )
-        self.leak, self.combined_variance = self.clipping.leak(self.background_light, scatters)
+        self.leak, self.combined_variance = self.clipping.leak(
+            self.background_light, scatters, uneven
+        )
+
+    def _uneven_skies(self):
+        """Return what clipping makes of the true skies of the backgrounds."""
+        skies = self._of_fields(self._skies)[1]
+        scatters = [
+            np.sqrt(cost * noise.relative_variances(sky)) * own
+            for cost, noise, sky, own in zip(
+                self._member_costs,
+                self._background_noises,
+                skies,
+                self.background_noise,
+                strict=True,
+            )
+        ]
+        return UnevenSkies(skies, scatters, self.masks.seen, self.clipping)
 
     def left(self, number):
         """Return what a subtracted image should have on empty sky, DN/s.
