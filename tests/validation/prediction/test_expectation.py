@@ -208,6 +208,19 @@ def test_pixels_that_see_less_sky_are_clipped_less():
         assert abs(left[half].mean()) < 4 * left[half].std() / np.sqrt(np.count_nonzero(half))
 
 
+def test_pixels_are_not_chosen_by_noise_that_moved():
+    """Known light that follows an exposure's own noise, as brighter-fatter has it, hides none."""
+    products = products_of([SHORT], [SHORT] * 2)
+    backgrounds, truths = [], []
+    for image, truth in zip(products.backgrounds, products.background_truth, strict=True):
+        moved = -0.1 * np.nan_to_num(image.data - truth.background - truth.sources)
+        backgrounds.append(replace(image, data=image.data + moved.astype(np.float32)))
+        truths.append(replace(truth, sources=truth.sources + moved))
+    changed = replace(products, backgrounds=backgrounds, background_truth=truths)
+    # Differences of two rates say it to half a percent.
+    assert Expectation(changed).background_noise[0] == pytest.approx(typical(SHORT), rel=0.02)
+
+
 def test_science_noise_is_of_its_own_sky():
     """A brighter science field is noisier than the backgrounds."""
     found = Expectation(products_of([LONG], [LONG] * 4, (28.0, 14.0)))

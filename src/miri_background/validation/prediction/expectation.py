@@ -30,6 +30,10 @@ __all__ = ["Expectation"]
 # Source light brighter than this part of the sky's noise is masked: where it is known, and
 # where it is only expected and cannot be taken off exactly.
 _SOURCE_MASK, _EXPECTED_SOURCE_MASK = 0.5, 0.1
+# Of which pixels the noise is taken first: up to a percentile of their light, and to a part of
+# their reported error above it.  Known light is taken off, and some of it may be the exposure's own
+# noise that went to a neighbour (brighter-fatter): the faintest would be a choice by noise.
+_FAINTEST, _KNOWN_FAINTEST = (25, 0.0), (50, 0.25)
 # How much brighter than masked sources are those that the looser mask keeps: what the difference
 # of both makes of a number is what still fainter ones may make of it.
 _LOOSER = 2.0
@@ -187,7 +191,9 @@ class Expectation:
                 seen = {self._is_background(number) for number in numbers}
                 fields = self._of_fields(light)
                 brightest = reduce(np.maximum, chain(*(fields[field] for field in seen)))
-                empty = good & (brightest < np.percentile(brightest[good], 25) + 1e-3)
+                part, above = _FAINTEST if known is None else _KNOWN_FAINTEST
+                above *= float(np.median(self._images[numbers[0]].err[good]))
+                empty = good & (brightest < np.percentile(brightest[good], part) + above + 1e-3)
             first, second = numbers
             difference = self._images[first].data - self._images[second].data.astype(float)
             if known is not None:
