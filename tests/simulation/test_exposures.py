@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 
 from miri_background.instrument.detector import (
     GAIN,
+    GROUP_SKIP_FIRST,
     READ_NOISE,
     dark_current,
     full_well,
@@ -787,6 +788,27 @@ def test_showers_come_beside_the_cosmic_rays(psf):
     first, second = (simulate(each, each.exposure("science", 0), psf) for each in (usual, stormy))
     np.testing.assert_array_equal(first.hits.electrons, second.hits.electrons)
     assert np.any(first.level1b.data != second.level1b.data)
+
+
+def test_truth_has_the_showers(psf):
+    """What is left of showers in the slopes is light that no star has."""
+    usual = Observation(subarray=READ.name, groups=40, cosmic_ray_rate=0.0)
+    stormy = usual.model_copy(update={"shower_rate": 3000.0})
+    first, second = (simulate(each, each.exposure("science", 0), psf) for each in (usual, stormy))
+    # The first groups and the last one are not fitted.
+    start, end = GROUP_SKIP_FIRST, 38
+    pixels = (READ.y, READ.x)
+    slopes = [
+        np.subtract(*(linear_signal(each.level1b.data[0, at], pixels) for at in (end, start)))
+        / ((end - start) * FRAME_TIME)
+        for each in (first, second)
+    ]
+    more, light = slopes[1] - slopes[0], second.sources - first.sources
+    lit = light > 0
+    # Both ramps have noise of their own; together, the pixels know the light to some percent.
+    assert more[lit].sum() == pytest.approx(light[lit].sum(), rel=0.05)
+    assert np.corrcoef(more[lit], light[lit])[0, 1] > 0.9
+    np.testing.assert_array_equal(first.background, second.background)
 
 
 # ------------------------------------------------------------------ independence

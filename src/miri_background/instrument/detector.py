@@ -30,6 +30,7 @@ __all__ = [
     "SCA_NUMBER",
     "SHAPE",
     "bad_pixels",
+    "counted_groups",
     "dark_current",
     "fitted_groups",
     "full_well",
@@ -279,6 +280,22 @@ def skipped_groups(groups, integrations):
     """
     skipped = [GROUP_SKIP_FIRST, *[GROUP_SKIP_LATER] * (integrations - 1)]
     return [min(skip, groups - 3) for skip in skipped]
+
+
+def counted_groups(groups, integrations):
+    """Return the groups whose new charge is in the slope of each integration.
+
+    Parameters
+    ----------
+    groups, integrations : int
+        Of the exposure.
+
+    Returns
+    -------
+    list of range
+        From the one after the first that is fitted to the last one that is, from 0.
+    """
+    return [range(skip + 1, groups - 1) for skip in skipped_groups(groups, integrations)]
 
 
 def fitted_groups(groups, integrations):

@@ -8,6 +8,7 @@ from astropy.io import fits
 from astropy.table import QTable
 
 from miri_background.instrument.detector import (
+    counted_groups,
     dark_current,
     full_well,
     gain,
@@ -46,7 +47,8 @@ class SimulatedExposure:
         Ramps, reference output and metadata.
     background, sources : ndarray
         Expected rates, DN/s, shape of what is read: of the sky with what the detector adds to it
-        that no reference takes away, and of sources and their latent images, as slopes show them.
+        that no reference takes away, and of sources, their latent images and showers, as slopes
+        show them.
     catalogue : astropy.table.QTable
         Sources with true sky and pixel positions and fluxes.
     hits : Deposits or None
@@ -181,6 +183,8 @@ def simulate(observation, exposure, psf):
         light = light + latent(0.0, readout.duration) / readout.duration
     if migration is not None:
         light = light + migration.rate
+    if observation.shower_rate:
+        light = light + _mean_rate(shower, readout)
     model = level1b_model(observation, exposure, where, science, output)
     conversion = read.cut(gain())
     sources = sources["id", "ra", "dec", "x", "y", "flux", "kind", "spectral_index"]
@@ -194,6 +198,17 @@ def _scene(observation, exposure, psf):
     x, y = pixel_positions(observation, sources, where)
     sources["x"], sources["y"] = x * u.pix, y * u.pix
     return where, sources, source_rate(observation, exposure.field, sources, x, y, psf)
+
+
+def _mean_rate(deposits, readout):
+    """Return the rate of deposits, electron / s, mean of the groups that are in the slopes."""
+    rate, steps = np.zeros(readout.window.shape), 0
+    for integration, counted in enumerate(counted_groups(readout.groups, readout.integrations)):
+        for group in counted:
+            row, column, electrons = deposits.within(integration, group)
+            np.add.at(rate, (row, column), electrons)
+            steps += 1
+    return rate / (steps * readout.frame_time)
 
 
 def _latent_image(observation, exposure, psf):

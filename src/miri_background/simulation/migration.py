@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from miri_background.instrument.detector import full_well, reference_pixels, skipped_groups
+from miri_background.instrument.detector import counted_groups, full_well, reference_pixels
 
 __all__ = ["ChargeMigration", "charge_migration"]
 
@@ -33,9 +33,7 @@ class ChargeMigration:
         self._part, self._readout = part, readout
         self._well = read.cut(full_well()).ravel()
         self._fuller, self._emptier = self._pairs(rate, read.cut(reference_pixels()))
-        skipped = skipped_groups(readout.groups, readout.integrations)
-        # From the first to the last group that slopes are fitted to.
-        self._counted = [range(skip + 1, readout.groups - 1) for skip in skipped]
+        self._counted = counted_groups(readout.groups, readout.integrations)
         self._moved = np.zeros(rate.size)
 
     def _pairs(self, rate, blind):
