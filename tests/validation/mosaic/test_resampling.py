@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from miri_background.outcomes import CannotJudge
-from miri_background.validation.mosaic import sky
+from miri_background.validation.mosaic import skies
 from miri_background.validation.mosaic.exact import exact_measurements, resampled_measurements
 from miri_background.validation.mosaic.resampling import Resampling, member_weights
 
@@ -187,4 +187,4 @@ def test_scatter_of_the_mode_is_that_of_draws():
     mode = SkyStats(skystat="mode", nclip=5, lsig=4, usig=4, binwidth=0.1)
     generator = np.random.default_rng(1)
     found = [mode(generator.standard_normal(number).astype("f4"))[0] for _ in range(draws)]
-    assert 0.5 < np.std(found) / (sky.MODE_SCATTER / np.cbrt(number)) < 1.2
+    assert 0.5 < np.std(found) / (skies.MODE_SCATTER / np.cbrt(number)) < 1.2

@@ -15,6 +15,11 @@ from miri_background.validation.mosaic.reading import (
     read_mosaic,
 )
 from miri_background.validation.mosaic.resampling import Resampling
+from miri_background.validation.mosaic.skies import (
+    SkiesOfExposures,
+    skies_findings,
+    skymatch_measured,
+)
 from miri_background.validation.mosaic.sky import depth, sky_measurements
 from miri_background.validation.mosaic.sources import (
     catalogue_measurements,
@@ -30,6 +35,7 @@ __all__ = ["MosaicJudgement", "judge_mosaic", "mosaic_of"]
 
 _NO_TRUTH = "it needs the truth of the simulation"
 _NOTHING_LEFT = {
+    "skymatch": "skymatch was not to make exposures equal, or they see no sky in common",
     "outliers missed": "calwebb_detector1 has left too few cosmic rays",
     "catalogue flux": "too few stars stand alone",
     "catalogue position": "too few stars stand alone",
@@ -57,6 +63,8 @@ class MosaicJudgement:
         What was read.
     resampling : Resampling or None
         What resampling does; None where that is not known.
+    skies : SkiesOfExposures or None
+        What sky each exposure has left; None where resampling is not known.
     expected : MosaicExpectation or None
         What the mosaic should hold; None without truth.
     sources : TrueSources or None
@@ -69,7 +77,7 @@ class MosaicJudgement:
 
     def __init__(self, mosaic, analysis=None):
         self.mosaic, self.analysis = mosaic, analysis
-        self.resampling = self.expected = self.sources = None
+        self.resampling = self.skies = self.expected = self.sources = None
         truth = analysis is not None and getattr(analysis, "expectation", None) is not None
         self._truth = truth and analysis.expectation.truth
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
@@ -88,6 +96,8 @@ class MosaicJudgement:
             self._reason = str(error).rstrip(".")
             return
         yield from resampled_measurements(self.mosaic, self.resampling)
+        self.skies = SkiesOfExposures(self.mosaic, self.resampling)
+        yield from skymatch_measured(self.mosaic, self.skies)
         if not self._truth:
             return
         try:
@@ -105,8 +115,9 @@ class MosaicJudgement:
 
     @cached_property
     def findings(self):
-        """What empty sky says by itself, a list of `Finding`; with truth, metrics say more."""
-        return [] if self.expected is not None else mosaic_findings(self.mosaic)
+        """What skies say by themselves, a list of `Finding`; of empty sky, metrics say more."""
+        found = [] if self.skies is None else skies_findings(self.mosaic, self.skies)
+        return found + ([] if self.expected is not None else mosaic_findings(self.mosaic))
 
     @property
     def not_judged(self):

@@ -1,22 +1,19 @@
-"""The empty sky of a mosaic: level, tiles, seams, noise, and what skymatch has done."""
+"""The empty sky of a mosaic: level, tiles, seams and noise."""
 
 import numpy as np
 from photutils.aperture import CircularAperture
 from scipy.sparse import csr_array
 
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
-from miri_background.validation.prediction.pixel_statistics import clipped_mean
+from miri_background.validation.mosaic.skies import mode_error
 
-__all__ = ["MODE_SCATTER", "Depth", "depth", "sky_measurements"]
+__all__ = ["Depth", "depth", "sky_measurements"]
 
 _TILE = 64  # pixels along a side
 _FEWEST = 100  # pixels of empty sky, from which a mean is taken
 _SAMPLE = 400  # pixels, of which correlations are taken
 _RADIUS = 3.0  # pixels of the apertures on empty sky: 65 % of the light of a star in F770W
 _APART = 12  # pixels between apertures: their neighbours' noise is their own
-# Scatter of the mode of n normal deviates, as skymatch takes it, times the cube root of n: drawn.
-# That it falls with the cube root is Chernoff's theorem (1964, Ann. Inst. Stat. Math. 16, 31).
-MODE_SCATTER = 4.5
 _DETECTION = 5.0  # standard deviations of the depth
 
 
@@ -37,8 +34,6 @@ def sky_measurements(mosaic, expected):
     """
     yield from _levels(expected)
     yield _delivered(mosaic, expected)
-    if len(mosaic.members) > 1:
-        yield _skymatch(mosaic, expected)
     for name, groups in (("mosaic tiles", _tiles(expected)), ("mosaic seams", _seams(expected))):
         yield from _furthest(name, expected, groups)
     yield from _noise(expected)
@@ -87,27 +82,7 @@ def _delivered(mosaic, expected):
 def _mode_error(expected):
     """Return the scatter of the mode of an exposure's pixels, in units of a pixel's noise."""
     number = np.mean([np.count_nonzero(each) for each in expected.without_sources])
-    return MODE_SCATTER / np.cbrt(max(number, 1))
-
-
-def _skymatch(mosaic, expected):
-    """Return by how much a sky of skymatch is off that of its exposure, of the furthest."""
-    skies = []
-    for member, image, clean in zip(mosaic.members, expected.images, expected.clean, strict=True):
-        good = clean & member.usable
-        skies.append(clipped_mean((member.data - image)[good])[0])
-    levels = np.array([member.level for member in mosaic.members])
-    off = (levels - levels.mean()) - (skies - np.mean(skies))
-    furthest = int(np.argmax(np.abs(np.nan_to_num(off, nan=np.inf))))
-    return Measurement(
-        "skymatch",
-        WHOLE_ARRAY,
-        furthest + 1,
-        float(off[furthest] / expected.pixel_noise),
-        _mode_error(expected),
-        len(levels),
-        detail=f"{off[furthest]:.3g} MJy/sr",
-    )
+    return mode_error(number)
 
 
 def _tiles(expected):
