@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from miri_background.instrument.detector import GAIN, gain
+from miri_background.instrument.detector import AMPLIFIERS, GAIN, gain
 from miri_background.instrument.readout import subarrays
 from miri_background.instrument.response import sky_response
 from miri_background.instrument.throughput import photmjsr
@@ -171,6 +171,33 @@ class MosaicExpectation:
             for number in self.numbers
         ]
         return self.variance + self.resampling.variance(outputs)
+
+    def drift_error(self, places):
+        """Return by how much the mean variance of pixels is uncertain for what outputs drift.
+
+        What few outputs happen to drift scatters about its expectation as chi squared does.
+
+        Parameters
+        ----------
+        places : ndarray of int
+            Pixels of the flattened mosaic.
+
+        Returns
+        -------
+        float
+            Standard error, as a part of the variance.
+        """
+        own, shared = [], 0.0
+        for number, part in zip(self.numbers, self.resampling.parts, strict=True):
+            rows = part[places]
+            share = float((rows.multiply(rows) @ self.factors.ravel() ** 2).mean())
+            of_rate, of_backgrounds = self._analysis.expectation.output_variance(number)
+            own.append(share * of_rate)
+            shared += share * of_backgrounds
+        freedom = 2 * AMPLIFIERS - 1  # odd and even rows of each, about their mean
+        squares = sum(np.square(own)) + shared**2
+        total = self.pixel_variance.ravel()[places].mean()
+        return float(np.sqrt(2 / freedom * squares) / total)
 
     @cached_property
     def pixel_noise(self):

@@ -164,7 +164,8 @@ def _noise(expected):
         WHOLE_ARRAY,
         None,
         100 * float(pulls.std() - 1),
-        100 / np.sqrt(2 * number),
+        # Half of that of the variance.
+        50 * float(np.hypot(np.sqrt(2 / number), expected.drift_error(sample))),
         detail=f"a pixel's is {np.sqrt(np.median(expected.variance.ravel()[places])):.3g} MJy/sr",
     )
     found = depth(expected)
