@@ -74,7 +74,12 @@ def members():
 
 @pytest.fixture
 def mosaic(members):
-    """Return the mosaic of the exposures as the drizzle package makes it, from their weights."""
+    """Return the mosaic of the exposures."""
+    return drizzled(members)
+
+
+def drizzled(members, fraction=1.0):
+    """Return the mosaic of exposures as the drizzle package makes it, from their weights."""
     from drizzle.resample import Drizzle
 
     grid = tangent(GRID)
@@ -87,9 +92,11 @@ def mosaic(members):
             pixmap=member.wcs.to_grid(grid),
             weight_map=weight.astype(np.float32),
             in_units="cps",
+            pixfrac=fraction,
         )
     done = ("S_RESAMP", "S_OUTLIR", "S_FLAT", "S_PHOTOM")
     header = fits.Header(dict.fromkeys(done, "COMPLETE") | {"RESWHT": "ivm", "FILTER": "F770W"})
+    header["PIXFRAC"] = fraction
     extension = grid.to_header()
     area = SCALE**2
     extension.update({"BUNIT": "MJy/sr", "PIXAR_A2": area})

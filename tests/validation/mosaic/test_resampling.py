@@ -11,6 +11,8 @@ from miri_background.validation.mosaic import skies
 from miri_background.validation.mosaic.exact import exact_measurements, resampled_measurements
 from miri_background.validation.mosaic.resampling import Resampling, member_weights
 
+from .conftest import drizzled
+
 DRAWS = 400
 SIGMAS = 5.0  # standard errors of a number that was drawn
 INSIDE = (slice(1, -1), slice(1, -1))  # the kernel of the package is cut at the edge of the grid
@@ -28,13 +30,24 @@ def measured(mosaic):
     return {each.criterion: each.value for each in (*exact_measurements(mosaic), *resampled)}
 
 
-def test_mosaic_is_that_of_the_drizzle_package(mosaic, resampling):
+@pytest.mark.parametrize("fraction", [1.0, 0.7])
+def test_mosaic_is_that_of_the_drizzle_package(members, fraction):
     """Values and weights, to the rounding of single precision."""
+    mosaic = drizzled(members, fraction)
+    resampling = Resampling(mosaic)
     mean = resampling.of([member.data - member.level for member in mosaic.members])
     # Rounding leaves a little weight along borders that the grid's lines meet.
     has = mosaic.covered[INSIDE] & (mosaic.weight[INSIDE] > 1e-3 * np.median(mosaic.weight))
     assert mosaic.data[INSIDE][has] == pytest.approx(mean[INSIDE][has], rel=1e-5)
     assert mosaic.weight[INSIDE][has] == pytest.approx(resampling.weight[INSIDE][has], rel=1e-4)
+
+
+def test_another_fraction_of_pixels_is_noticed(members):
+    """Smaller pixels leave other means and weights than the header tells."""
+    mosaic = drizzled(members, 0.7)
+    mosaic.header["PIXFRAC"] = 1.0
+    assert measured(mosaic)["mosaic value"] > 100
+    assert measured(mosaic)["mosaic weight"] > 100
 
 
 def test_uniform_sky_stays_uniform(mosaic, resampling):
@@ -171,10 +184,11 @@ def test_missing_exposure_is_named(mosaic):
         Resampling(replace(mosaic, members=mosaic.members[1:]))
 
 
-def test_another_kernel_is_refused(mosaic):
+@pytest.mark.parametrize("fraction", [0.0, 1.5, "point"])
+def test_fraction_that_no_pixel_has_is_refused(mosaic, fraction):
     """What is not known here is not judged."""
-    mosaic.header["PIXFRAC"] = 0.5
-    with pytest.raises(CannotJudge, match=r"PIXFRAC = 0\.5"):
+    mosaic.header["PIXFRAC"] = fraction
+    with pytest.raises(CannotJudge, match=f"PIXFRAC = {fraction}"):
         Resampling(mosaic)
 
 

@@ -1,8 +1,9 @@
 """Which part of each pixel of an exposure falls on which pixel of the mosaic.
 
-A pixel of an exposure is a quadrilateral on the grid of the mosaic.  The area that it shares with
-a pixel of the grid is the weight of the square kernel with a pixel fraction of 1 (Fruchter & Hook
-2002, PASP 114, 144), the default of the pipeline.  It is computed here from the corners alone.
+A pixel of an exposure is a quadrilateral on the grid of the mosaic, shrunk about its middle by the
+pixel fraction.  The area that it shares with a pixel of the grid is the weight of the square kernel
+(Fruchter & Hook 2002, PASP 114, 144), the default of the pipeline.  It is computed here from the
+corners alone.
 """
 
 import numpy as np
@@ -51,7 +52,7 @@ def _integral(height):
     return cut**2 / 2 + np.maximum(height - 1, 0)
 
 
-def overlap_areas(x, y, chosen, shape):
+def overlap_areas(x, y, chosen, shape, fraction=1.0):
     """Return the area that pixels of an exposure share with those of the mosaic.
 
     Parameters
@@ -63,6 +64,8 @@ def overlap_areas(x, y, chosen, shape):
         Pixels of the exposure that are looked at, shape (rows, columns).
     shape : tuple of int
         Rows and columns of the mosaic.
+    fraction : float, optional
+        By which the sides of pixels are shrunk.
 
     Returns
     -------
@@ -74,7 +77,7 @@ def overlap_areas(x, y, chosen, shape):
     sources = (rows * chosen.shape[1] + columns).astype(np.int32)
     found = [
         _areas(
-            *(_corners(axis + 0.5, rows[part], columns[part]) for axis in (x, y)),
+            *(_corners(axis + 0.5, rows[part], columns[part], fraction) for axis in (x, y)),
             sources[part],
             shape,
         )
@@ -87,9 +90,9 @@ def overlap_areas(x, y, chosen, shape):
     return csr_array((areas, (targets, origins)), shape=size)
 
 
-def _corners(axis, rows, columns):
+def _corners(axis, rows, columns, fraction):
     """Return the four corners of pixels along one axis, in the order around them."""
-    return np.stack(
+    corners = np.stack(
         [
             axis[rows, columns],
             axis[rows, columns + 1],
@@ -97,6 +100,10 @@ def _corners(axis, rows, columns):
             axis[rows + 1, columns],
         ]
     )
+    if fraction == 1:
+        return corners
+    middle = corners.mean(axis=0)
+    return middle + fraction * (corners - middle)
 
 
 def _areas(x, y, sources, shape):

@@ -56,7 +56,7 @@ class Resampling:
     Raises
     ------
     CannotJudge
-        If it has no exposures beside it, or was made with another kernel than is known here.
+        If it has no exposures beside it, or no part of a pixel is what it was made with.
 
     Attributes
     ----------
@@ -96,9 +96,10 @@ class Resampling:
         """
         weight = member_weights(member, kind)
         x, y = mosaic.wcs.wcs_world2pix(*member.corners, 0)
-        areas = overlap_areas(x, y, weight > 0, self.shape)
+        fraction = float(mosaic.header.get("PIXFRAC", 1.0))
+        areas = overlap_areas(x, y, weight > 0, self.shape, fraction)
         # Of its own area: a pixel has its weight once, however large the mosaic's are.
-        own = _area_of(x, y).ravel()
+        own = _area_of(x, y).ravel() * fraction**2
         share = csr_array(areas @ diags_array(weight.ravel() / own))
         return share, max(_longest(x, y), _longest(x[::-1], y[::-1]))
 
@@ -193,7 +194,7 @@ def _area_of(x, y):
 
 
 def _require_known(mosaic):
-    """Refuse a mosaic whose exposures are not there, or that another kernel has made."""
+    """Refuse a mosaic whose exposures are not there, or that no such kernel has made."""
     found = {member.path.name for member in mosaic.members}
     missing = [name for name in mosaic.named if name not in found]
     if missing or not mosaic.members:
@@ -201,6 +202,6 @@ def _require_known(mosaic):
         msg = f"{mosaic.path} has not {what} beside it: save the results of outlier_detection, too."
         raise CannotJudge(msg)
     fraction = mosaic.header.get("PIXFRAC", 1.0)
-    if fraction != 1:
-        msg = f"{mosaic.path} was made with PIXFRAC = {fraction}, and 1 is known here."
+    if not (isinstance(fraction, (int, float)) and 0 < fraction <= 1):
+        msg = f"{mosaic.path} has PIXFRAC = {fraction}, and a part of a pixel is needed."
         raise CannotJudge(msg)
