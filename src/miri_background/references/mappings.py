@@ -59,11 +59,12 @@ MATCH_KEYS = {
 # Types that the pipelines ask for, or can be set to, and that MIRI imaging does not
 # use.  One that is absent, rather than N/A, ends a pipeline while it looks ahead for
 # its references (parameter references: an error in the log).
-# The last one is the name of bkg before jwst 1.20.
+# Builds such as 1.12.5 read drizpars, later ones do not; the last one is the name of bkg before
+# jwst 1.20.
 # fmt: off
 _UNUSED_TYPES = (
-    "bkg", "camera", "chromcorr", "collimator", "dflat", "disperser", "emicorr", "fflat",
-    "fore", "fpa", "ifufore", "ifupost", "ifuslicer", "ipc", "msa", "ote", "pastasoss",
+    "bkg", "camera", "chromcorr", "collimator", "dflat", "disperser", "drizpars", "emicorr",
+    "fflat", "fore", "fpa", "ifufore", "ifupost", "ifuslicer", "ipc", "msa", "ote", "pastasoss",
     "persat", "pictureframe", "refpix", "regions", "sflat", "sirskernel", "specwcs",
     "superbias", "trapdensity", "trappars", "wavelengthrange", "wfssbkg",
 )
