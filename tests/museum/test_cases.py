@@ -3,7 +3,7 @@
 import pytest
 from packaging.version import Version
 
-from miri_background.museum.cases import cases, chosen_cases
+from miri_background.museum.cases import Case, cases, chosen_cases
 from miri_background.museum.judging import Result
 from miri_background.museum.tried import Tried, TriedBuild
 from miri_background.outcomes import Outcome, SetUpWrong
@@ -42,6 +42,16 @@ def test_versions_are_in_order(each):
 def test_what_is_known_of_a_version(version, known):
     """Misplaced backgrounds: since 1.12, but for those releases that ended with an error."""
     assert case("full-from-sub256").known(version) == known
+
+
+@pytest.mark.parametrize(
+    "changed", [{"mosaic": {"skymatch": {"skip": True}}}, {"association": "with backgrounds"}]
+)
+def test_no_mosaic_without_its_pipeline(changed):
+    """What only calwebb_image3 knows is not asked of calwebb_image2."""
+    content = case("sub256").model_dump() | changed
+    with pytest.raises(ValueError, match=r"sub256: there is no mosaic without calwebb_image3"):
+        Case(**content)
 
 
 def test_unknown_case_is_named():

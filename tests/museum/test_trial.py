@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 # Of one small observation: what is usual, what is in none, and three ways to end.
 NAMES = ("sub256", "empty-list", "step-alone", "science-among-backgrounds")
+# Of one observation of two tiles: what is done wrong, and what the pipeline is to leave out.
+MOSAICS = ("sky-taken-twice", "backgrounds-beside-science")
 HERE = version("jwst")
 
 
@@ -40,10 +42,11 @@ def build():
 @pytest.fixture(scope="module")
 def results(home, build):
     """Return what came out, by case."""
-    return {each.case: each for each in Trial(home).results([build], chosen_cases(NAMES))}
+    chosen = chosen_cases((*NAMES, *MOSAICS))
+    return {each.case: each for each in Trial(home).results([build], chosen)}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *MOSAICS])
 def test_outcome_is_the_known_one(results, name):
     """Of the release that is installed."""
     (case,) = chosen_cases([name])
@@ -52,12 +55,19 @@ def test_outcome_is_the_known_one(results, name):
         assert case.finding in results[name].findings
 
 
+def test_mosaic_has_the_science_exposures_alone(results):
+    """With backgrounds beside them, it is the same: the sky that both left differs by a setting."""
+    for name in MOSAICS:
+        assert results[name].metrics["mosaic members | whole array | None"] == 0
+    assert results["backgrounds-beside-science"].findings == ("sky of the mosaic",)
+
+
 def test_nothing_is_tried_again(home, build, results, monkeypatch):
     """A result is found by its case, its inputs and its build."""
     monkeypatch.setattr(of_trial, "RunningBuild", None)
     again = {each.case: each for each in Trial(home).results([build], chosen_cases(NAMES))}
     assert {name: each.outcome for name, each in again.items()} == {
-        name: each.outcome for name, each in results.items()
+        name: results[name].outcome for name in NAMES
     }
 
 

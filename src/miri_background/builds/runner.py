@@ -55,9 +55,11 @@ def image2(job):
 
 
 def image3(job):
-    """Run calwebb_image3 on an association, as anybody would."""
+    """Run calwebb_image3 on an association, as anybody would, if asked after calwebb_image2."""
     from jwst.pipeline import Image3Pipeline
 
+    for name in job.get("exposures", ()):
+        image2({**job, "association": name, "steps": job["exposure_steps"]})
     _on_association(Image3Pipeline, job)
 
 

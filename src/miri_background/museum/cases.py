@@ -17,6 +17,8 @@ __all__ = ["Case", "cases", "chosen_cases", "observations"]
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 _Product = Literal[*PRODUCTS]
+# How calibrated backgrounds are members of the association of calwebb_image3.
+_OF_MOSAICS = ("with backgrounds", "backgrounds as science")
 
 
 class _Members(BaseModel):
@@ -52,9 +54,10 @@ class Case(BaseModel):
     symptom, cause : str
         A sentence each.
     call : str
-        What is called: calwebb_image2, the step by itself, or the helper that makes associations.
+        What is called: calwebb_image2, calwebb_image3 after it, the step by itself, or the helper
+        that makes associations.
     science : str
-        Observation whose first science exposure is subtracted from.
+        Observation whose first science exposure is subtracted from; all of them for calwebb_image3.
     science_alter : str
         Alteration of the science exposure, if any.
     backgrounds : tuple of _Members
@@ -65,6 +68,8 @@ class Case(BaseModel):
         Clipping; none: the defaults of the build.
     step : dict
         Other parameters of the step.
+    mosaic : dict
+        Parameters of the steps of calwebb_image3, by step.
     association : str
         How the association is written; see `inputs`.
     builds : dict
@@ -81,7 +86,7 @@ class Case(BaseModel):
     threads: tuple[str, ...] = ()
     symptom: str
     cause: str
-    call: Literal["image2", "step", "association"] = "image2"
+    call: Literal["image2", "image3", "step", "association"] = "image2"
     science: str
     science_alter: Literal["", *ALTERATIONS] = ""
     backgrounds: tuple[_Members, ...] = ()
@@ -90,9 +95,10 @@ class Case(BaseModel):
     sigma: float | None = 2.0
     maxiters: int | None = 3
     step: dict = Field(default_factory=dict)
-    association: Literal["usual", "backgrounds first", "trailing comma", "twice", "gzipped"] = (
-        "usual"
-    )
+    mosaic: dict = Field(default_factory=dict)
+    association: Literal[
+        "usual", "backgrounds first", "trailing comma", "twice", "gzipped", *_OF_MOSAICS
+    ] = "usual"
     builds: dict[str, Literal[*OUTCOMES]]
     finding: str = ""
 
@@ -103,6 +109,9 @@ class Case(BaseModel):
             if name not in known:
                 msg = f"{self.name}: there is no observation {name!r}"
                 raise ValueError(msg)
+        if self.call != "image3" and (self.mosaic or self.association in _OF_MOSAICS):
+            msg = f"{self.name}: there is no mosaic without calwebb_image3"
+            raise ValueError(msg)
         return self
 
     @cached_property

@@ -11,11 +11,12 @@ from miri_background.museum.cases import observations
 from miri_background.museum.rates import common_rate, rates_of
 from miri_background.places import writable
 
-__all__ = ["ASSOCIATION", "Inputs", "inputs_of"]
+__all__ = ["ASSOCIATION", "MOSAIC_ASSOCIATION", "Inputs", "inputs_of"]
 
-ASSOCIATION = "image2_asn.json"
-_STEM = "jw99770001001_02101_00001_mirimage"  # of the science exposure, and of its products
+ASSOCIATION, MOSAIC_ASSOCIATION = "image2_asn.json", "image3_asn.json"
+_SCIENCE = "jw99770001001_02101_{:05d}_mirimage"  # of an exposure, and of its products
 _BACKGROUND = "jw99770002001_02101_{:05d}_mirimage"
+_MOSAIC = "mosaic"
 
 
 @dataclass(frozen=True)
@@ -26,30 +27,28 @@ class Inputs:
     ----------
     directory : pathlib.Path
         Holds them, and nothing else.
-    science : str
-        File of the science exposure.
-    backgrounds : tuple of str
-        Files of the backgrounds, in the order of the association.
+    science, backgrounds : tuple of str
+        Files of the exposures, backgrounds in the order of the association.
     stem : str
-        Of the names of products.
-    association : str
-        Text of the association; empty where there is none.
+        Of the names of products of the first science exposure.
+    associations : dict of str to str
+        Texts of associations by their names, in the order in which they are calibrated.
     """
 
     directory: Path
-    science: str
+    science: tuple
     backgrounds: tuple
     stem: str
-    association: str
+    associations: dict
 
     def put(self, directory):
         """Link the files into an empty directory, and write the association there."""
         with writable(directory):
             directory.mkdir(parents=True, exist_ok=True)
-            for name in dict.fromkeys((self.science, *self.backgrounds)):
+            for name in dict.fromkeys((*self.science, *self.backgrounds)):
                 (directory / name).symlink_to(os.path.relpath(self.directory / name, directory))
-            if self.association:
-                write_text_whole(directory / ASSOCIATION, self.association)
+            for name, text in self.associations.items():
+                write_text_whole(directory / name, text)
 
 
 def inputs_of(case, home, workers=0):
@@ -76,9 +75,11 @@ def inputs_of(case, home, workers=0):
     def rates(name, kind):
         return _rates(name, kind, home, workers)
 
-    science = f"{_STEM}_{product}.fits"
-    made = rates(case.science, product)["science"][0]
-    common_rate(made, directory / science, case.science_alter)
+    made = rates(case.science, product)["science"]
+    made = made if case.call == "image3" else made[:1]
+    science = [f"{_SCIENCE.format(number)}_{product}.fits" for number in range(1, len(made) + 1)]
+    for name, path in zip(science, made, strict=True):
+        common_rate(path, directory / name, case.science_alter)
     ending = ".gz" if case.association == "gzipped" else ""
     backgrounds = []
     for members in case.backgrounds:
@@ -94,8 +95,35 @@ def inputs_of(case, home, workers=0):
             backgrounds.append(name)
     if case.association == "twice":
         backgrounds.append(backgrounds[0])
-    text = _association(case, science, backgrounds) if case.call == "image2" else ""
-    return Inputs(directory, science, tuple(backgrounds), _STEM, text)
+    associations = {}
+    if case.call == "image2":
+        associations[ASSOCIATION] = _text_of(
+            case, "image2", _stem(science[0]), science, backgrounds
+        )
+    elif case.call == "image3":
+        associations = _of_mosaic(case, science, backgrounds)
+    return Inputs(directory, tuple(science), tuple(backgrounds), _stem(science[0]), associations)
+
+
+def _stem(name):
+    """Return what the name of a product begins with, from that of its rate."""
+    return name.rpartition("_")[0]
+
+
+def _of_mosaic(case, science, backgrounds):
+    """Return the associations of all exposures, and that of their mosaic, by their names."""
+    more = backgrounds if case.association != "usual" else []
+    found = {
+        f"image2_{_stem(name)}_asn.json": _text_of(
+            case, "image2", _stem(name), [name], backgrounds if name in science else []
+        )
+        for name in (*science, *more)
+    }
+    members = [[f"{_stem(name)}_cal.fits" for name in each] for each in (science, more)]
+    if case.association == "backgrounds as science":
+        members = [members[0] + members[1], []]
+    found[MOSAIC_ASSOCIATION] = _text_of(case, "image3", _MOSAIC, *members)
+    return found
 
 
 @cache
@@ -104,20 +132,20 @@ def _rates(name, product, home, workers):
     return rates_of(observations()[name], product, home / "observations", workers)
 
 
-def _association(case, science, backgrounds):
+def _text_of(case, stage, product, science, backgrounds):
     """Return the text of an association, as its case has it."""
-    members = [{"expname": science, "exptype": "science"}]
+    members = [{"expname": name, "exptype": "science"} for name in science]
     others = [{"expname": name, "exptype": "background"} for name in backgrounds]
     members = others + members if case.association == "backgrounds first" else members + others
     content = {
-        "asn_type": "image2",
-        "asn_rule": "DMSLevel2bBase",
+        "asn_type": stage,
+        "asn_rule": "DMSLevel2bBase" if stage == "image2" else "DMS_Level3_Base",
         "asn_pool": "none",
         "asn_id": "a3001",
         "program": "99770",
         "target": "1",
         "version_id": None,
-        "products": [{"name": _STEM, "members": members}],
+        "products": [{"name": product, "members": members}],
     }
     text = json.dumps(content, indent=1) + "\n"
     if case.association == "trailing comma":

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from miri_background.museum.inputs import ASSOCIATION
-from miri_background.outcomes import CannotJudge, Outcome, error_in_words
+from miri_background.outcomes import CannotJudge, error_in_words
 from miri_background.provenance import provenance_of_check
 from miri_background.reading import open_fits, read_json
 from miri_background.validation.judgement import judge_products
+from miri_background.validation.mosaic.judgement import judge_mosaic
 from miri_background.validation.products.images import read_header, read_image
 from miri_background.validation.products.stage2 import product_sets, require_one_set
 
@@ -21,6 +22,8 @@ __all__ = ["Result", "judged", "products_key"]
 _STEP_CARD = "S_BKDSUB"
 # Cards of which every build, day or place writes its own.
 _OWN_CARDS = ("DATE", "CAL_", "CRDS_", "R_", "FILENAME", "FILE_DATE", "SDP_VER", "PRD_VER")
+# Objects, and all cards of the exposures of a mosaic.
+_NO_CONTENT = ("ASDF", "HDRTAB")
 _DEFAULT_SIGMA = 3.0  # of the step, since jwst 1.6
 _MOST_SAID = 3  # criteria that a sentence names
 
@@ -85,7 +88,7 @@ def products_key(directory, names):
         digest.update(name.encode())
         with open_fits(directory / name) as hdus:
             for hdu in hdus:
-                if hdu.name == "ASDF":
+                if hdu.name in _NO_CONTENT:
                     continue
                 cards = sorted(
                     f"{card.keyword}={card.value!r}"
@@ -150,24 +153,39 @@ def judged(case, build, called, directory, backgrounds, known):
 
 def _judged_products(case, backgrounds, directory, made):
     """Return outcome, sentence, findings, metrics and behaviours of products."""
+    if case.call == "image3":
+        return _judged_mosaic(directory)
     if skipped := _skipped(directory, made):
         return {"outcome": "refused", "sentence": skipped}
     if not case.backgrounds:
         return _without_backgrounds(directory, made)
     verdict = _verdict(case, backgrounds, directory)
-    broken = [metric for metric in verdict.metrics if not metric.passed]
+    behaviours = {each.aspect: each.name for each in verdict.behaviours}
+    return _judgement(verdict.metrics, verdict.findings) | {"behaviours": behaviours}
+
+
+def _judged_mosaic(directory):
+    """Return outcome, sentence, findings and metrics of a mosaic with its exposures."""
+    judgement = judge_mosaic(directory)
+    reasons = {each.name: each.reason for each in judgement.not_judged}
+    if "mosaic value" in reasons:
+        raise CannotJudge(reasons["mosaic value"])
+    return _judgement(judgement.metrics, judgement.findings)
+
+
+def _judgement(metrics, findings):
+    """Return outcome, sentence, findings and metrics of what was judged."""
+    broken = [metric for metric in metrics if not metric.passed]
     names = dict.fromkeys(metric.name for metric in broken)
-    outcome = "wrong" if verdict.outcome is Outcome.FAILED else "correct"
     sentence = ""
     if broken:
         details = [each.detail for each in broken if each.detail]
         sentence = f"{', '.join(list(names)[:_MOST_SAID])}: {(details or ['beyond its limit'])[0]}"
     return {
-        "outcome": outcome,
+        "outcome": "correct" if metrics and not broken else "wrong",
         "sentence": sentence,
-        "findings": tuple(dict.fromkeys(each.name for each in verdict.findings)),
-        "metrics": {" | ".join(map(str, metric.key)): metric.value for metric in verdict.metrics},
-        "behaviours": {each.aspect: each.name for each in verdict.behaviours},
+        "findings": tuple(dict.fromkeys(each.name for each in findings)),
+        "metrics": {" | ".join(map(str, metric.key)): metric.value for metric in metrics},
     }
 
 

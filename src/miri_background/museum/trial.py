@@ -18,7 +18,7 @@ import numpy as np
 from miri_background.builds.calling import Limits, RunningBuild
 from miri_background.files import checksum, content_key, write_text_whole
 from miri_background.museum.cases import observations
-from miri_background.museum.inputs import ASSOCIATION, inputs_of
+from miri_background.museum.inputs import ASSOCIATION, MOSAIC_ASSOCIATION, inputs_of
 from miri_background.museum.judging import Result, judged
 from miri_background.observation import Observation
 from miri_background.outcomes import CannotJudge
@@ -138,12 +138,12 @@ class Trial:
     def _ready(self, case):
         """Return a case with its files, and the key of what decides its result."""
         inputs = inputs_of(case, self.home, self._workers)
-        names = (inputs.science, *inputs.backgrounds)
+        names = (*inputs.science, *inputs.backgrounds)
         key = content_key(
             case.model_dump(
                 mode="json", exclude={"title", "threads", "symptom", "cause", "builds"}
             ),
-            inputs.association,
+            inputs.associations,
             [checksum(inputs.directory / name) for name in names],
             source_fingerprint(*_SOURCES),
         )
@@ -298,12 +298,21 @@ def _job(case, inputs):
         steps = {name: {"skip": True} for name in _LATER}
         steps["bkg_subtract"] = {"save_results": True} | parameters
         return job | {"association": ASSOCIATION, "steps": steps}
+    if case.call == "image3":
+        # As each build calibrates: its world coordinates are in a format of its own.
+        steps = {"resample": {"skip": True}, "bkg_subtract": parameters}
+        return job | {
+            "exposures": [name for name in inputs.associations if name != MOSAIC_ASSOCIATION],
+            "exposure_steps": steps,
+            "association": MOSAIC_ASSOCIATION,
+            "steps": case.mosaic,
+        }
     if case.call == "step":
         return job | {
-            "science": inputs.science,
+            "science": inputs.science[0],
             "backgrounds": list(inputs.backgrounds),
             "parameters": parameters,
             "name": f"{inputs.stem}_bsub.fits",
         }
-    items = [[inputs.science, "science"], *([name, "background"] for name in inputs.backgrounds)]
+    items = [[inputs.science[0], "science"], *([name, "background"] for name in inputs.backgrounds)]
     return job | {"items": items, "name": inputs.stem}
