@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.table import QTable
 from scipy.sparse import csr_array
 
 from miri_background.outcomes import CannotJudge
@@ -11,7 +13,7 @@ from miri_background.validation.mosaic import skies
 from miri_background.validation.mosaic.exact import exact_measurements, resampled_measurements
 from miri_background.validation.mosaic.resampling import Resampling, member_weights
 
-from .conftest import drizzled
+from .conftest import GRID, drizzled
 
 DRAWS = 400
 SIGMAS = 5.0  # standard errors of a number that was drawn
@@ -169,6 +171,60 @@ def test_one_factor_of_all_values_is_named(mosaic):
         details[name] = value.detail
     assert "all are 1.0094" in details["scaled"]
     assert details["one"] == "first at column 21, row 21"
+
+
+def test_variances_are_those_of_the_error(mosaic):
+    """Their sum is its square; a part that is doubled is noticed in each pixel that has it."""
+    whole = replace(mosaic, variance=mosaic.err**2)
+    assert measured(whole)["mosaic variances"] == 0
+    changed = replace(mosaic, variance=np.where(np.arange(GRID[1]) < 5, 1.1, 1) * mosaic.err**2)
+    assert measured(changed)["mosaic variances"] == np.count_nonzero(mosaic.covered[:, :5])
+
+
+def catalogue_of(mosaic):
+    """Return a catalogue of two entries, of which the second has less than no flux."""
+    x, y = np.array([20.5, 30.0]), np.array([10.0, 25.25])
+    flux = np.array([2e-6, -1e-7])
+    with np.errstate(invalid="ignore"):
+        magnitudes = -2.5 * np.log10(flux / 3631)
+    return QTable(
+        {
+            "xcentroid": x,
+            "ycentroid": y,
+            "sky_centroid": mosaic.wcs.pixel_to_world(x, y),
+            "aper_total_flux": flux * u.Jy,
+            "aper_total_flux_err": [2e-7, 2e-7] * u.Jy,
+            "aper_total_abmag": magnitudes,
+            "aper_total_abmag_err": [2.5 * np.log10(1.1), np.nan],
+        }
+    )
+
+
+def test_catalogue_that_agrees_with_itself_has_nothing_wrong(mosaic):
+    """What has no magnitude is not wrong."""
+    whole = replace(mosaic, catalogue=catalogue_of(mosaic))
+    assert measured(whole)["catalogue columns"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("aper_total_abmag", lambda table: table["aper_total_abmag"] + 0.01),
+        ("aper_total_abmag_err", lambda table: table["aper_total_abmag_err"] / 2),
+        (
+            "sky_centroid",
+            lambda table: table["sky_centroid"].directional_offset_by(0 * u.deg, 5 * u.mas),
+        ),
+    ],
+)
+def test_column_that_contradicts_another_is_named(mosaic, name, change):
+    """By a hundredth of a magnitude, and by 5 milliarcsec."""
+    catalogue = catalogue_of(mosaic)
+    catalogue[name] = change(catalogue)
+    changed = replace(mosaic, catalogue=catalogue)
+    found = {each.criterion: each for each in exact_measurements(changed)}["catalogue columns"]
+    assert found.detail == name
+    assert found.value == (2 if name == "sky_centroid" else 1)
 
 
 def test_members_that_should_be_there_are_named(mosaic):

@@ -225,11 +225,33 @@ def _no_catalogue(path):
     path.with_name(path.name.replace("_i2d.fits", "_cat.ecsv")).unlink()
 
 
-def _another_unit(path):
-    with open_fits(path) as hdus:
-        hdus["SCI"].header["BUNIT"] = "Jy"
-        with replace_whole(path, ours=lambda _: True) as (aside,):
-            hdus.writeto(aside)
+def _magnitudes_off(table):
+    table["aper_total_abmag"] += 0.05
+    return table
+
+
+def _file(change):
+    """Return what changes the file of a mosaic."""
+
+    def of_file(path):
+        with open_fits(path) as hdus:
+            change(hdus)
+            with replace_whole(path, ours=lambda _: True) as (aside,):
+                hdus.writeto(aside)
+
+    return of_file
+
+
+def _another_unit(hdus):
+    hdus["SCI"].header["BUNIT"] = "Jy"
+
+
+def _photons_twice(hdus):
+    hdus["VAR_POISSON"].data *= 2
+
+
+def _whole_pixels(hdus):
+    hdus[0].header["PIXFRAC"] = 1.0
 
 
 _ALL = (
@@ -343,7 +365,17 @@ _ALL = (
             {"resampled": _area_of_exposures},
         ),
         ("pixel scale", "0.1 % too large in the header", {"resampled": _scale_of_header}),
-        ("mosaic in another unit", "Jy by its header", {"written": _another_unit}),
+        ("mosaic in another unit", "Jy by its header", {"written": _file(_another_unit)}),
+        (
+            "smaller pixels",
+            "by a pixel fraction of 0.7 that the header does not tell",
+            {"parameters": {"resample": {"pixfrac": 0.7}}, "written": _file(_whole_pixels)},
+        ),
+        (
+            "one variance doubled",
+            "that of photons, and not the error",
+            {"written": _file(_photons_twice)},
+        ),
     ),
     *family(
         "catalogue",
@@ -355,6 +387,11 @@ _ALL = (
         ("counted from one", "places are a pixel off", {"written": _table(_counted_from_one)}),
         ("every second source", "the others are lost", {"written": _table(_every_second)}),
         ("noise as sources", "a fifth of the entries", {"written": _table(_noise_as_sources)}),
+        (
+            "magnitudes of another zero point",
+            "0.05 mag off their fluxes",
+            {"written": _table(_magnitudes_off)},
+        ),
         ("fluxes in mJy", "as if they were Jy", {"written": _table(_wrong_unit)}),
         ("no catalogue", "it was not written", {"written": _no_catalogue}),
     ),

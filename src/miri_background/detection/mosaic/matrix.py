@@ -104,10 +104,10 @@ def _kills(directory, name):
         if broken.of_files:
             shutil.copytree(_control(directory).name, root / "control", symlinks=False)
             (path,) = root.rglob("mosaic_i2d.fits")
-            if broken.written:
-                broken.written(path)
         else:
             path = _made(directory, root, broken)
+        if broken.written:
+            broken.written(path)
         try:
             judged = judge_mosaic(path.parent, _analysis(directory))
             ratios = ratios_of_broken(judged.metrics)

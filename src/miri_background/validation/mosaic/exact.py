@@ -20,6 +20,10 @@ _AREA = 1e-5  # of a pixel's solid angle: seven digits of a header, squared
 _VALUES, _WEIGHTS = 1e-3, 2e-3
 _CORNER = 1e-4  # pixels: places of corners inside of an exposure differ by a fifth (measured)
 _LEAST = 1e-6  # MJy/sr: single precision of values near 1
+_ROOT = 1e-5  # of an error: single precision of the sum of three variances
+# Of a magnitude: the zero point is 8.9, or that of 3631 Jy, 0.00007 lower.
+_AB_ZERO, _MAGNITUDE = 8.9, 1e-3
+_PLACE = 1.0  # mas: a hundredth of what a place may be off the truth
 
 
 def exact_measurements(mosaic, stems=None):
@@ -35,7 +39,7 @@ def exact_measurements(mosaic, stems=None):
     Yields
     ------
     Measurement
-        Two counts.
+        Counts of members and cards, and of pixels and entries where these are there.
     """
     wrong = _wrong_members(mosaic, stems)
     yield Measurement(
@@ -45,6 +49,17 @@ def exact_measurements(mosaic, stems=None):
     yield Measurement(
         "mosaic header", WHOLE_ARRAY, None, float(len(wrong)), detail="; ".join(wrong[:2])
     )
+    if mosaic.variance is not None:
+        with np.errstate(invalid="ignore"):
+            off = np.abs(np.sqrt(mosaic.variance) - mosaic.err) > _ROOT * mosaic.err
+        off &= mosaic.covered
+        number = float(np.count_nonzero(off))
+        yield Measurement("mosaic variances", WHOLE_ARRAY, None, number, detail=_first(off))
+    if mosaic.catalogue is not None and len(mosaic.catalogue):
+        wrong = _wrong_columns(mosaic)
+        number = float(np.count_nonzero(np.any(list(wrong.values()), axis=0))) if wrong else 0.0
+        detail = ", ".join(name for name, entries in wrong.items() if entries.any())
+        yield Measurement("catalogue columns", WHOLE_ARRAY, None, number, detail=detail)
 
 
 def _wrong_members(mosaic, stems):
@@ -97,6 +112,39 @@ def _contradictions(mosaic):
         if member.extension.get("BUNIT") != _UNIT:
             found.append(f"{member.path.name} has BUNIT = {member.extension.get('BUNIT')!r}")
     return found
+
+
+def _wrong_columns(mosaic):
+    """Return which entries of a catalogue contradict themselves, by the column that does."""
+    catalogue, found = mosaic.catalogue, {}
+    for name in catalogue.colnames:
+        base = name.removesuffix("_abmag")
+        errors = f"{base}_flux_err", f"{base}_abmag_err"
+        if base == name or f"{base}_flux" not in catalogue.colnames:
+            continue
+        flux = catalogue[f"{base}_flux"].to_value("Jy")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            expected = _AB_ZERO - 2.5 * np.log10(flux)
+            found[name] = _differ(catalogue[name], expected, _MAGNITUDE)
+            if set(errors) <= set(catalogue.colnames):
+                part = catalogue[errors[0]].to_value("Jy") / flux
+                expected = 2.5 * np.log10(1 + part)
+                found[errors[1]] = _differ(catalogue[errors[1]], expected, _MAGNITUDE)
+    if {"sky_centroid", "xcentroid", "ycentroid"} <= set(catalogue.colnames):
+        places = (np.asarray(catalogue[name], dtype=float) for name in ("xcentroid", "ycentroid"))
+        sky = catalogue["sky_centroid"]
+        ra, dec = mosaic.wcs.wcs_pix2world(*places, 0)
+        cosine = np.cos(np.deg2rad(dec))
+        off = np.hypot((sky.ra.deg - ra + 180) % 360 - 180, (sky.dec.deg - dec) / cosine) * cosine
+        found["sky_centroid"] = _differ(3600e3 * off, 0.0, _PLACE)
+    return found
+
+
+def _differ(said, expected, allowed):
+    """Return which numbers are off; what has no number on either side is not."""
+    said = np.ma.filled(np.ma.asarray(said, dtype=float), np.nan)
+    off = np.abs(said - expected) > allowed
+    return off | (np.isfinite(said) != np.isfinite(expected))
 
 
 def resampled_measurements(mosaic, resampling):

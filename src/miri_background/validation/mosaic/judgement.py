@@ -41,6 +41,8 @@ _NOTHING_LEFT = {
     "catalogue position": "too few stars stand alone",
     "catalogue completeness": "no star that stands alone is bright enough",
     "catalogue purity": "there is no catalogue",
+    "catalogue columns": "there is no catalogue",
+    "mosaic variances": "it has errors alone",
     "mosaic star flux": "no star is bright enough",
     "mosaic star scatter": "too few stars are bright enough",
     "mosaic galaxy flux": "there is no galaxy inside",

@@ -98,6 +98,8 @@ class Mosaic:
         Its sources, where there is a catalogue.
     segments : ndarray of int or None
         Which source each pixel belongs to, 0 for none.
+    variance : ndarray or None
+        Sum of the parts of the variance, (MJy/sr)^2, where there are any.
     """
 
     path: Path
@@ -110,6 +112,7 @@ class Mosaic:
     members: list = field(default_factory=list)
     catalogue: object = None
     segments: np.ndarray | None = None
+    variance: np.ndarray | None = None
 
     @property
     def inputs(self):
@@ -236,6 +239,7 @@ def read_mosaic(path):
     with whole_file(path, _KIND) as hdus:
         data, err, weight = (array_of(hdus, name) for name in ("SCI", "ERR", "WHT"))
         header, extension, named = primary_header(hdus), hdus["SCI"].header.copy(), _names_of(hdus)
+        parts = [array_of(hdus, name) for name in _PARTS if name in hdus]
     root = path.name.removesuffix(_LEVEL3)
     segments = path.with_name(root + _SEGMENTS)
     return Mosaic(
@@ -249,6 +253,7 @@ def read_mosaic(path):
         [_member(path.with_name(each)) for each in named if path.with_name(each).is_file()],
         _catalogue(path.with_name(root + _CATALOGUE)),
         _segments(segments) if segments.is_file() else None,
+        np.nansum(parts, axis=0) if parts else None,
     )
 
 
