@@ -184,7 +184,7 @@ def test_variances_are_those_of_the_error(mosaic):
 def catalogue_of(mosaic):
     """Return a catalogue of two entries, of which the second has less than no flux."""
     x, y = np.array([20.5, 30.0]), np.array([10.0, 25.25])
-    flux = np.array([2e-6, -1e-7])
+    flux = np.array([2e-6, -3e-7])
     with np.errstate(invalid="ignore"):
         magnitudes = -2.5 * np.log10(flux / 3631)
     return QTable(

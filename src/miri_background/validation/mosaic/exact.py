@@ -123,13 +123,11 @@ def _wrong_columns(mosaic):
         if base == name or f"{base}_flux" not in catalogue.colnames:
             continue
         flux = catalogue[f"{base}_flux"].to_value("Jy")
-        with np.errstate(invalid="ignore", divide="ignore"):
-            expected = _AB_ZERO - 2.5 * np.log10(flux)
-            found[name] = _differ(catalogue[name], expected, _MAGNITUDE)
-            if set(errors) <= set(catalogue.colnames):
-                part = catalogue[errors[0]].to_value("Jy") / flux
-                expected = 2.5 * np.log10(1 + part)
-                found[errors[1]] = _differ(catalogue[errors[1]], expected, _MAGNITUDE)
+        flux = np.where(flux > 0, flux, np.nan)  # others have no magnitude
+        found[name] = _differ(catalogue[name], _AB_ZERO - 2.5 * np.log10(flux), _MAGNITUDE)
+        if set(errors) <= set(catalogue.colnames):
+            part = catalogue[errors[0]].to_value("Jy") / flux
+            found[errors[1]] = _differ(catalogue[errors[1]], 2.5 * np.log10(1 + part), _MAGNITUDE)
     if {"sky_centroid", "xcentroid", "ycentroid"} <= set(catalogue.colnames):
         places = (np.asarray(catalogue[name], dtype=float) for name in ("xcentroid", "ycentroid"))
         sky = catalogue["sky_centroid"]

@@ -8,6 +8,7 @@ Nothing here looks at the values of the mosaic or of its exposures.
 from functools import cached_property
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from miri_background.instrument.detector import AMPLIFIERS, GAIN, gain
 from miri_background.instrument.readout import subarrays
@@ -19,6 +20,7 @@ from miri_background.validation.products.finding import stem_of
 __all__ = ["MosaicExpectation", "calibration_factors", "exposure_numbers"]
 
 _SHARE = 1e-6  # of the weight of a pixel: less comes from nothing but rounding
+_BOX = 101  # pixels: source_catalog takes sky and its scatter of boxes of 100
 _WHOLE = 1 - 1e-3  # from so much on, a pixel of the mosaic is of a region
 
 
@@ -143,6 +145,18 @@ class MosaicExpectation:
     def sources(self):
         """Expected mosaic of the sources alone, MJy/sr."""
         return self.resampling.of(self.light)
+
+    @cached_property
+    def structure(self):
+        """Scatter of the sky's own light, such as a nebula, in a box around each pixel, MJy/sr."""
+        covered = (self.resampling.weight > 0).astype(float)
+        light = np.where(covered > 0, self.values - self.sources, 0.0)
+        number, total, squares = (
+            uniform_filter(each, _BOX, mode="constant") for each in (covered, light, light**2)
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variance = squares / number - (total / number) ** 2
+        return np.sqrt(np.maximum(np.where(covered > 0, variance, 0.0), 0.0))
 
     @cached_property
     def levels(self):

@@ -206,7 +206,7 @@ def catalogue_measurements(mosaic, expected, sources):
     if not x.size:
         return
     catalogue = mosaic.catalogue
-    false = _unexplained(x, y, sources)
+    false = _unexplained(x, y, sources) & ~_on_structure(x, y, expected)
     yield _part("catalogue purity", np.count_nonzero(false), len(x), "entries are no source")
     good = sources.clear & found & _bright(expected, sources)
     if np.count_nonzero(good) >= _FEWEST:
@@ -263,11 +263,11 @@ def _part(name, number, total, words):
 
 def _certain(expected, sources):
     """Return which stars stand out in so many pixels that the catalogue must have them."""
-    noise = np.sqrt(np.median(expected.variance[expected.empty]))
     smooth = gaussian_filter(expected.sources, _KERNEL / _WIDTHS)
-    above = smooth > _THRESHOLD * noise
+    above = smooth > _THRESHOLD * _noise(expected)
     certain = np.zeros(len(sources.x), dtype=bool)
-    clear = np.flatnonzero(sources.clear)
+    # source_catalog measures the scatter of the sky, and the structure that it has is in it.
+    clear = np.flatnonzero(sources.clear & ~_on_structure(sources.x, sources.y, expected))
     if clear.size:
         every = np.ones(above.shape, dtype=bool)
         sums = _apertures(sources.x[clear], sources.y[clear], _ALONE / 2, every)
@@ -275,12 +275,20 @@ def _certain(expected, sources):
     return certain
 
 
+def _noise(expected):
+    """Return the noise of a typical pixel of empty sky, MJy/sr."""
+    return np.sqrt(np.median(expected.variance[expected.empty]))
+
+
 def _bright(expected, sources):
-    """Return which sources have enough light for a flux."""
+    """Return which sources have enough light for a flux, noise and structure of the sky aside."""
     covered = np.ones(expected.empty.shape, dtype=bool)
     sums = _apertures(sources.x, sources.y, _STAR_RADIUS, covered)
     light = sums @ expected.sources.ravel()
-    noise = np.sqrt(expected.independent_variances(sums))
+    # Light with structure is not that of the annulus, in all pixels of an aperture alike.
+    noise = np.hypot(
+        np.sqrt(expected.independent_variances(sums)), sums @ expected.structure.ravel()
+    )
     return light > 2 * _LEAST_SIGNAL_TO_NOISE * np.maximum(noise, 1e-30)
 
 
@@ -294,6 +302,18 @@ def _unexplained(x, y, sources):
         wing, _ = KDTree(np.column_stack([sources.x, sources.y])[bright]).query(here)
         explained |= wing < _WINGS
     return ~explained
+
+
+def _on_structure(x, y, expected):
+    """Return which places have a sky of more structure than noise.
+
+    Its peaks are entries of a catalogue, and stars have to stand out of it.
+    """
+    rows, columns = expected.structure.shape
+    at_y, at_x = (
+        np.clip(np.rint(each), 0, size - 1).astype(int) for each, size in ((y, rows), (x, columns))
+    )
+    return expected.structure[at_y, at_x] > _noise(expected)
 
 
 def _of_matched(mosaic, expected, entries, sources, good):
