@@ -33,7 +33,7 @@ from miri_background.validation.verdict.limits import severity, worst_of_each
 __all__ = ["limits_figure", "pictured", "pictures_of", "write_pictures"]
 
 _AXIS_END = 1.6  # limits: what is further off stands at the edge with its number
-_OF_LIMITS = {"left": 0.29, "right": 0.96, "bottom": 0.12, "top": 0.92}
+_OF_LIMITS = {"left": 0.33, "right": 0.96, "bottom": 0.12, "top": 0.92}
 
 
 def pictured(name, figure, caption):
@@ -265,7 +265,7 @@ def limits_figure(metrics) -> Figure:
             times = f"{share:.2g} x" if math.isfinite(share) else metric.value_text()
             axes.text(shown - 0.06, row + 0.14, times, ha="right", va="bottom", fontsize=8)
     axes.set_yticks(range(len(worst)), [metric.name for metric in worst], fontsize=8.5)
-    axes.set_ylim(-0.7, len(worst) - 0.2)
+    axes.set_ylim(-0.7, len(worst))
     axes.set_xlim(0, _AXIS_END)
     axes.set_xticks([0, 0.5, 1, 1.5])
     axes.set_xlabel("worst value / limit")
