@@ -410,6 +410,11 @@ def test_shorter_dark_has_rates_of_its_own():
     assert Calibration(dark_groups=10).references_words == "synthetic-dark10"
 
 
+def test_rates_with_interference_left_are_others():
+    """Rates that emicorr has not corrected are not those that it has."""
+    assert Calibration(emicorr="none").references_words == "synthetic-no-emicorr"
+
+
 def test_purpose_is_the_name_of_its_run(tmp_path):
     """What is no validation has a directory of its own, whatever its clipping."""
     assert run_path(tmp_path, CALIBRATION, "closure").name == "closure"

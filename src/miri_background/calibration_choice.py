@@ -35,7 +35,8 @@ class Calibration(CalibrationParameters):
         else:
             words = f"cache-{content_key(self.crds_cache)[:6]}"
         words = f"{words}-{self.crds_context.removesuffix('.pmap')}".removesuffix("-")
-        return f"{words}-dark{self.dark_groups}" if self.dark_groups else words
+        words = f"{words}-dark{self.dark_groups}" if self.dark_groups else words
+        return words if self.emicorr == "reference" else f"{words}-no-emicorr"
 
     @property
     def integrations_suffix(self):

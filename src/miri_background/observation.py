@@ -41,6 +41,7 @@ _FEWEST_GROUPS_OF_MANY = 8
 _EMBEDDED_ONLY = (
     *("zodiacal_season", "thermal_drift"),
     *("first_exposure_excess", "dark_stripes", "brighter_fatter"),
+    "interference",
     *("background_galaxies", "science_nebula", "background_nebula", "phase_mask_glow"),
     *("wavefront_error", "wavefront_change"),
 )

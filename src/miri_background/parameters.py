@@ -19,6 +19,7 @@ __all__ = [
     "DATA_SETS",
     "FILTERS",
     "INSTALLED",
+    "INTERFERENCE_LINES",
     "KINDS",
     "MOST_DITHERS",
     "CalibrationParameters",
@@ -43,6 +44,7 @@ FILTERS = (  # imaging filters, without coronagraphs
     "F2100W",
     "F2550W",
 )
+INTERFERENCE_LINES = ("Hz10", "Hz218", "Hz390")
 DATA_SETS = ("archived", "flight")  # of data_manifest.yaml
 _SUBARRAYS = ("FULL", "BRIGHTSKY", "SUB256")
 _PATTERNS = ("FASTR1", "SLOWR1")
@@ -336,6 +338,12 @@ class ObservationParameters(Description):
         ge=0,
         le=5,
     )
+    interference: float = _parameter(
+        0.0, "DN", "amplitude of electromagnetic interference in each read", ge=0, le=100
+    )
+    interference_line: Literal[*INTERFERENCE_LINES] = _parameter(
+        "Hz218", "", "frequency of the interference: 10.04, 218.52 or 390.625 Hz"
+    )
     brighter_fatter: float = _parameter(
         0.0, "%", "new charge of a full pixel that each empty neighbour gets", ge=0, le=20
     )
@@ -368,6 +376,9 @@ class CalibrationParameters(Description):
     crds_context: str = _parameter("", "", "CRDS context of a real cache")
     dark_groups: int = _parameter(
         0, "groups", "most groups of the synthetic dark; 0 for as many as ramps have", ge=0, le=300
+    )
+    emicorr: Literal["reference", "none"] = _parameter(
+        "reference", "", "whether the synthetic references remove interference of the ramps"
     )
     rate_product: Literal["rate", "rateints"] = _parameter(
         "rate", "", "slopes that are judged: of exposures, or of each of their integrations"

@@ -117,6 +117,7 @@ def key(observation):
         {"sky_level": 100.0},
         {"science_exposures": 1},
         {"cosmic_ray_rate": 0.0},
+        {"interference_line": "Hz10"},  # without an amplitude
     ],
     ids=str,
 )
@@ -138,6 +139,7 @@ def test_later_integrations_share_a_cache():
         {"filter": "F1500W"},
         {"subarray": "BRIGHTSKY"},
         {"subarray": "FULL"},
+        {"interference": 1.0},
     ],
     ids=str,
 )

@@ -35,7 +35,7 @@ EVERY = [*(verb for verbs in VERBS.values() for verb in verbs), "references doct
 # Which parameters have an option: all of them, or some names, or all but some.
 ALL = set(every_parameter())
 OF_CALIBRATION = {"crds_cache", "crds_server_url", "crds_context", "dark_groups", "rate_product"}
-OF_CALIBRATION |= {"sigma"}
+OF_CALIBRATION |= {"sigma", "emicorr"}
 OF_CALIBRATION |= {"maxiters", "control", "through", "build", "build_with"}
 PARAMETERS = {
     "validate": ALL,

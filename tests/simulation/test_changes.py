@@ -121,4 +121,5 @@ def test_nothing_changes_by_default(taken, monkeypatch):
     usual = taken("science", 1).level1b.data
     monkeypatch.setattr(exposures, "settling", lambda *_: 1.0)
     monkeypatch.setattr(exposures, "dark_stripes", lambda *_: 0.0)
+    monkeypatch.setattr(exposures, "interference", lambda *_: None)
     np.testing.assert_array_equal(taken("science", 1).level1b.data, usual)

@@ -34,7 +34,7 @@ _NOT_OF_CLOSURE = (
 )
 # Parameters that decide where references come from, beside the observation.
 _OF_REFERENCES = (
-    *("crds_cache", "crds_server_url", "crds_context", "dark_groups"),
+    *("crds_cache", "crds_server_url", "crds_context", "dark_groups", "emicorr"),
     "mirisim_command",
 )
 _NOT_OF_REFERENCES = [

@@ -35,6 +35,7 @@ _SOURCES = (
             "arrays",
             "cache",
             "detectors",
+            "interference",
             "mappings",
             "metadata",
             "reference_files",
@@ -187,7 +188,7 @@ def _remove_abandoned(root):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def synthetic_cache(root, observation, mirisim_read_noise=None, dark_groups=0):
+def synthetic_cache(root, observation, mirisim_read_noise=None, dark_groups=0, emicorr=True):
     """Return a complete synthetic CRDS cache, written first if it is not there yet.
 
     Parameters
@@ -202,6 +203,8 @@ def synthetic_cache(root, observation, mirisim_read_noise=None, dark_groups=0):
     dark_groups : int, optional
         Most groups of the dark, which the pipeline extrapolates for longer ramps; 0 for as many
         as they have.
+    emicorr : bool, optional
+        Whether calwebb_detector1 is to remove interference, where the ramps have any.
 
     Returns
     -------
@@ -214,7 +217,7 @@ def synthetic_cache(root, observation, mirisim_read_noise=None, dark_groups=0):
     OSError
         If `root` cannot be written.
     """
-    kind = ExposureKind.of(observation, mirisim_read_noise, dark_groups)
+    kind = ExposureKind.of(observation, mirisim_read_noise, dark_groups, emicorr)
     root = Path(root).absolute()
     target = root / f"crds-{_cache_key(kind)}"
     if _is_complete(target):

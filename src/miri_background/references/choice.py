@@ -82,7 +82,8 @@ def use_references(observation, calibration, inside=None, mirisim_command="miris
         if observation.simulator == "mirisim":
             noise = mirisim_calibration(MIRISim(mirisim_command), observation).read_noise
         with writable(path):
-            path = synthetic_cache(path, observation, noise, calibration.dark_groups)
+            removes = calibration.emicorr == "reference"
+            path = synthetic_cache(path, observation, noise, calibration.dark_groups, removes)
         context = context or context_for(pipeline_of(calibration).version)
     elif server_url and choice != "central":
         with writable(path):

@@ -7,6 +7,7 @@ from packaging.version import Version
 __all__ = [
     "CONTEXT",
     "CONTEXTS",
+    "INTERFERENCE_KEYS",
     "MATCH_KEYS",
     "OLDER_CONTEXT",
     "OLDER_SERIAL",
@@ -56,11 +57,14 @@ MATCH_KEYS = {
     "abvegaoffset": (_DETECTOR,),
 }
 
+# The same of types that there are files of only where ramps have interference.
+INTERFERENCE_KEYS = {"emicorr": (_DETECTOR,), "pars-emicorrstep": ("META.EXPOSURE.TYPE",)}
+
 # Types that the pipelines ask for, or can be set to, and that MIRI imaging does not
 # use.  One that is absent, rather than N/A, ends a pipeline while it looks ahead for
-# its references (parameter references: an error in the log).
-# Builds such as 1.12.5 read drizpars, later ones do not; the last one is the name of bkg before
-# jwst 1.20.
+# its references (parameter references: an error in the log).  With interference, there are files
+# of emicorr and its parameters.  Builds such as 1.12.5 read drizpars, later ones do not; the last
+# one is the name of bkg before jwst 1.20.
 # fmt: off
 _UNUSED_TYPES = (
     "bkg", "camera", "chromcorr", "collimator", "dflat", "disperser", "drizpars", "emicorr",
@@ -130,8 +134,8 @@ def write_mappings(directory, selections, serial=SERIAL):
     directory : path-like
         Where to write, an existing directory.
     selections : dict
-        For each reference type in `MATCH_KEYS` a dictionary: tuple of header
-        values, in the order of the match keys, to name of the reference file.
+        For each reference type in `MATCH_KEYS`, and any in `INTERFERENCE_KEYS`, a dictionary:
+        tuple of header values, in the order of the match keys, to name of the reference file.
     serial : int, optional
         Number of the context and its mappings.
     """
@@ -143,6 +147,7 @@ def write_mappings(directory, selections, serial=SERIAL):
     when = ("META.OBSERVATION.DATE", "META.OBSERVATION.TIME")
     imager_types = dict.fromkeys((name.upper() for name in UNAVAILABLE_TYPES), "N/A")
     context_name, instrument_name = f"jwst_{serial}.pmap", f"jwst_miri_{serial}.imap"
+    keys = MATCH_KEYS | INTERFERENCE_KEYS
     mappings = []
     for reftype, files in selections.items():
         name = imager_types[reftype.upper()] = reference_name(reftype, "rmap", serial)
@@ -151,7 +156,7 @@ def write_mappings(directory, selections, serial=SERIAL):
             "REFERENCE",
             instrument="MIRI",
             filekind=reftype.upper(),
-            parkey=(MATCH_KEYS[reftype], when),
+            parkey=(keys[reftype], when),
         )
         rules = ", ".join(
             f"{match!r}: UseAfter({{{' '.join(USE_AFTER)!r}: {file!r}}})"

@@ -26,6 +26,7 @@ _DESCRIPTIONS = {
     "distortion": "Distortion of MIRIM_FULL from the SIAF, inverse refitted",
     "filteroffset": "Boresight offsets of the filters",
     "apcorr": "Aperture corrections from the computed point-spread function",
+    "emicorr": "Waveform of the interference in simulated ramps",
     "abvegaoffset": "AB minus Vega magnitudes from bandpass and spectrum of Vega",
 }
 

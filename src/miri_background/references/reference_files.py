@@ -7,12 +7,15 @@ from miri_background.observation import exposures
 from miri_background.reading import open_fits
 from miri_background.references import arrays, tables
 from miri_background.references.detectors import embedded_detector, mirisim_detector
+from miri_background.references.interference import emicorr, emicorr_parameters
 from miri_background.references.mappings import (
+    INTERFERENCE_KEYS,
     MATCH_KEYS,
     OLDER_SERIAL,
     SERIAL,
     reference_name,
 )
+from miri_background.references.metadata import EXPOSURE_TYPE
 
 __all__ = ["ExposureKind", "write_older_references", "write_references"]
 
@@ -36,15 +39,21 @@ class ExposureKind:
         are equal).
     mirisim_read_noise : float or None
         Noise of one read, DN, for MIRISim's detector; None for the embedded one.
+    interference_line : str or None
+        Name of the line of interference that the pipeline is to remove; None for nothing.
     """
 
     filter: str
     read: tuple
     mirisim_read_noise: float | None = None
+    interference_line: str | None = None
 
     @classmethod
-    def of(cls, observation, mirisim_read_noise=None, dark_groups=0):
-        """Return the kind of an observation's exposures, with a dark of so many groups at most."""
+    def of(cls, observation, mirisim_read_noise=None, dark_groups=0, emicorr=True):
+        """Return the kind of an observation's exposures.
+
+        The dark has so many groups at most; interference is removed, if there is any, by default.
+        """
         longest = {}
         for readout in (each.readout for each in exposures(observation)):
             way = readout.pattern, readout.subarray
@@ -58,7 +67,8 @@ class ExposureKind:
             )
             for way, (groups, integrations) in sorted(longest.items())
         )
-        return cls(observation.filter, read, mirisim_read_noise)
+        line = observation.interference_line if observation.interference and emicorr else None
+        return cls(observation.filter, read, mirisim_read_noise, line)
 
     def parameters(self):
         """Return the parameters by name."""
@@ -126,7 +136,26 @@ def write_references(directory, kind):
                 match = tuple(model[key.lower()] for key in MATCH_KEYS[reftype])
                 model.save(str(Path(directory) / name))
                 selections[reftype][match] = name
+        if kind.interference_line is not None:
+            selections |= _write_interference(Path(directory), kind)
     return selections
+
+
+def _write_interference(directory, kind):
+    """Write what removes interference, and return what it is selected by."""
+    waveform, parameters = (reference_name(reftype, "asdf") for reftype in INTERFERENCE_KEYS)
+    ways = [(pattern, subarray) for pattern, subarray, *_ in kind.read]
+    with emicorr(ways, kind.interference_line) as model:
+        model.save(str(directory / waveform))
+        detector = model.meta.instrument.detector
+    emicorr_parameters().write_to(directory / parameters)
+    matches = (detector,), (EXPOSURE_TYPE,)
+    return {
+        reftype: {match: name}
+        for reftype, match, name in zip(
+            INTERFERENCE_KEYS, matches, (waveform, parameters), strict=True
+        )
+    }
 
 
 def write_older_references(directory, selections):

@@ -39,7 +39,7 @@ _RSCD_DECAY = 0.7  # groups, e-folding
 _LAST_FRAME_PART = 0.005  # of the signal of the other row
 
 
-def ramp(rate, readout, deposits, generator, latent=None, migration=None):
+def ramp(rate, readout, deposits, generator, latent=None, migration=None, interference=None):
     """Return the ramps of one exposure.
 
     Parameters
@@ -57,6 +57,8 @@ def ramp(rate, readout, deposits, generator, latent=None, migration=None):
         of the exposure.
     migration : ChargeMigration, optional
         What passes charge from pixel to pixel.
+    interference : callable, optional
+        Gives DN that reads of an integration and group have more.
 
     Returns
     -------
@@ -106,6 +108,8 @@ def ramp(rate, readout, deposits, generator, latent=None, migration=None):
             signal = raw_signal(linear, pixels)
             if group < RESET_GROUPS:
                 signal += reset[group]
+            if interference is not None:
+                signal += interference(integration, group)
             signal += noise * generator.standard_normal(read.shape, dtype=np.float32)
             science[integration, group] = _converted(signal)
             blind = generator.standard_normal(output.shape[2:], dtype=np.float32)

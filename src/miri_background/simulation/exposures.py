@@ -16,6 +16,7 @@ from miri_background.instrument.detector import (
 from miri_background.observation import FIELDS, exposures
 from miri_background.simulation.changes import dark_stripes, settling
 from miri_background.simulation.detector import ramp
+from miri_background.simulation.interference import interference
 from miri_background.simulation.level1b import BETWEEN_EXPOSURES, level1b_model
 from miri_background.simulation.migration import charge_migration
 from miri_background.simulation.particles import Deposits, cosmic_rays, showers
@@ -30,8 +31,10 @@ from miri_background.simulation.sky_by_date import sky_by_date
 
 __all__ = ["SimulatedExposure", "field_catalogue", "simulate", "write_truth"]
 
-# Spawn keys of the random streams: two of a field, its catalogue and stripes, and two per exposure.
+# Spawn keys of the random streams: two of a field, its catalogue and stripes, and three of an
+# exposure.
 _CATALOGUE_STREAM, _EXPOSURE_STREAM, _PARTICLE_STREAM, _STRIPES_STREAM = range(4)
+_INTERFERENCE_STREAM = 4
 
 # A latent image fades like this (MiriTE 7.9, SCASim's fast component).
 _LATENT_DECAY = 300.0  # s, e-folding
@@ -178,6 +181,11 @@ def simulate(observation, exposure, psf):
         _generator(observation, field, _EXPOSURE_STREAM, exposure.dither),
         latent,
         migration,
+        interference(
+            observation,
+            readout,
+            _generator(observation, field, _INTERFERENCE_STREAM, exposure.dither),
+        ),
     )
     if latent is not None:
         light = light + latent(0.0, readout.duration) / readout.duration
