@@ -14,6 +14,7 @@ from miri_background.validation.findings.finding import (
 )
 from miri_background.validation.findings.flags import flagged_by_one
 from miri_background.validation.findings.inputs import Inputs
+from miri_background.validation.findings.interference import interfered
 from miri_background.validation.findings.latents import latent_images
 from miri_background.validation.findings.membership import (
     own_background,
@@ -43,7 +44,7 @@ __all__ = ["UNEXPLAINED", "examined", "released", "subtracted_by_the_suite"]
 _MEMBERSHIP = (own_background, repeated_member)
 _BEFORE = (subtracted_before,)
 # What other kinds of findings would only show the symptoms of.
-_LEVELS = (level_of_member, level_of_science, extended_light, differing_skies)
+_LEVELS = (interfered, level_of_member, level_of_science, extended_light, differing_skies)
 _NOISE = (striped, noise_of_member, errors_of_all)
 _OTHERS = (
     flagged_by_one,
