@@ -18,6 +18,8 @@ from miri_background.references.any_cache import crds_environment
 from miri_background.references.cache import synthetic_cache
 from miri_background.references.interference import emicorr, emicorr_parameters
 from miri_background.references.mappings import MATCH_KEYS
+from miri_background.references.needs import ImplausibleReference, Needs
+from miri_background.references.plausible import CHECKS
 from miri_background.references.reference_files import ExposureKind, write_references
 
 TIMEOUT = 300  # s, several times what an exposure takes
@@ -196,3 +198,59 @@ def test_references_are_there_where_interference_is_to_be_removed(written, tmp_p
 def test_no_reference_where_interference_is_to_stay(written):
     """Then a run is one with a context that knows nothing of interference."""
     assert set(written(emicorr=False)) == set(MATCH_KEYS)
+
+
+# ------------------------------------------------------------------ what the doctor says of it
+
+
+@pytest.fixture
+def said(tmp_path):
+    """Return a function that writes a reference, changed, and gives what the doctor says."""
+
+    def examine(change=None, line="Hz218"):
+        path = tmp_path / "emicorr.asdf"
+        with emicorr(READABLE, line) as model:
+            if change is not None:
+                change(model)
+            model.save(str(path))
+        return CHECKS["emicorr"](path, Needs(OBSERVATION))
+
+    return examine
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [("Hz218", "removes Hz218"), ("Hz10", "it has no line for SUB256: emicorr is skipped")],
+)
+def test_doctor_says_which_lines_are_removed(said, line, sentence):
+    """A subarray without a line is no fault of the reference."""
+    assert said(line=line) == sentence
+
+
+def other_clocks(model):
+    """Give the subarray another time from row to row, as flight's BRIGHTSKY once had."""
+    model.subarray_cases.SUB256.rowclocks = 82
+
+
+def no_wave(model):
+    """Leave a waveform that is nowhere a number."""
+    model.frequencies.Hz218.phase_amplitudes = np.full(500, np.nan, dtype=np.float32)
+
+
+def no_line(model):
+    """Name a line that is not there."""
+    model.subarray_cases.SUB256.freqs = {"FAST": ["Hz164"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (other_clocks, "82 samples from row to row"),
+        (no_wave, "no wave of finite numbers"),
+        (no_line, "names Hz164 for SUB256"),
+    ],
+)
+def test_doctor_refuses_what_would_spoil_rates(said, change, words):
+    """A wrong clock or waveform would put stripes into rates instead of taking them away."""
+    with pytest.raises(ImplausibleReference, match=words):
+        said(change)

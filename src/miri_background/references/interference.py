@@ -66,7 +66,7 @@ def emicorr_parameters():
     """
     import asdf
 
-    return asdf.AsdfFile(
+    file = asdf.AsdfFile(
         {
             "class": "jwst.emicorr.emicorr_step.EmiCorrStep",
             "name": "emicorr",
@@ -85,3 +85,5 @@ def emicorr_parameters():
             },
         }
     )
+    file.add_history_entry("Written from the constants of the simulated instrument.")
+    return file

@@ -4,6 +4,7 @@ import numpy as np
 
 from miri_background.instrument import detector
 from miri_background.instrument.aperture import imager_aperture
+from miri_background.instrument.interference import sampling
 from miri_background.references.needs import (
     ImplausibleReference,
     check_solid_angle,
@@ -19,6 +20,7 @@ _PHOTMJSR = (0.01, 1_000.0)  # MJy/sr per DN/s; 0.2 to 3 for the imager's filter
 _POINTING = 5.0  # arcsec from the SIAF, 45 pixels: deliveries differ by tenths of an arcsec
 _CLOSURE = 0.2  # pixel; the inverse that is in the SIAF closes to 0.11 pixel
 _FILTER_OFFSET = 5.0  # pixel; the largest boresight offset is 2.2 pixel
+_WAVEFORM = 4  # values of a period, the fewest that the pipeline's cubic spline takes
 _VEGA = 10.0  # mag; AB minus Vega is 4 to 7 in the imager's filters
 
 
@@ -209,7 +211,37 @@ def _check_abvegaoffset(path, needs):
     return f"AB minus Vega {number_in_words(offsets[0])} mag"
 
 
+def _check_emicorr(path, needs):
+    from jwst.emicorr.emicorr import get_subarcase
+
+    wanted = needs.observation
+    with open_model("EmiModel", path) as model:
+        case = wanted.subarray, wanted.readout_pattern, "MIRIMAGE"
+        _, row, frame, names = get_subarcase(model, *case)
+        if not names:
+            return f"it has no line for {wanted.subarray}: emicorr is skipped"
+        known = sampling(wanted.readout_pattern, wanted.subarray, needs.window.shape)
+        if (row, frame) != (known.row_samples, known.frame_samples):
+            raise ImplausibleReference(
+                f"for {wanted.subarray} it has {row} samples from row to row and {frame} from "
+                f"frame to frame, and the detector takes {known.row_samples} and "
+                f"{known.frame_samples}"
+            )
+        for name in names:
+            try:
+                line = getattr(model.frequencies, name)
+            except AttributeError:
+                raise ImplausibleReference(
+                    f"it names {name} for {wanted.subarray} and has no such line"
+                ) from None
+            wave = np.asarray(line.phase_amplitudes, dtype=float)
+            if wave.size < _WAVEFORM or not np.isfinite(wave).all() or not np.ptp(wave):
+                raise ImplausibleReference(f"its waveform of {name} is no wave of finite numbers")
+    return f"removes {', '.join(names)}"
+
+
 CHECKS_OF_TABLES = {
+    "emicorr": _check_emicorr,
     "rscd": _check_rscd,
     "photom": _check_photom,
     "distortion": _check_distortion,
