@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from miri_background.validation.prediction.pixel_statistics import clipped_mean, clipped_scatter
+from miri_background.validation.prediction.pixel_statistics import (
+    CLIPPED_ERROR,
+    clipped_mean,
+    clipped_scatter,
+)
 
 MEAN, SCATTER, COUNT = 5.0, 2.0, 1_000_000
 # Standard errors that an estimate from these pixels may be off.
 REACH = 4.0
-# What clipping leaves of a normal variance, for the relative error of a standard deviation: the
-# fourth moment within three standard deviations is smaller than that of a whole normal one, so
-# that 1 / sqrt(2 N) of the latter is an upper bound.
-OF_SCATTER = 1 / np.sqrt(2 * COUNT)
+OF_SCATTER = CLIPPED_ERROR / np.sqrt(2 * COUNT)
 
 
 @pytest.fixture(params=[0.0, 0.01], ids=["clean", "with outliers"])
@@ -33,6 +34,16 @@ def test_clipped_mean_is_that_of_normal_pixels(pixels):
 def test_clipped_scatter_is_that_of_normal_pixels(pixels):
     """What clipping takes from the wings is given back."""
     assert abs(clipped_scatter(pixels) / SCATTER - 1) < REACH * OF_SCATTER
+
+
+def test_error_of_clipped_scatter_is_that_of_draws():
+    """Clipping until nothing changes makes it larger than that of a standard deviation."""
+    draws, pixels = 2000, 2000
+    values = np.random.default_rng(2).standard_normal((draws, pixels))
+    error = np.std([clipped_scatter(each) for each in values]) * np.sqrt(2 * pixels)
+    # A standard deviation of so many draws is known to 1.6 %.
+    assert error == pytest.approx(CLIPPED_ERROR, rel=4 / np.sqrt(2 * draws))
+    assert CLIPPED_ERROR > 1.05
 
 
 def test_scatter_of_a_few_values_is_worked_by_hand():

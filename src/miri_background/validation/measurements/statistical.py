@@ -16,6 +16,7 @@ from miri_background.instrument.footprint import Region
 from miri_background.validation.measurements.flagged import flagged_pixels
 from miri_background.validation.measurements.measurement import WHOLE_ARRAY, Measurement
 from miri_background.validation.prediction.pixel_statistics import (
+    CLIPPED_ERROR,
     clipped_mean,
     clipped_scatter,
 )
@@ -369,7 +370,7 @@ def noise(analysis):
         seen, uncertainty = expectation.drawn.in_sight(expectation.science_noise[number])
         value = 100 * (clipped_scatter(pulls[judged]) / seen - 1)
         count = np.count_nonzero(judged)
-        error = 100 * uncertainty / np.sqrt(2 * count) if count else np.nan
+        error = 100 * uncertainty * CLIPPED_ERROR / np.sqrt(2 * count) if count else np.nan
         if not analysis.expectation.truth:
             error = np.hypot(error, _UNREPORTED)
         yield Measurement("noise", WHOLE_ARRAY, number + 1, value, error)

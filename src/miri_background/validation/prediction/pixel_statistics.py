@@ -2,11 +2,12 @@
 
 import numpy as np
 from scipy.optimize import fixed_point
-from scipy.stats import truncnorm
+from scipy.stats import norm, truncnorm
 
 from miri_background.instrument.detector import AMPLIFIERS
 
 __all__ = [
+    "CLIPPED_ERROR",
     "clipped_mean",
     "clipped_scatter",
     "levelled",
@@ -20,6 +21,24 @@ _PIXEL_CLIP = 3.0  # standard deviations
 # Clipping until nothing changes ends nearer than that, because what is left scatters less.
 _LAST_CLIP = float(fixed_point(lambda reach: _PIXEL_CLIP * truncnorm(-reach, reach).std(), 3.0))
 _CLIPPED_VARIANCE = (_LAST_CLIP / _PIXEL_CLIP) ** 2  # what is left of that of normal pixels
+
+
+def _clipped_error():
+    """Return the error of `clipped_scatter` over that of a standard deviation of as many pixels.
+
+    Clipping until nothing changes repeats what chance does: where the pixels that are left scatter
+    a little more, limits get wider, and more of the wings is left.
+    """
+    within = norm.cdf(_LAST_CLIP) - norm.cdf(-_LAST_CLIP)
+    fourth = truncnorm(-_LAST_CLIP, _LAST_CLIP).moment(4)
+    of_once = np.sqrt((fourth - _CLIPPED_VARIANCE**2) / (2 * within)) / _CLIPPED_VARIANCE
+    # By how much the variance of what is left grows with the limits, and these with its root.
+    of_edges = 2 * norm.pdf(_LAST_CLIP) * (_LAST_CLIP**2 - _CLIPPED_VARIANCE) / within
+    repeated = of_edges * _PIXEL_CLIP / (2 * np.sqrt(_CLIPPED_VARIANCE))
+    return float(of_once / (1 - repeated))
+
+
+CLIPPED_ERROR = _clipped_error()
 
 
 def levelled(image, good):
