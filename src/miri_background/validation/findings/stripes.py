@@ -20,8 +20,8 @@ def striped(inputs):
             "",
             f"The {name} of the science exposures and of the backgrounds differ by {rms:.2g} DN/s "
             f"(rms beyond the noise, {rms / sky:.2%} of the sky) from one to the next: dark "
-            "current or offsets have changed between the fields, and the step subtracts the "
-            "difference.",
+            "current, offsets or interference differ between the fields, and the step subtracts "
+            "the difference.",
             "Take backgrounds close in time and with the same readout; medians of rows and columns "
             "with sources masked take stripes away where there is no extended light.",
             (name, *SPREAD),
