@@ -47,13 +47,6 @@ def with_wave(frequency, amplitude=AMPLITUDE, phase=None, **keywords):
     return changes("science"), changes("background")
 
 
-def part_beyond_the_mean():
-    """Return the rms of the waves beyond the mean of their field, for exposures that are enough."""
-    turns = [np.exp(2j * np.pi * np.array(phases)) for phases in PHASES.values()]
-    squares = sum(np.sum(np.abs(each - each.mean()) ** 2) for each in turns)
-    return np.sqrt(squares / sum(each.size - 1 for each in turns))
-
-
 def found(products):
     """Return what is found of interference."""
     findings = judge_products(products).findings
@@ -65,10 +58,9 @@ def test_wave_is_found_with_its_frequency_and_amplitude(altered, line):
     """The sentence names the line; the number is its amplitude."""
     (finding,) = found(altered(*with_wave(LINES[line])))
     assert f"{LINES[line]:g} Hz" in finding.sentence
-    # Of four differences beyond the means of two fields, in some 60 000 pixels.
-    error = NOISE * np.sqrt(2 / 60_000 / 4)
-    expected = AMPLITUDE * part_beyond_the_mean()
-    assert finding.value == pytest.approx(expected, abs=5 * error)
+    # The power of noise beside the line is taken off; that at the line is known to its own size.
+    error = NOISE * np.sqrt(2 / 60_000 / 6)
+    assert finding.value == pytest.approx(AMPLITUDE, abs=5 * error)
 
 
 def test_criteria_that_the_wave_breaks_do_not_decide(altered):

@@ -35,26 +35,31 @@ def interfered(inputs):
     # Pixels with sources count: where none are known, a slow wave itself is taken for sources.
     good = reduce(np.logical_and, chain(masks.usable, finite), masks.seen)
     fields = [
-        (samples, [_cleaned(each, good) for each in differences], degrees)
-        for samples, differences, degrees in _fields(inputs)
+        (samples, images, [_cleaned(each, good) for each in differences], degrees)
+        for samples, images, differences, degrees in _fields(inputs)
     ]
     sky = inputs.expectation.sky_level
     for name, frequency in LINES.items():
-        found = [_excess(frequency, *field) for field in fields]
-        chance = min((each for _, each, _ in found), default=1.0)
-        if chance > _CHANCE:
+        found = [
+            _excess(frequency, samples, differences, degrees)
+            for samples, _, differences, degrees in fields
+        ]
+        if min((chance for _, chance in found), default=1.0) > _CHANCE:
             continue
-        # Each field has as much weight as it has exposures beyond their mean.
-        degrees = sum(each for *_, each in found)
-        power = sum(power for power, *_ in found) / degrees
-        amplitude = 2 * np.sqrt(max(power, 0.0)) / np.count_nonzero(good)
+        # How strong it is, exposures say by themselves: in differences it depends on their phases.
+        powers = [
+            _excess(frequency, samples, [_cleaned(image.data, good)], 1)[0]
+            for samples, images, *_ in fields
+            for image in images
+        ]
+        amplitude = 2 * np.sqrt(max(np.mean(powers), 0.0)) / np.count_nonzero(good)
         if amplitude / np.sqrt(2) < _LEAST_SKY * sky:
             continue
         yield _finding(name, frequency, float(amplitude), sky, inputs.headers)
 
 
 def _fields(inputs):
-    """Yield clocks, differences of exposures, and how many are independent, of each field."""
+    """Yield, of each field, clocks, images, their differences, and how many are independent."""
     for numbers in (range(inputs.count), inputs.backgrounds):
         images = [inputs.images[number] for number in numbers]
         header = images[0].header
@@ -70,45 +75,48 @@ def _fields(inputs):
             common, degrees = inputs.expectation.combined.data, 1
         else:
             common, degrees = sum(each.data for each in images) / len(images), len(images) - 1
-        yield samples, [each.data - common for each in images], degrees
+        yield samples, images, [each.data - common for each in images], degrees
 
 
-def _cleaned(difference, good):
-    """Return a difference on the good pixels around 0, without outliers, summed over outputs."""
-    values = difference[good].astype(float)
+def _cleaned(image, good):
+    """Return an image on the good pixels around 0, without outliers, summed over outputs."""
+    values = image[good].astype(float)
     sample = values[:: max(1, values.size // _SAMPLE)]
     middle, reach = np.median(sample), _CLIP * clipped_scatter(sample)
-    clean = np.zeros(difference.shape)
+    clean = np.zeros(image.shape)
     clean[good] = np.clip(values - middle, -reach, reach)
-    rows, columns = difference.shape
+    rows, columns = image.shape
     return clean.reshape(rows, columns // AMPLIFIERS, AMPLIFIERS).sum(axis=-1)
 
 
-def _excess(frequency, samples, differences, degrees):
-    """Return the power of a line beyond its neighbours, its chance, and the degrees of freedom."""
+def _excess(frequency, samples, images, degrees):
+    """Return the power of a line in images beyond that beside it, and the chance of it.
+
+    As many images as there are degrees of freedom are independent.
+    """
     resolution = 1 / (SAMPLE_TIME * (samples.rows[-1] + samples.columns[-1]))
     sides = [
         beside[beside > _LOWEST * resolution]
         for beside in (frequency + sign * _BESIDE * resolution for sign in (-1, 1))
     ]
-    power = _power(np.array([frequency]), samples, differences)[0]
-    noises = [(_power(each, samples, differences).mean(), each.size) for each in sides if each.size]
+    power = _power(np.array([frequency]), samples, images)[0]
+    noises = [(_power(each, samples, images).mean(), each.size) for each in sides if each.size]
     # What falls or rises with frequency is no line: the stronger side counts.
     noise, number = max(noises)
     if noise <= 0:
-        return 0.0, 1.0, degrees
+        return 0.0, 1.0
     chance = ratio_of_variances.sf(power / noise, 2 * degrees, 2 * degrees * number)
-    return power - noise, float(chance), degrees
+    return power - noise, float(chance)
 
 
-def _power(frequencies, samples, differences):
-    """Return the power of differences of exposures at some frequencies, summed over them."""
+def _power(frequencies, samples, images):
+    """Return the power of images at some frequencies, summed over the images."""
     turns = [samples.turns(-frequency) for frequency in frequencies]
     rows = np.stack([each for each, _ in turns])
     columns = np.stack([each[::AMPLIFIERS] for _, each in turns])
     total = np.zeros(len(frequencies))
-    for difference in differences:
-        total += np.abs(np.sum((rows @ difference) * columns, axis=1)) ** 2
+    for image in images:
+        total += np.abs(np.sum((rows @ image) * columns, axis=1)) ** 2
     return total
 
 
