@@ -360,3 +360,14 @@ def test_sky_of_a_background_subarray_is_cut_from_the_array():
     mixed = Observation(background_subarray="SUB256")
     expected = subarrays()["SUB256"].cut(sky_rate(Observation(), "background"))
     assert (sky_rate(mixed, "background") == expected).all()
+
+
+@pytest.mark.parametrize("changes", [{"subarray": "SUB256"}, {"background_subarray": "SUB256"}])
+def test_interference_that_looks_like_slopes_is_refused(changes):
+    """10 Hz advances by 0.007 of a period from frame to frame of SUB256: nothing can tell it."""
+    wave = {"interference": 5.0, "interference_line": "Hz10"}
+    with pytest.raises(InvalidParameter, match="Hz10 is not taken with subarray = SUB256"):
+        Observation.create(**wave, **changes)
+    assert Observation.create(**changes, interference_line="Hz10").interference == 0
+    for line in ("Hz218", "Hz390"):
+        assert Observation.create(**changes, interference=5.0, interference_line=line)

@@ -153,6 +153,25 @@ class Observation(ObservationParameters):
         return self
 
     @model_validator(mode="after")
+    def _interference_is_no_slope(self):
+        if self.interference == 0:
+            return self
+        # Imported here: it needs the detector, which a command line's help does without.
+        from miri_background.instrument.interference import LINES, sampling
+
+        for readout in self.readouts:
+            samples = sampling(readout.pattern, readout.subarray, readout.window.shape)
+            if samples.is_nearly_straight(LINES[self.interference_line]):
+                msg = (
+                    f"interference_line = {self.interference_line} is not taken with subarray = "
+                    f"{readout.subarray}: there the wave is nearly straight in every ramp, and "
+                    "neither emicorr nor a look at the rates tells it from slow structure; choose "
+                    "another line or subarray"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _mirisim_takes_both_fields_the_same_way(self):
         mixed = len({each.readout for each in exposures(self)}) > 1 or self.background_sky != 100
         if self.simulator == "mirisim" and mixed:

@@ -2,18 +2,13 @@
 
 import numpy as np
 
-from miri_background.instrument.interference import LINES, sampling
+from miri_background.instrument.interference import LEAST_ADVANCE, LINES, sampling
 from miri_background.instrument.readout import subarrays
 from miri_background.references.mappings import USE_AFTER
 from miri_background.references.metadata import EXPOSURE_TYPE, new_model
 
 __all__ = ["emicorr", "emicorr_parameters"]
 
-# A wave that advances by less of a period from frame to frame is nearly straight in a ramp, and the
-# joint fit takes the ramps' own curvature for it: with 5 DN of 10 Hz in SUB256 (0.007 of a period),
-# jwst 3.0.0 leaves stripes of 10 DN/s in 20 groups, where without the step they have 0.7 DN/s.
-# The flight reference was changed because of it (jwst issue 9620).
-_LEAST_ADVANCE = 0.01
 _WAVEFORM_LENGTH = 500  # as in the documentation of the EMICORR reference file
 
 
@@ -41,7 +36,7 @@ def emicorr(read, line):
         slow = pattern.startswith("SLOW")
         samples = sampling(pattern, subarray, subarrays()[subarray].shape)
         advance = samples.turn_of_frame(LINES[line])
-        if min(advance, 1 - advance) < _LEAST_ADVANCE:
+        if min(advance, 1 - advance) < LEAST_ADVANCE:
             continue
         # The full array is the only one that is read in two ways, and has the way in its name.
         name = f"FULL_{pattern[:4]}" if subarray == "FULL" else subarray
