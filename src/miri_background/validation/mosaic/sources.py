@@ -99,17 +99,19 @@ def true_sources(mosaic, truths):
     at_y, at_x = (
         np.clip(np.round(each).astype(int), 0, size - 1) for each, size in ((y, rows), (x, columns))
     )
-    tree = KDTree(np.column_stack([x, y]))
-    alone = np.array(
-        [
-            not any(flux[other] > _MUCH * own for other in near if other != number)
-            for number, (near, own) in enumerate(
-                zip(tree.query_ball_point(np.column_stack([x, y]), _ALONE), flux, strict=True)
-            )
-        ],
-        dtype=bool,
-    )
-    return TrueSources(x, y, flux, kind, deep[at_y, at_x], alone)
+    return TrueSources(x, y, flux, kind, deep[at_y, at_x], _alone(x, y, flux, kind))
+
+
+def _alone(x, y, flux, kind):
+    """Return which sources have no neighbour that matters, an extended one from its edge on."""
+    here = np.column_stack([x, y])
+    reach = np.where(kind == "galaxy", _GALAXY_RADIUS, 0.0) + _ALONE
+    near = KDTree(here).query_ball_point(here, reach)  # of whom each is a neighbour
+    alone = np.ones(len(x), dtype=bool)
+    for number, others in enumerate(near):
+        close = np.array([other for other in others if other != number], dtype=int)
+        alone[close[flux[number] > _MUCH * flux[close]]] = False
+    return alone
 
 
 def flux_measurements(mosaic, expected, sources):
