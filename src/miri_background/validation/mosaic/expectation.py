@@ -107,7 +107,7 @@ class MosaicExpectation:
         Pixels of each exposure on empty sky, flagged or not.
     untouched : list of ndarray of bool
         Pixels of each exposure, sources included, that nothing has flagged and no cosmic ray has
-        hit.
+        hit, and where the background has no light above the noise, if none of it is clipped.
     """
 
     def __init__(self, mosaic, resampling, analysis):
@@ -126,6 +126,9 @@ class MosaicExpectation:
         of_backgrounds = expectation.combined_variance * expectation.combined_pixel_variance
         self.shared_variance = of_backgrounds * squared
         self._commons = [expectation.exposure_common_variances[each] for each in self.numbers]
+        # Where light of the background field is not clipped, dithers have a hole each at another
+        # place of the sky, which is rightly an outlier.
+        holes = np.mean(expectation.background_light, axis=0) * self.factors
         self.clean, self.hit, self.without_sources, self.untouched = [], [], [], []
         for each in self.numbers:
             usable = analysis.masks.usable[each]
@@ -134,7 +137,8 @@ class MosaicExpectation:
             self.clean.append(analysis.masks.empty[each] & usable & ~hit)
             self.hit.append(hit & usable)
             self.without_sources.append(analysis.masks.empty[each])
-            self.untouched.append(analysis.masks.lit & usable & ~hit)
+            whole = holes < np.sqrt(self.own_variances[len(self.untouched)])
+            self.untouched.append(analysis.masks.lit & usable & ~hit & whole)
 
     @cached_property
     def values(self):
