@@ -16,7 +16,7 @@ from miri_background.parameters import (
     RunParameters,
     every_parameter,
 )
-from miri_background.presets import PRESETS, with_preset
+from miri_background.presets import PRESETS, preset_parameters, with_preset
 
 CHANGED = 1.5
 SMALL = {"subarray": "SUB256", "groups": 12}
@@ -36,7 +36,7 @@ def test_registry_and_presets_have_the_same_names():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_preset_is_of_legal_parameters(preset, filter_name):
     """Each names parameters of observation and calibration, within their ranges."""
-    chosen = dict(PRESETS[preset])
+    chosen = preset_parameters(preset, filter_name)
     assert set(chosen) <= set(every_parameter()) - set(RunParameters.model_fields)
     observation, calibration = described(chosen | {"filter": filter_name})
     made = observation.model_dump() | calibration.model_dump()
@@ -73,6 +73,15 @@ def test_cell_of_the_notebook_gives_every_parameter():
     assert calibration.dark_groups == PRESETS["hard"]["dark_groups"]
 
 
+def test_flight_follows_the_filter():
+    """First exposures are a quarter brighter in F560W, and in F770W as the others."""
+    excess = [
+        described(with_preset({"preset": "flight", "filter": name}))[0].first_exposure_excess
+        for name in ("F560W", "F770W")
+    ]
+    assert excess == [24.8, 0.0]
+
+
 def test_unknown_preset_is_refused():
     """The sentence has the name and those that there are."""
     with pytest.raises(InvalidParameter, match="preset = 'none' is not clean or flight or hard "):
@@ -84,7 +93,7 @@ def test_night_takes_presets(tmp_path):
     path = tmp_path / "nightly.yaml"
     path.write_text("observations:\n  a: {preset: flight, brighter_fatter: 0, filter: F560W}\n")
     (job,) = read_matrix(path, 7).jobs
-    flight = dict(PRESETS["flight"])
+    flight = preset_parameters("flight", "F560W")
     del flight["brighter_fatter"]
     assert job.observation.changes() == flight | {"filter": "F560W", "seed": 7}
     assert "preset" not in job.parameters()
@@ -103,10 +112,11 @@ def test_document_has_the_values(repository):
     text = (repository / "docs" / "running.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([a-z_]+)` \| [^|]+ \| ([^|]+ \| [^|]+) \|$", text, re.MULTILINE))
     for preset, column in (("flight", 0), ("hard", 1)):
-        for name, value in PRESETS[preset].items():
-            told = rows[name].split(" | ")[column]
-            (number,) = value if isinstance(value, tuple) else (value,)
-            assert told == f"{number:g}", name
+        for filter_name in ("F560W", "F1130W", "F770W"):
+            for name, value in preset_parameters(preset, filter_name).items():
+                told = rows[name].split(" | ")[column]
+                (number,) = value if isinstance(value, tuple) else (value,)
+                assert re.search(rf"(^|else ){number:g}$|{number:g} in {filter_name}", told), name
 
 
 def test_mirisim_has_a_detector_of_its_own():
