@@ -136,3 +136,5 @@ def test_slow_line_is_found_where_many_waves_are_in_a_frame():
     waves = AMPLITUDE * np.sin(2 * np.pi * (LINES["Hz10"] * time + turns))
     (finding,) = interfered(of_noise(generator, "BRIGHTSKY", (512, 512), waves))
     assert "10.0392 Hz" in finding.sentence
+    # 60 rows from crest to crest: a gradient over the array, and sky under a source that is not.
+    assert {"gradient", "galaxy flux"} <= set(finding.explains)

@@ -8,7 +8,12 @@ from scipy.stats import f as ratio_of_variances
 
 from miri_background.instrument.detector import AMPLIFIERS
 from miri_background.instrument.interference import LINES, SAMPLE_TIME, sampling
-from miri_background.validation.findings.finding import SPREAD, Finding
+from miri_background.validation.findings.finding import (
+    AGAINST_TRUTH,
+    SPREAD,
+    STRUCTURE,
+    Finding,
+)
 from miri_background.validation.prediction.pixel_statistics import clipped_scatter
 
 __all__ = ["interfered"]
@@ -135,6 +140,7 @@ def _finding(name, frequency, amplitude, sky, headers):
         "Run calwebb_detector1 with its step emicorr turned on, with a reference that has "
         f"{name}; where it has run, compare with rates that are made without it. The "
         "subtraction itself adds what the backgrounds have to what the science exposures have.",
-        ("rows", "columns", *SPREAD),
+        # Slow waves are gradients, and sources lie on crests and troughs.
+        (*STRUCTURE, *SPREAD, *AGAINST_TRUTH),
         despite_truth=True,
     )
