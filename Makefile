@@ -9,11 +9,10 @@ CRDS_CACHE ?= home
 
 STAMP := .venv/.installed
 RENDERED := build/notebooks
-# Four test files at a time, in the order of collection, which conftest.py makes: the longest first.
-# On two cores two left a third of the time to nobody, where tests wait for files and processes, and
-# three a quarter.
+# Three test files at a time, in the order of collection, which conftest.py makes: the longest first.
+# On two cores two left a third of the time to nobody, where tests wait for files and processes.
 # The cells of a notebook and the tests of a file stay together, in order.
-PARALLEL := --numprocesses 4 --dist loadscope --no-loadscope-reorder
+PARALLEL := --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 # What the calling shell exports for other work must not get into the environment that is judged.
 unexport PYTHONHOME PYTHONPATH
