@@ -1,8 +1,5 @@
 """What the simulator puts into a ramp, calwebb_detector1 takes out with these references."""
 
-import os
-import subprocess
-import sys
 from functools import lru_cache
 
 import numpy as np
@@ -24,12 +21,9 @@ from miri_background.instrument.detector import (
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import PATTERNS, subarrays
 from miri_background.observation import Observation
-from miri_background.references.any_cache import crds_environment
-from miri_background.references.cache import synthetic_cache
 
 pytestmark = pytest.mark.slow
 
-TIMEOUT = 300  # s, several times what an exposure takes
 # Empty sky alone: with cosmic rays the question would be how well they are found.
 EMPTY = {"science_stars": 0, "galaxy_flux": 0.0, "cosmic_ray_rate": 0.0}
 KINDS = {
@@ -90,7 +84,7 @@ EQUAL_WEIGHTS = 6 / 5
 
 
 @pytest.fixture(scope="module")
-def pipeline(synthetic_caches, tmp_path_factory):
+def pipeline(run_pipeline):
     """Return a function that gives the directory of an exposure with its truth and rates.
 
     A process for each, which calibrates the exposure in all the ways that are asked about.
@@ -100,18 +94,7 @@ def pipeline(synthetic_caches, tmp_path_factory):
     def run(kind):
         observation = Observation(**EMPTY, **KINDS[kind])
         skipped = NEEDED if kind == WITHOUT else ()
-        directory = tmp_path_factory.mktemp("closure")
-        ended = subprocess.run(
-            [sys.executable, "-c", RUN_PIPELINE, observation.model_dump_json(), *skipped],
-            env={**os.environ, **crds_environment(synthetic_cache(synthetic_caches, observation))},
-            cwd=directory,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-        )
-        assert ended.returncode == 0, ended.stderr
-        return observation, directory
+        return observation, run_pipeline(RUN_PIPELINE, observation, *skipped)
 
     return run
 

@@ -1,9 +1,5 @@
 """The pipeline takes interference out of ramps with the synthetic reference, where it can."""
 
-import os
-import subprocess
-import sys
-
 import asdf
 import numpy as np
 import pytest
@@ -14,15 +10,12 @@ from miri_background.instrument.interference import LINES
 from miri_background.instrument.readout import READABLE
 from miri_background.observation import Observation
 from miri_background.references import tables
-from miri_background.references.any_cache import crds_environment
-from miri_background.references.cache import synthetic_cache
 from miri_background.references.interference import emicorr, emicorr_parameters
 from miri_background.references.mappings import MATCH_KEYS
 from miri_background.references.needs import ImplausibleReference, Needs
 from miri_background.references.plausible import CHECKS
 from miri_background.references.reference_files import ExposureKind, write_references
 
-TIMEOUT = 300  # s, several times what an exposure takes
 AMPLITUDE = 5.0  # DN
 # Empty sky, dim enough for equal weights of all reads in a slope: signal over noise is below 5.
 OBSERVATION = Observation(
@@ -59,20 +52,9 @@ for name, steps in (("with", {}), ("without", {"emicorr": {"skip": True}})):
 
 
 @pytest.fixture(scope="module")
-def rates(synthetic_caches, tmp_path_factory):
+def rates(run_pipeline):
     """Return the directory with rates of one exposure, corrected and not corrected."""
-    directory = tmp_path_factory.mktemp("interference")
-    ended = subprocess.run(
-        [sys.executable, "-c", RUN_PIPELINE, OBSERVATION.model_dump_json()],
-        env={**os.environ, **crds_environment(synthetic_cache(synthetic_caches, OBSERVATION))},
-        cwd=directory,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return directory
+    return run_pipeline(RUN_PIPELINE, OBSERVATION)
 
 
 def amplitude(path):

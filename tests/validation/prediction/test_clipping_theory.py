@@ -252,7 +252,7 @@ def test_mean_that_clipping_of_pixels_leaves(other):
 
 
 def test_nothing_is_missed_of_equal_skies():
-    """The clipped mean of equal noise is off to both sides alike."""
+    """The clipped mean of equal noise is as often too large as too small."""
     assert Clipping(BACKGROUNDS, 2.0, MAXITERS, NOISE).drawn.mean_in_sight() == 0.0
 
 

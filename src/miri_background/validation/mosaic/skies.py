@@ -24,7 +24,7 @@ _NORMAL = 1.4826  # standard deviation over the median of distances from the med
 # places in a pixel; a mean, or a median, of so many of the grid has the noise of so many of them.
 _IN_COMMON = 1.5
 _HOLE = 3  # pixels: bad ones are no border of what an exposure sees
-_ONE_SIDED = 0.01  # part of the pixels of an overlap, from which on its shape is told
+_ONE_SIDED = 0.01  # part of an overlap: it is said where one exposure sees more than that alone
 _STANDARD_ERRORS, _LEAST = 5.0, 0.25  # as for other skies of a mosaic: see findings
 
 

@@ -287,7 +287,7 @@ def _bright(expected, sources):
     covered = np.ones(expected.empty.shape, dtype=bool)
     sums = _apertures(sources.x, sources.y, _STAR_RADIUS, covered)
     light = sums @ expected.sources.ravel()
-    # Light with structure is not that of the annulus, in all pixels of an aperture alike.
+    # The annulus does not have the structure that an aperture has: one error for all its pixels.
     noise = np.hypot(
         np.sqrt(expected.independent_variances(sums)), sums @ expected.structure.ravel()
     )
