@@ -122,6 +122,17 @@ def test_other_reference_is_noticed(run, monkeypatch, tmp_path):
     assert recall(run, VALIDATION, PARAMETERS) is None
 
 
+def test_cache_that_another_process_is_writing_is_no_part(run, monkeypatch, tmp_path):
+    """It has another name a moment later, and the verdict does not rest on it."""
+    monkeypatch.setenv("MIRI_BACKGROUND_CACHE", str(tmp_path))
+    aside = tmp_path / ".writing-references"
+    aside.mkdir()
+    (aside / "jwst_9001.pmap").write_text("rules")
+    remember(run, VALIDATION, PARAMETERS, Outcome.PASSED, "")
+    aside.rename(tmp_path / "references")
+    assert recall(run, VALIDATION, PARAMETERS) is not None
+
+
 def test_step_that_may_have_been_changed_is_noticed(run, monkeypatch):
     """Who imports the step as Python starts, to break it, gets no verdict from before."""
     monkeypatch.setattr(unchanged, "steps_are_imported", lambda: True)

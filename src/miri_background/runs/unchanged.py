@@ -102,7 +102,7 @@ def _state(run, name, parameters, references=None):
             {each: os.environ[each] for each in sorted(os.environ) if each.startswith(_VARIABLES)}
         ),
         "baselines": _checksums(baselines, baselines),
-        "references": _times(references or _references(run)),
+        "references": _times(_references(run) if references is None else references),
         "files": _checksums(run.observed, run.root, *run.products_directories),
     }
 
@@ -110,14 +110,8 @@ def _state(run, name, parameters, references=None):
 def _references(run):
     """Return the paths of the rules of a run's cache, and of the references that it names."""
     named = set(read_json(run.metrics)["provenance"].get("references", ()))
-    return [
-        str(Path(directory, each))
-        for directory, _, names in os.walk(
-            cache_directory(run.calibration.crds_cache, run.observed)
-        )
-        for each in names
-        if each in named or Path(each).suffix in _RULES
-    ]
+    paths = _files_below(cache_directory(run.calibration.crds_cache, run.observed))
+    return [str(each) for each in paths if each.name in named or each.suffix in _RULES]
 
 
 def _times(paths):
@@ -134,12 +128,15 @@ def _checksums(start, *directories):
 
     Records and other hidden files are left out, and links.
     """
-    paths = set()
-    for top in directories:
-        for directory, below, names in os.walk(top):
-            below[:] = [each for each in below if not each.startswith(".")]
-            paths |= {Path(directory, each) for each in names if not each.startswith(".")}
+    paths = {path for top in directories for path in _files_below(top)}
     files = sorted(path for path in paths if not path.is_symlink())
     return content_key(
         for_each_file(checksum, {os.path.relpath(path, start): path for path in files})
     )
+
+
+def _files_below(top):
+    """Yield the paths of all files of a directory; what another process is writing is hidden."""
+    for directory, below, names in os.walk(top):
+        below[:] = [each for each in below if not each.startswith(".")]
+        yield from (Path(directory, each) for each in names if not each.startswith("."))
