@@ -17,6 +17,7 @@ from miri_background.closure.closure import (
     closure_measurements,
     jump_detection,
     rate_pulls,
+    rms_beyond_noise,
     saturation_flags,
     star_measurements,
 )
@@ -200,6 +201,29 @@ def test_trend_is_the_change_over_the_range():
     """A straight line from 1 to 3 changes by 2, whatever the axis."""
     along = np.linspace(100, 900, 5)
     assert _trend(np.linspace(1, 3, 5), np.ones(5), along)[0] == pytest.approx(2)
+
+
+@pytest.fixture
+def star_noise():
+    """Return the noise of positions, pixels: few stars are bright."""
+    return np.geomspace(0.002, 0.05, 400)
+
+
+def test_noise_is_no_error_of_positions(star_noise):
+    """What is left of offsets that are noise is no more than its error."""
+    offsets = np.random.default_rng(8).normal(0, star_noise)
+    rms, error = rms_beyond_noise(offsets, star_noise)
+    assert rms < 2 * error
+    assert error < 0.002  # the noise of the brightest, so that a shift of 0.02 is seen
+
+
+def test_error_of_positions_is_seen_below_their_noise(star_noise):
+    """A shift that is a third of a typical star's noise comes back."""
+    offsets = 0.006 + np.random.default_rng(9).normal(0, star_noise)
+    rms, error = rms_beyond_noise(offsets, star_noise)
+    # The weighted mean has 0.00025 pixel of noise.
+    assert rms == pytest.approx(0.006, abs=4 * 0.00025)
+    assert rms > 3 * error
 
 
 def test_few_stars_cannot_be_judged():

@@ -180,21 +180,24 @@ class CalibratedStars:
         sums = _sums(np.where(self.usable, self.flux, 0.0), self._circles(table, self.radius))
         light = sums - self.sky * np.pi * self.radius**2
         table["measured"] = self.factor * table["colour_correction"] * light
-        table["dx"], table["dy"] = self._position_errors()
+        for name, values in self._position_errors().items():
+            table[name] = values
         return table
 
     def _position_errors(self):
-        """Return measured minus true positions on the sky along the detector's axes, pixels.
+        """Return measured minus true positions on the sky along the detector's axes, and noise.
 
-        Each star is fitted with the point-spread function, and its pixels are turned into a
-        position on the sky by the world coordinates of the product.  Faint stars are NaN.
+        In pixels, under dx, dy, x_error and y_error.  Each star is fitted with the point-spread
+        function, and its pixels are turned into a position on the sky by the world coordinates of
+        the product.  Faint stars are NaN.
         """
         from stdatamodels.jwst.datamodels import ImageModel
 
-        dx, dy = np.full((2, len(self.stars)), np.nan)
+        names = ("dx", "dy", "x_error", "y_error")
         bright = self.stars["ratio"] > BRIGHT
+        columns = {name: np.full(len(bright), np.nan) for name in names}
         if not bright.any():
-            return dx, dy
+            return columns
         model = ImagePSF(self.psf.samples(1.0), oversampling=self.psf.oversample)
         start = QTable(
             {
@@ -223,8 +226,9 @@ class CalibratedStars:
         steps = [(np.stack(each) - here) * shrink for each in (pixels[1], above)]
         matrix = np.moveaxis(np.array(steps), (0, 1), (2, 1))
         solved = np.linalg.solve(matrix, offsets.T[..., np.newaxis])[..., 0]
-        dx[bright], dy[bright] = solved.T
-        return dx, dy
+        for name, values in zip(names, (*solved.T, found["x_err"], found["y_err"]), strict=True):
+            columns[name][bright] = values
+        return columns
 
     def profile(self):
         """Return distance and relative brightness of the pixels of bright stars.

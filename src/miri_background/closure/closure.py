@@ -358,6 +358,27 @@ def _trend(values, errors, along):
     return float(slope), float(np.sqrt(covariance[1, 1]))
 
 
+def rms_beyond_noise(offsets, noise):
+    """Return the root mean square of offsets that their own noise does not explain.
+
+    Parameters
+    ----------
+    offsets, noise : array-like
+        Offsets and their standard deviations, in one unit.  Offsets that are known better count
+        for more.
+
+    Returns
+    -------
+    rms, error : float
+        In that unit; the error is what one standard deviation of noise alone would leave.
+    """
+    offsets, variance = np.asarray(offsets), np.asarray(noise) ** 2
+    square = max(0.0, float(np.average(offsets**2 - variance, weights=1 / variance)))
+    # The square of a Gaussian number scatters by the root of two times its variance.
+    scatter = np.sqrt(2 * len(variance)) / np.sum(1 / variance)
+    return float(np.sqrt(square)), float(np.sqrt(scatter))
+
+
 def star_measurements(closure):
     """Yield how well fluxes, positions and shapes of stars are recovered."""
     stars = closure.stars
@@ -385,11 +406,10 @@ def star_measurements(closure):
     ):
         value, uncertainty = _trend(excess, error, np.asarray(along))
         yield Measurement("photometric trend", f"with {name}", None, value, uncertainty)
-    offsets = np.array([stars["dx"], stars["dy"]])
-    offsets = offsets[:, np.isfinite(offsets[0])]
-    for axis, along in zip("xy", offsets, strict=True):
-        rms = float(np.sqrt(np.mean(along**2)))
-        yield Measurement("star position", f"along {axis}", None, rms)
+    bright = stars[np.isfinite(stars["dx"])]
+    for axis in "xy":
+        rms, uncertainty = rms_beyond_noise(bright[f"d{axis}"], bright[f"{axis}_error"])
+        yield Measurement("star position", f"along {axis}", None, rms, uncertainty)
     growth = np.median(closure.growth, axis=0) - 1
     worst = np.argmax(np.abs(growth))
     yield Measurement("encircled energy", WHOLE_ARRAY, None, 100 * float(growth[worst]))

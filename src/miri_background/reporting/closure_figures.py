@@ -218,7 +218,7 @@ def positions_figure(closure, metrics) -> Figure:
     axes.set_xlabel("x, measured - true (pixel)")
     axes.set_ylabel("y, measured - true (pixel)")
     rms = ", ".join(f"{metric.value:.4f}" for metric in metrics)
-    title = f"rms {rms} pixel; limit {metrics[0].limit:g} (circle)"
+    title = f"rms beyond noise {rms} pixel; limit {metrics[0].limit:g} (circle)"
     axes.set_title(title, fontsize=9)
     fitted = np.isfinite(offsets)
     return described(
