@@ -35,6 +35,7 @@ _LEAST_SKY = 0.5  # of the pixels of a sky annulus: fewer without neighbours' li
 _FAINT = 0.05  # of a pixel's noise: brighter light of neighbours is not sky
 GROWTH_RADII = np.array([2.5, 3.5, 5.0, 7.0, 9.0])  # pixels: up to one arcsec
 _FIT_SIZE = 7  # pixels across: the part of a star that its position is fitted to
+_FIT_MARGIN = 3  # pixels around it: for the star's place in its pixel, and the ends of the spline
 
 
 def aperture_correction(header):
@@ -198,7 +199,11 @@ class CalibratedStars:
         columns = {name: np.full(len(bright), np.nan) for name in names}
         if not bright.any():
             return columns
-        model = ImagePSF(self.psf.samples(1.0), oversampling=self.psf.oversample)
+        # The fit copies the model, and makes its spline anew, for each star: no more than it sees.
+        samples = self.psf.samples(1.0)
+        middle, reach = samples.shape[0] // 2, (_FIT_SIZE // 2 + _FIT_MARGIN) * self.psf.oversample
+        seen = slice(middle - reach, middle + reach + 1)
+        model = ImagePSF(samples[seen, seen], oversampling=self.psf.oversample)
         start = QTable(
             {
                 "x": self.stars["x"][bright],
