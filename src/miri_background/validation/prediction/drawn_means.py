@@ -52,11 +52,10 @@ class DrawnMeans:
             Relative error of `clipped_scatter` over that of as many normal values.
         """
         # The plain mean of the same draws is normal: what chance gives to it, it gives to both.
-        (part, spread), (of_normal, normal_spread) = (
-            _clipped_part(other * self.normal + each) for each in (self.clipped, self.plain)
-        )
+        clipped, plain = (other * self.normal + each for each in (self.clipped, self.plain))
+        part = float(_clipped_part(clipped) / _clipped_part(plain))
         # Batches do not tell the spread of exposures with one noise from that of normal values.
-        return part / of_normal, spread / normal_spread if self.mixed else 1.0
+        return part, float(_spread(clipped) / _spread(plain)) if self.mixed else 1.0
 
     def mean_in_sight(self, other=0.0):
         """Return by how much the mean that clipping leaves of many pixels is off the real one.
@@ -85,6 +84,11 @@ class DrawnMeans:
 
 
 def _clipped_part(values):
-    """Return clipped scatter over standard deviation, and the relative spread of the former."""
+    """Return clipped scatter over standard deviation."""
+    return clipped_scatter(values) / values.std()
+
+
+def _spread(values):
+    """Return the relative spread of the clipped scatter of batches."""
     batches = np.array([clipped_scatter(each) for each in np.array_split(values, _BATCHES)])
-    return float(clipped_scatter(values) / values.std()), float(batches.std() / batches.mean())
+    return batches.std() / batches.mean()
