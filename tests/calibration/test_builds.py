@@ -91,6 +91,7 @@ def run(synthetic_caches, tmp_path, monkeypatch):
         each.release()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_products_are_those_of_the_installed_pipeline(run, as_build):
     """All values are the same, whoever calls the pipeline."""

@@ -89,6 +89,7 @@ def test_default_leaves_the_light_of_four_backgrounds(ran):
     assert left["step, sigma 2"].mean < 80
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_notebook_runs(ran, repository, tmp_path):
     """On the table that is there, so that it takes seconds."""

@@ -71,11 +71,10 @@ SPIKE_TOLERANCE = 1.0  # degree: a spike at 40 pixels is 2 pixels = 3 degrees wi
 
 
 # Each filter takes a second: two of them, among which is the one with most of a cruciform, show
-# what a change has broken.
+# what a change has broken; the others are left to the night.
 FAST_FILTERS = ("F560W", "F770W")
-EACH_FILTER = [
-    pytest.param(name, marks=[] if name in FAST_FILTERS else pytest.mark.slow) for name in FWHM
-]
+BY_NIGHT = [pytest.mark.slow, pytest.mark.long]
+EACH_FILTER = [pytest.param(name, marks=[] if name in FAST_FILTERS else BY_NIGHT) for name in FWHM]
 
 
 @pytest.fixture(scope="module")

@@ -119,6 +119,7 @@ def test_backgrounds_of_the_full_array_pass(judged):
     assert "background level" in {metric.name for metric in judgement.metrics}
 
 
+@pytest.mark.long
 def test_part_that_backgrounds_cover_passes(judged):
     """A smaller subarray at the corner of the science frame is right there, and that is said."""
     judgement = judged(**TWO, subarray="BRIGHTSKY", background_subarray="SUB256")

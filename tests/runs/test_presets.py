@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.slow
+# Whole runs; what a preset sets, and what its effects do, is tested part by part elsewhere.
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SMALL = ["--subarray=SUB256", "--science-exposures=1", "--background-exposures=3"]
 OTHERS = {
@@ -25,7 +26,7 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("preset", ["flight", pytest.param("hard", marks=pytest.mark.long)])
+@pytest.mark.parametrize("preset", ["flight", "hard"])
 def test_correct_step_passes_and_causes_are_named(command_line, tmp_path, preset):
     """No criterion fails, and each cause that the preset has is named by a finding."""
     arguments = [f"--preset={preset}", *SMALL, *OTHERS[preset]]

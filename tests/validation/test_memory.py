@@ -49,6 +49,7 @@ def peak(tmp_path, write_stage2, monkeypatch):
     return measure
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_one_more_exposure_adds_masks_only(peak):
     """No plane of an exposure is held while others are judged, of neither field."""
