@@ -16,6 +16,8 @@ from miri_background.instrument.readout import PATTERNS
 
 __all__ = ["KnownDetector"]
 
+_OF_WHOLE_NUMBERS = 12**-0.5  # DN: what is rounded off is spread evenly over one number
+
 
 class KnownDetector:
     """Values of each pixel that rates and their noise depend on.
@@ -57,11 +59,12 @@ class KnownDetector:
     def read_noise(self, rate):
         """Return the noise of one read of the linear signal in the middle of a ramp, DN.
 
-        The noise is of the raw signal, which the linearity correction stretches.
+        The noise is of the raw signal, which is converted to whole numbers and which the
+        linearity correction stretches.
         """
         raw = BIAS + rate * self.time * self.groups / 2
         stretch = 1 + 2 * self.read.cut(linearity_coefficients()[2]) * raw
-        return self.raw_read_noise * stretch
+        return np.hypot(self.raw_read_noise, _OF_WHOLE_NUMBERS) * stretch
 
     def group_noise(self, rate):
         """Return the noise of the difference of two groups, DN."""
