@@ -8,6 +8,7 @@ from astropy.io import fits
 from astropy.stats import sigma_clip
 from astropy.table import QTable
 
+from miri_background.instrument.detector import BIAS, linearity_coefficients
 from miri_background.instrument.footprint import illuminated
 from miri_background.instrument.readout import Readout
 from miri_background.validation.findings.inputs import Inputs
@@ -234,6 +235,47 @@ def test_noise_of_a_way_that_both_fields_share_is_of_each_sky(more):
     found = Expectation(products_of([LONG, *more], [SHORT, SHORT, LONG], (70.0, SKY)))
     assert found.science_noise[0] == pytest.approx(typical(LONG, 70.0), rel=0.02)
     assert found.background_noise[2] == pytest.approx(typical(LONG), rel=0.02)
+
+
+@pytest.mark.parametrize("field", ["science_truth", "background_truth"])
+def test_pixels_that_hits_are_known_to_be_in_are_not_judged(field):
+    """What is too faint for the jump step has no flag, and raises the rate all the same."""
+    products = products_of([LONG, LONG], [LONG] * 4)
+    unhit = np.zeros(LONG.window.shape, dtype=bool)
+    places = np.random.default_rng(5).random(unhit.shape) < 0.05
+    truths = {
+        name: [replace(truth, hit=unhit) for truth in getattr(products, name)]
+        for name in ("science_truth", "background_truth")
+    }
+    truths[field][0] = replace(truths[field][0], hit=places)
+    products = replace(products, **truths)
+    for image in (products.science if field == "science_truth" else products.backgrounds)[:1]:
+        image.data[places] += typical(LONG)
+    found = Expectation(products)
+    assert not (found.masks.usable[0] & places).any()
+    # The other science exposure is judged there, unless a background is wrong.
+    judged = (found.masks.usable[1] & found.masks.clean_sky & places).any()
+    assert judged == (field == "science_truth")
+    assert found.masks.clean_sky.mean() > 0.8
+
+
+def test_noise_of_reads_has_what_whole_numbers_round_off():
+    """Averages of eight samples have so little noise that it counts."""
+    readout = Readout("FULL", "SLOWR1", 12, 1)
+    detector = KnownDetector(readout)
+    generator = np.random.default_rng(6)
+    draws = [
+        np.rint(
+            10_000.5 + detector.raw_read_noise * generator.standard_normal(readout.window.shape)
+        )
+        for _ in range(4)
+    ]
+    raw = BIAS + SKY * detector.time * readout.groups / 2
+    stretch = 1 + 2 * linearity_coefficients()[2] * raw
+    expected = detector.read_noise(SKY) / stretch
+    pulls = (np.array(draws) - 10_000.5)[:, detector.good] / expected[detector.good]
+    # 0.05 % of the scatter is its error; what is rounded off is 0.9 % of it.
+    assert pulls.std() == pytest.approx(1, abs=4 / np.sqrt(2 * pulls.size))
 
 
 def test_only_what_all_backgrounds_cover_is_judged():

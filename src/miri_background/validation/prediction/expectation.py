@@ -103,6 +103,8 @@ class Expectation:
         self._clipping_choice = products.sigma, products.maxiters
         light = _true_light(products)
         self.masks = seen_pixels(self.subarray, self.science, self.backgrounds)
+        if self.truth:
+            self._leave_hits_out(products)
         self.loose_masks = None
         self._mask_sources(products, light)
         self._expect_noise(products)
@@ -123,6 +125,15 @@ class Expectation:
     def _of_fields(self, values):
         """Return values of all exposures as those of the science and of the background field."""
         return values[: len(self.science)], values[len(self.science) :]
+
+    def _leave_hits_out(self, products):
+        """Judge no pixel by what cosmic rays are known to have left in it."""
+        fields = [
+            [truth.hit for truth in truths]
+            for truths in (products.science_truth, products.background_truth)
+        ]
+        if all(hit is not None for hit in chain(*fields)):
+            self.masks = self.masks.without_hits(*fields)
 
     # ------------------------------------------------------------------ sources
 

@@ -29,9 +29,10 @@ class Masks:
     seen : ndarray of bool
         Those of them that are good in every background, and that each covers.
     clean_backgrounds : ndarray of bool
-        Pixels that no background flags or hits by a cosmic ray.
+        Pixels that no background flags, and that no cosmic ray is known to have hit in one.
     usable : list of ndarray of bool
-        Pixels, per science exposure, that no exposure flags or hits by a cosmic ray.
+        Pixels, per science exposure, that no exposure flags, and that no cosmic ray is known to
+        have hit.
     sky : ndarray of bool
         Pixels of `seen` that see no source of a background.
     empty : list of ndarray of bool
@@ -69,6 +70,33 @@ class Masks:
         masks.require_sky()
         return masks
 
+    def without_hits(self, science, backgrounds):
+        """Return the masks without pixels that are known to have been hit by cosmic rays.
+
+        Most of them are flagged.  The charge of hits that are too faint for the jump step stays
+        in the rates: with 167 s of bright sky, two parts in a hundred thousand.
+
+        Parameters
+        ----------
+        science, backgrounds : list of ndarray of bool
+            Pixels of each exposure that were hit.
+
+        Returns
+        -------
+        Masks
+            With other `clean_backgrounds` and `usable`.
+
+        Raises
+        ------
+        CannotJudge
+            If a region has no empty sky.
+        """
+        clean = self.clean_backgrounds & ~reduce(np.logical_or, backgrounds)
+        usable = [each & clean & ~hit for each, hit in zip(self.usable, science, strict=True)]
+        masks = replace(self, clean_backgrounds=clean, usable=usable)
+        masks.require_sky()
+        return masks
+
     def require_sky(self):
         """Refuse exposures of which a region has no pixel of empty sky."""
         for number, (empty, usable) in enumerate(zip(self.empty, self.usable, strict=True)):
@@ -83,7 +111,7 @@ class Masks:
 
     @property
     def clean_sky(self):
-        """Boolean image of empty sky that no background flags or hits by a cosmic ray."""
+        """Boolean image of empty sky without flag and known hit in any background."""
         return self.sky & self.clean_backgrounds
 
 
