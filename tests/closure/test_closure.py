@@ -227,9 +227,11 @@ def test_error_of_positions_is_seen_below_their_noise(star_noise):
 
 
 def test_few_stars_cannot_be_judged():
-    """A median of a few says nothing; the sentence says what to do."""
-    few = SimpleNamespace(stars=QTable({"flux": np.ones(9)}), growth=np.ones((9, 5)))
-    with pytest.raises(CannotJudge, match=r"^9 isolated stars have .* take more or brighter stars"):
+    """A median of a few says nothing; the sentence says why they are few, and what to do."""
+    few = SimpleNamespace(
+        stars=QTable({"flux": np.ones(9)}), growth=np.ones((9, 5)), left_out={"saturate": 7}
+    )
+    with pytest.raises(CannotJudge, match=r"^9 isolated stars .*, 7 saturate\): take fewer groups"):
         list(star_measurements(few))
 
 
@@ -436,6 +438,16 @@ def test_every_criterion_is_measured(run, analysis):
     assert measured == set(criteria("closure")["criteria"])
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("_references")
+def test_stars_that_are_left_out_are_counted_by_their_reasons(run, analysis):
+    """The brightest saturate, and none is too faint."""
+    closure = Closure(run, analysis)
+    assert len(closure.stars) > 0
+    assert closure.left_out["are too faint"] == 0  # the faintest has 100 microjansky
+    assert closure.left_out["have pixels that saturate or cannot be used"] > 0
+
+
 def test_every_criterion_has_a_fault():
     """There is a fault that shows each criterion failing."""
     broken = set().union(*(names for _, names in FAULTS.values()))
@@ -452,6 +464,6 @@ def test_flags_of_saturation_are_there(run):
 def test_too_few_bright_stars_cannot_be_judged():
     """Without bright stars there is neither a profile nor a position to judge."""
     stars = QTable({"flux": np.ones(12)})
-    closed = SimpleNamespace(stars=stars, growth=np.zeros((0, 5)))
+    closed = SimpleNamespace(stars=stars, growth=np.zeros((0, 5)), left_out={})
     with pytest.raises(CannotJudge, match="ratio above 150"):
         next(star_measurements(closed))

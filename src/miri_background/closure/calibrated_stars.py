@@ -128,7 +128,13 @@ class CalibratedStars:
         stars["ratio"] = own / np.sqrt(variance)
         stars["error"] = np.sqrt(variance) * self.factor
         alone = np.abs(light / own - 1) < _CONTAMINATION
-        return stars[(spoilt == 0) & alone & (stars["ratio"] > SIGNAL_TO_NOISE)]
+        whole, bright = spoilt == 0, stars["ratio"] > SIGNAL_TO_NOISE
+        self.left_out = {
+            "have pixels that saturate or cannot be used": np.count_nonzero(~whole),
+            "have light of neighbours": np.count_nonzero(whole & ~alone),
+            "are too faint": np.count_nonzero(whole & alone & ~bright),
+        }
+        return stars[whole & alone & bright]
 
     def _energies(self, radii, spectral_indices):
         """Return the part of all light inside circles around stars, shape (stars, radii).

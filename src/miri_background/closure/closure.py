@@ -279,6 +279,8 @@ class Closure:
         One for each exposure, science first.
     stars : astropy.table.QTable
         One row for each isolated star of each science exposure.
+    left_out : dict of int
+        Number of the other stars by why they cannot be used, in words.
     profile : tuple of ndarray
         Distance, pixels, and relative brightness of the pixels of bright stars.
     growth : ndarray
@@ -304,6 +306,10 @@ class Closure:
         science = exposures(run.observation, "science")
         calibrated = [CalibratedStars(exposed, run, each, self.psf) for each in science]
         self.stars = vstack([each.table() for each in calibrated])
+        self.left_out = {
+            cause: sum(each.left_out[cause] for each in calibrated)
+            for cause in calibrated[0].left_out
+        }
         profiles = [each.profile() for each in calibrated]
         self.profile = tuple(np.concatenate(axis) for axis in zip(*profiles, strict=True))
         self.growth = np.concatenate([each.growth() for each in calibrated])
@@ -387,9 +393,11 @@ def star_measurements(closure):
         (len(closure.growth), _FEWEST_BRIGHT, BRIGHT),
     ):
         if number < fewest:
+            causes = ", ".join(f"{count} {cause}" for cause, count in closure.left_out.items())
             msg = (
                 f"{number} isolated stars have a signal-to-noise ratio above {ratio:g}, and "
-                f"{fewest} are needed: take more or brighter stars, or more groups."
+                f"{fewest} are needed (of the others, {causes}): take fewer groups where stars "
+                "saturate, fewer stars where they are close, brighter ones where they are faint."
             )
             raise CannotJudge(msg)
     excess = 100 * (stars["measured"] / stars["flux"] - 1)
