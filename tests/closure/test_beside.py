@@ -159,6 +159,7 @@ def own_beside_own(finished, tmp_path_factory):
     return compare(level_one(directory), tmp_path_factory.mktemp("own"), workers=1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["read noise", "lag-1 correlation", "scatter", "rate less truth", "reference output"]
@@ -170,6 +171,7 @@ def test_ramps_of_the_suite_are_as_its_own(own_beside_own, name):
     assert abs(ours[0] - theirs[0]) < 6 * np.hypot(ours[1], theirs[1])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ramps_of_the_suite_need_no_explanation(own_beside_own):
     """Only cosmic rays, which are few here, have a sentence with their numbers.

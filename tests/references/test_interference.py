@@ -83,6 +83,7 @@ def footprint():
     return slopes.std() * np.sqrt(2)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_line_is_in_rates_as_slopes_have_it(rates):
     """Without the step, the rate has the amplitude of lines through reads of the wave."""
@@ -90,6 +91,7 @@ def test_line_is_in_rates_as_slopes_have_it(rates):
     assert found == pytest.approx(STRETCH * footprint(), abs=K * error)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_step_takes_the_line_away(rates):
     """With the step, what is left is noise: of 65 000 pixels, and of the amplitude that it fits."""

@@ -67,6 +67,8 @@ def closure():
             "spectral_index": generator.uniform(-2, 2, STARS),
             "dx": np.full(STARS, OFFSET),
             "dy": np.full(STARS, -OFFSET),
+            "x_error": np.full(STARS, OFFSET / 1000),
+            "y_error": np.full(STARS, OFFSET / 1000),
         }
     )
     reddest, colour = closed.psf.splines()
@@ -233,7 +235,7 @@ def test_photometry_has_the_median(closure, metrics):
 def test_positions_have_the_rms(closure, metrics):
     """Along both axes."""
     title = titles(closure_figures.positions_figure(closure, metrics))
-    assert f"rms {OFFSET:.4f}, {OFFSET:.4f} pixel" in title
+    assert f"rms beyond noise {OFFSET:.4f}, {OFFSET:.4f} pixel" in title
 
 
 def test_shape_has_the_width(closure, metrics):
