@@ -1,5 +1,6 @@
 """Each link of the closure passes on a correct chain, and fails for a fault of its own."""
 
+import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -446,6 +447,19 @@ def test_stars_that_are_left_out_are_counted_by_their_reasons(run, analysis):
     assert len(closure.stars) > 0
     assert closure.left_out["are too faint"] == 0  # the faintest has 100 microjansky
     assert closure.left_out["have pixels that saturate or cannot be used"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_references")
+def test_stars_at_holes_of_background_stars_are_left_out(run, analysis):
+    """A background source that no clipping removes is taken off the star beside it."""
+    star = Closure(run, analysis).stars[0]
+    expectation = copy.copy(analysis.expectation)
+    expectation.leak = expectation.leak.copy()
+    expectation.leak[round(star["y"]), round(star["x"])] += 1e6
+    changed = Closure(run, replace(analysis, expectation=expectation))
+    places = np.hypot(changed.stars["x"] - star["x"], changed.stars["y"] - star["y"])
+    assert places.min() > 1
 
 
 def test_every_criterion_has_a_fault():

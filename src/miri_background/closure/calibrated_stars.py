@@ -79,7 +79,7 @@ def _sums(image, apertures):
 class CalibratedStars:
     """The isolated stars of one calibrated science exposure, and what is measured of them."""
 
-    def __init__(self, exposed, run, exposure, psf):
+    def __init__(self, exposed, run, exposure, psf, leak):
         self.psf, self.read = psf, exposed.read
         self.path = run.image2(exposure, "cal")
         image, truth = read_image(self.path), read_truth(run.truth(exposure))
@@ -94,7 +94,10 @@ class CalibratedStars:
         )
         flat = self.read.cut(sky_response()) * GAIN / exposed.gain
         with np.errstate(invalid="ignore", divide="ignore"):
-            self.known = truth.sources / flat * per_rate * area * per_pixel
+            per_slope = per_rate * area * per_pixel / flat
+            self.known = truth.sources * per_slope
+            # What the combined background has of its own sources was subtracted.
+            self.holes = leak * per_slope
         self.usable = np.isfinite(self.flux) & ((image.dq & (DO_NOT_USE | SATURATED)) == 0)
         self.radius, self.factor, *self.annulus = aperture_correction(image.header)
         self.splines = psf.splines()
@@ -120,18 +123,23 @@ class CalibratedStars:
         )
         apertures = self._circles(stars, self.radius)
         variance = _sums(np.where(self.usable, self.error, 0.0) ** 2, apertures)
-        light = _sums(np.where(self.usable, self.known, 0.0), apertures)
+        light, holes = (
+            _sums(np.where(self.usable, plane, 0.0), apertures)
+            for plane in (self.known, self.holes)
+        )
         spoilt = _sums((~self.usable).astype(float), apertures)
         energy = self._energies([self.radius], stars["spectral_index"])[:, 0]
         stars["colour_correction"] = self.psf.encircled_energy([self.radius])[0] / energy
         own = stars["flux"] * energy
         stars["ratio"] = own / np.sqrt(variance)
         stars["error"] = np.sqrt(variance) * self.factor
-        alone = np.abs(light / own - 1) < _CONTAMINATION
+        alone = np.maximum(np.abs(light / own - 1), holes / own) < _CONTAMINATION
         whole, bright = spoilt == 0, stars["ratio"] > SIGNAL_TO_NOISE
         self.left_out = {
             "have pixels that saturate or cannot be used": np.count_nonzero(~whole),
-            "have light of neighbours": np.count_nonzero(whole & ~alone),
+            "have light of neighbours or holes of background stars": np.count_nonzero(
+                whole & ~alone
+            ),
             "are too faint": np.count_nonzero(whole & alone & ~bright),
         }
         return stars[whole & alone & bright]
@@ -172,6 +180,7 @@ class CalibratedStars:
         part = blue_part(star["spectral_index"])
         reddest, colour = (spline(y, x) for spline in self.splines)
         neighbours = self.known[box] - star["flux"] * (reddest + part * colour)
+        neighbours = np.maximum(neighbours, self.holes[box])
         distance = np.hypot(y[:, np.newaxis], x)
         ring = (distance > inner) & (distance < outer) & self.usable[box]
         empty = ring & (neighbours < _FAINT * self.error[box])

@@ -304,7 +304,8 @@ class Closure:
         ]
         self.pulls = [rate_pulls(exposed, *pair) for pair in pairs]
         science = exposures(run.observation, "science")
-        calibrated = [CalibratedStars(exposed, run, each, self.psf) for each in science]
+        leak = analysis.expectation.leak
+        calibrated = [CalibratedStars(exposed, run, each, self.psf, leak) for each in science]
         self.stars = vstack([each.table() for each in calibrated])
         self.left_out = {
             cause: sum(each.left_out[cause] for each in calibrated)
