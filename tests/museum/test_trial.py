@@ -88,11 +88,10 @@ def test_mosaic_has_the_science_exposures_alone(mosaics):
     assert mosaics["backgrounds-beside-science"].findings == ("sky of the mosaic",)
 
 
-def test_nothing_is_tried_again(home, build, results, monkeypatch):
+def test_nothing_is_tried_again(tried, results, monkeypatch):
     """A result is found by its case, its inputs and its build."""
     monkeypatch.setattr(of_trial, "RunningBuild", None)
-    again = {each.case: each for each in Trial(home).results([build], chosen_cases(NAMES))}
-    assert {name: each.outcome for name, each in again.items()} == {
+    assert {name: each.outcome for name, each in tried(NAMES).items()} == {
         name: results[name].outcome for name in NAMES
     }
 

@@ -130,7 +130,7 @@ def test_cache_that_another_process_is_writing_is_no_part(run, monkeypatch, tmp_
     (aside / "jwst_9001.pmap").write_text("rules")
     remember(run, VALIDATION, PARAMETERS, Outcome.PASSED, "")
     aside.rename(tmp_path / "references")
-    assert recall(run, VALIDATION, PARAMETERS) is not None
+    assert recall(run, VALIDATION, PARAMETERS) == (Outcome.PASSED, "")
 
 
 def test_step_that_may_have_been_changed_is_noticed(run, monkeypatch):
